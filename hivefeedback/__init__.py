@@ -1,0 +1,50 @@
+"""Closes the loop between what LLM agents do in production and the configuration they run with."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hivefeedback.hooks import Plugin, hookimpl
+    from hivefeedback.loop import FeedbackLoop, Stats, TrackedRun, Turn
+    from hivefeedback.model import Decision, Deployment, Feedback, Mutation, MutationKind, Price, Run, Score
+
+__all__ = [
+    "Decision",
+    "Deployment",
+    "Feedback",
+    "FeedbackLoop",
+    "Mutation",
+    "MutationKind",
+    "Plugin",
+    "Price",
+    "Run",
+    "Score",
+    "Stats",
+    "TrackedRun",
+    "Turn",
+    "hookimpl",
+]
+
+_HOMES = {
+    "FeedbackLoop": "hivefeedback.loop",
+    "Stats": "hivefeedback.loop",
+    "TrackedRun": "hivefeedback.loop",
+    "Turn": "hivefeedback.loop",
+    "Plugin": "hivefeedback.hooks",
+    "hookimpl": "hivefeedback.hooks",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Public names are imported when they are first used (PEP 562), so that this import is light."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "hivefeedback.model")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,391 @@
+"""The few methods that a plugin implements, one protocol for each thing that a plugin can be.
+
+Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedback.stats``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Struct
+
+from hivefeedback.model import (
+    Configuration,
+    Event,
+    JournalEntry,
+    Ledger,
+    Mutation,
+    MutationKind,
+    Plan,
+    Receipt,
+    Score,
+    Verdict,
+)
+from hivefeedback.stats import Delta, View
+
+__all__ = [
+    "Aggregates",
+    "Commit",
+    "Config",
+    "EventLog",
+    "Executor",
+    "Gate",
+    "Journal",
+    "Lease",
+    "Observation",
+    "Policy",
+    "Ranked",
+    "Ranker",
+    "Record",
+    "Scorer",
+    "Selector",
+    "State",
+    "Store",
+    "StoreFactory",
+    "Tag",
+]
+
+
+# --- the store ---------------------------------------------------------------------------------
+
+
+class Record(Struct, frozen=True):
+    """A small record of ``State``.
+
+    Args:
+        namespace, key: Its name.
+        value: Its content, usually JSON.
+        version: Grows by 1 with each put, from 1; 0 where there is none yet.
+        expires_at_s: When it vanishes, by the store's clock; None: never.
+    """
+
+    namespace: str
+    key: str
+    value: bytes
+    version: int = 0
+    expires_at_s: float | None = None
+
+
+class Commit(Struct, frozen=True):
+    """Everything that one producer adds at once; a store applies all of it or nothing.
+
+    Args:
+        producer, epoch: Who.
+        number: Grows by 1 with each commit of (producer, epoch), from 1. A number that was
+            applied already is skipped without an error: repeats are harmless.
+        events: For the log, in order of ``seq``.
+        delta: For the aggregates.
+        records: For ``State``, last writer wins; ``version`` is ignored.
+    """
+
+    producer: str
+    epoch: int
+    number: int
+    events: Sequence[Event]
+    delta: Delta
+    records: Sequence[Record] = ()
+
+
+class Selector(Struct, frozen=True):
+    """What to erase; all given parts must hold. ``user`` is the HMAC as stored."""
+
+    deployment: str | None = None
+    agent: str | None = None
+    session: str | None = None
+    user: str | None = None
+    before_s: float | None = None
+
+
+class Lease(Struct, frozen=True):
+    """The right to write the turn's entries; ``token`` grows with each new holder."""
+
+    holder: str
+    token: int
+    length_s: float
+
+
+class EventLog(Protocol):
+    """The events, in the order in which they were committed."""
+
+    def read(self, *, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        """Events behind a position, each with its own; positions grow, gaps are allowed."""
+
+    def find(self, event_id: str) -> Event | None:
+        """The newest event of that id (a run's, a decision's), or None."""
+
+    def find_run(
+        self, *, trace_id: str = "", decision_id: str = "", response_id: str = "", session_id: str = ""
+    ) -> Event | None:
+        """The run that feedback by one of these belongs to: the root run of a trace (without
+        parent; else its first), the newest of a decision or session, the one of a response."""
+
+    def count(self) -> int:
+        """How many events are stored."""
+
+    def erase(self, selector: Selector) -> int:
+        """Remove matching events and their feedback, take back from the aggregates what they had
+        added and from the exemplars what names them; answers how many events went."""
+
+    def retain(self, *, before_s: float) -> int:
+        """Drop events older than that; aggregates stay. Answers how many went."""
+
+
+class Aggregates(Protocol):
+    """Cells by key and time bucket: minutes, after 2 h hours, after 7 days days (UTC)."""
+
+    def read(self, *, from_s: float, to_s: float) -> View:
+        """Every bucket that begins in the window, at the resolution that is still there, and the
+        newest exemplars."""
+
+    def compact(self, *, now_s: float) -> None:
+        """Merge old buckets into wider ones; drop those older than 400 days."""
+
+
+class Journal(Protocol):
+    """The append-only list of what happened to the configuration."""
+
+    def head(self) -> int:
+        """Sequence number of the last entry; 0 for an empty journal. Cheap: polled each second."""
+
+    def read(self, *, after: int = 0) -> Sequence[JournalEntry]:
+        """Entries with a larger sequence number, in order."""
+
+    def append(self, entry: JournalEntry, *, expected_head: int) -> JournalEntry:
+        """Append if the head is still ``expected_head``; answers the entry with its ``seq``.
+        Durable when it returns.
+
+        Raises:
+            ConflictError: Somebody appended first, or ``entry.token`` is not 0 and smaller than
+                the newest lease token (fenced).
+        """
+
+    def put_body(self, text: str) -> str:
+        """Store a text (≤ 256 KiB) beside the journal; answers its salted content hash."""
+
+    def body(self, content_hash: str) -> str | None:
+        """The text, or None where it was erased or never there."""
+
+    def erase_body(self, content_hash: str) -> bool:
+        """Forget a text; the entries that name it stay."""
+
+
+class Config(Protocol):
+    """A checkpoint of the journal's fold, and the lease of the one leader."""
+
+    def load(self) -> Configuration | None:
+        """The newest checkpoint; ``version`` says which entry it includes."""
+
+    def save(self, config: Configuration) -> None:
+        """Keep a checkpoint; an older one never replaces a newer one."""
+
+    def acquire(self, holder: str, *, length_s: float) -> Lease | None:
+        """Take or renew the lease; None while another holder's heartbeat still moves. Judged by
+        the store's clock, or by a heartbeat that has not moved for its length on the observer's
+        monotonic clock; a new holder gets a larger token."""
+
+    def release(self, holder: str) -> None:
+        """Give the lease back, if it is held by this holder."""
+
+
+class State(Protocol):
+    """Small records by (namespace, key), with version, compare-and-set and expiry."""
+
+    def get(self, namespace: str, key: str) -> Record | None:
+        """The record, or None where there is none or it expired."""
+
+    def put(self, record: Record, *, expected: int | None = None) -> Record:
+        """Write a record; answers it with its new version.
+
+        Raises:
+            ConflictError: ``expected`` is given and is not the present version (0: must not be
+                there).
+        """
+
+    def delete(self, namespace: str, key: str) -> bool:
+        """Remove a record; False where there was none."""
+
+    def list(self, namespace: str, *, prefix: str = "") -> Sequence[Record]:
+        """Records of a namespace in order of key."""
+
+
+class Store(Protocol):
+    """Everything that is kept. Safe to call from any thread.
+
+    Raises from any method: StoreUnreachableError, StoreCorruptError, StoreVersionError.
+    """
+
+    url: str
+    commit_every_s: float
+    """How long the recorder may gather before a commit (0.1; the JSON store 1)."""
+    log: EventLog
+    aggregates: Aggregates
+    journal: Journal
+    config: Config
+    state: State
+
+    def commit(self, commit: Commit) -> None:
+        """Apply a commit, all or nothing, once."""
+
+    def check(self) -> Sequence[str]:
+        """Sentences about what is wrong with the stored data; empty: nothing was found."""
+
+    def close(self) -> None:
+        """Let go of files and connections; further calls raise ClosedError."""
+
+
+class StoreFactory(Protocol):
+    """Opens the store that a URL of its scheme names."""
+
+    def __call__(self, url: str, *, read_only: bool = False) -> Store:
+        """Open it.
+
+        Raises:
+            StoreUnreachableError: It cannot be opened; the message names it and the remedy.
+        """
+
+
+# --- learning ----------------------------------------------------------------------------------
+
+
+class Observation(Struct, frozen=True):
+    """One reward that a policy learns from.
+
+    Args:
+        operation: The operation path.
+        deployment: The id that learns (a canary variant has its own).
+        reward: In [0, 1].
+        at_s: When the run ended, seconds since 1970 UTC.
+        previous: The reward that this one corrects, or None for a first reward. Change detectors
+            take first rewards only.
+        duration_s, cost_usd: Of the run, where known.
+        propensity: Of the decision, where it was drawn.
+    """
+
+    operation: str
+    deployment: str
+    reward: float
+    at_s: float
+    previous: float | None = None
+    duration_s: float | None = None
+    cost_usd: float | None = None
+    propensity: float | None = None
+
+
+class Policy(Protocol):
+    """Learns which deployment is best for which operation. Called from one thread at a time."""
+
+    name: str
+
+    def learn(self, observations: Sequence[Observation]) -> None:
+        """Take in the rewards of a batch, in order."""
+
+    def shares(self, operation: str, candidates: Sequence[str]) -> Sequence[float]:
+        """A distribution over the candidates: each > 0, summing to 1. Called for each prepared
+        set at a refresh; must take well under a millisecond."""
+
+    def index(self, operation: str) -> Mapping[str, float]:
+        """Share (> 0) of each known deployment for this operation, from which sets that are not
+        prepared are served; ``""`` asks for the row of an operation never seen."""
+
+    def declare(self, deployments: Mapping[str, tuple[float, float | None]]) -> None:
+        """The deployments in service: id → (capability 0–100, price in USD per million tokens
+        or None). Ones that left may be forgotten after a while."""
+
+    def adopt(self, deployment: str, variant: str) -> None:
+        """A canary was promoted: the deployment now is what the variant was."""
+
+    def forget(self, variant: str) -> None:
+        """A canary was taken back: drop what was learnt about the variant."""
+
+    def due(self, now_s: float) -> Sequence[str]:
+        """Operations whose shares changed by time or alarms since the last refresh, beside those
+        that were just learnt from; ``""``: all."""
+
+    def alarms(self) -> Sequence[tuple[str, str, dict[str, float]]]:
+        """Change alarms since the last call: (deployment, operation, numbers)."""
+
+    def dump(self) -> bytes:
+        """What was learnt, as JSON; small (≤ 1 MiB for 1000 rows)."""
+
+    def load(self, data: bytes) -> None:
+        """Take back what ``dump`` wrote; data of another version or policy is ignored."""
+
+
+# --- judging and changing ----------------------------------------------------------------------
+
+
+class Scorer(Protocol):
+    """Judges runs in [0, 1]."""
+
+    name: str
+
+    def score(self, event: Event) -> Sequence[Score]:
+        """Scores of a run (``event.body`` is a Run; its id is ``event.event_id``); empty where
+        the scorer has nothing to say. Recorder thread; must be quick."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """A deployment's place: score 0–100, taken apart, with the reason in words."""
+
+    deployment: str
+    score: float
+    parts: Mapping[str, float]
+    reason: str = ""
+
+
+class Ranker(Protocol):
+    """Orders deployments, best first."""
+
+    name: str
+
+    def rank(self, view: View, config: Configuration, *, operation: str, candidates: Sequence[str]) -> Sequence[Ranked]:
+        """Score each candidate, 0–100."""
+
+
+class Executor(Protocol):
+    """Turns mutations of one kind into changes.
+
+    For what the snapshot serves it is pure: ``apply`` answers a patch and nothing happens until
+    the turn appends it. An external executor acts; the mutation's id is its idempotency key.
+    """
+
+    kind: MutationKind
+    is_external: bool
+
+    def prepare(self, mutation: Mutation, config: Configuration) -> Mutation:
+        """Check the target and the value against the configuration, fill ``from_`` and ``undo``.
+
+        Raises:
+            InvalidInputError: The target is not known, or the value is not one of this kind.
+        """
+
+    def apply(self, mutation: Mutation, config: Configuration) -> Receipt:
+        """The change; for an external executor: do it."""
+
+    def verify(self, mutation: Mutation, config: Configuration) -> bool:
+        """True where the change is in force in this configuration (or outside)."""
+
+    def undo(self, mutation: Mutation, config: Configuration) -> Receipt:
+        """The change back to ``mutation.from_``."""
+
+
+class Gate(Protocol):
+    """Says yes, no or ask to a mutation; no side effects."""
+
+    name: str
+
+    def check(
+        self, mutation: Mutation, plan: Plan, view: View, config: Configuration, ledger: Ledger, *, now_s: float
+    ) -> Verdict:
+        """Judge one mutation of a plan."""
+
+
+class Tag(Struct, frozen=True):
+    """A small extra fact that a collect hook attaches to a run's attributes."""
+
+    run_id: str
+    name: str
+    value: str | int | float | bool

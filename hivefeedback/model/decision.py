@@ -1,0 +1,115 @@
+"""What ``decide()`` answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from hivefeedback.model.deployment import ParamValue
+from hivefeedback.model.offer import Exclusion, Offer
+from hivefeedback.model.prompt import render
+
+__all__ = ["Assignment", "Decision"]
+
+
+class Assignment(Struct, frozen=True, array_like=True):
+    """Which arm of a rollout a decision is in.
+
+    Args:
+        rollout_id: The rollout.
+        variant: ``control`` or ``canary``.
+        share: The canary's share of units at this moment, in (0, 1].
+    """
+
+    rollout_id: str
+    variant: str
+    share: float
+
+
+class Decision(Struct, frozen=True, gc=False):
+    """What to serve a request with, and what is needed to learn from it later.
+
+    Hand ``decision_id`` back with the run (``Run(..., decision_id=d.decision_id)``), so that
+    canaries and off-policy estimates know what was decided.
+
+    ``offer`` and ``index`` say what was picked from what; the properties read them. ``draw`` is
+    None where nothing was drawn: a repeat inside a session (``first_propensity`` is then the
+    first draw's), a probe, a mode that only looks. ``shadow`` is the index that ``advise`` would
+    have drawn.
+    """
+
+    decision_id: str
+    operation: str
+    offer: Offer | None
+    index: int
+    draw: int | None
+    reason: str
+    decided_at_s: float
+    session_id: str | None = None
+    is_first_of_unit: bool = True
+    assignments: tuple[Assignment, ...] = ()
+    first_propensity: float | None = None
+    shadow: int | None = None
+
+    @property
+    def deployment(self) -> str | None:
+        """Id of the deployment to use, or None where there was nothing to choose from."""
+        return self.offer.lineup.candidates[self.index] if self.offer else None
+
+    @property
+    def variant(self) -> str | None:
+        """Id that learns from this decision: the deployment, or its canary variant."""
+        return self.offer.lineup.variants[self.index] if self.offer else None
+
+    @property
+    def model(self) -> str | None:
+        """What the provider calls the model to use."""
+        return self.offer.lineup.deployments[self.index].model if self.offer else None
+
+    @property
+    def params(self) -> Mapping[str, ParamValue]:
+        """Parameters of the call."""
+        return self.offer.lineup.deployments[self.index].params if self.offer else {}
+
+    @property
+    def adapter(self) -> str | None:
+        """LoRA adapter to use, or None."""
+        return self.offer.lineup.deployments[self.index].adapter if self.offer else None
+
+    @property
+    def fallbacks(self) -> tuple[str, ...]:
+        """Up to three other deployments, the most promising first."""
+        if self.offer is None:
+            return ()
+        candidates, excluded = self.offer.lineup.candidates, {e.deployment for e in self.offer.excluded}
+        others = (candidates[i] for i in self.offer.ranking() if i != self.index)
+        return tuple(c for c in others if c not in excluded)[:3]
+
+    @property
+    def propensity(self) -> float | None:
+        """Probability with which this deployment was drawn; None where nothing was drawn.
+
+        A repeat inside a session carries the first draw's.
+        """
+        if self.draw is None or self.offer is None:
+            return self.first_propensity
+        return self.offer.propensity(self.index)
+
+    @property
+    def config_version(self) -> int:
+        """Sequence number of the journal entry whose configuration this was."""
+        return self.offer.lineup.config_version if self.offer else 0
+
+    @property
+    def excluded(self) -> tuple[Exclusion, ...]:
+        """Candidates that could not be drawn, and why."""
+        return self.offer.excluded if self.offer else ()
+
+    def prompt(self, name: str, **fields: object) -> str:
+        """The named prompt of this decision's arm, with ``{field}`` replaced by the given values.
+
+        Raises:
+            UnknownNameError: No prompt of that name, or a field of the prompt was not given.
+        """
+        return render(name, self.offer.lineup.prompts if self.offer else {}, fields)

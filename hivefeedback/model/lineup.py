@@ -1,0 +1,115 @@
+"""Who can be drawn for an operation in one arm of the configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from hivefeedback.model.change import DropDeployment, DropRoute, PutDeployment, PutPrompt, PutRoute, UsePrompt
+from hivefeedback.model.deployment import Deployment
+from hivefeedback.model.journal import Configuration, patched
+from hivefeedback.model.offer import Lineup, integer_weights
+from hivefeedback.model.rollout import Rollout
+
+__all__ = ["concerns", "content_id", "fingerprint", "lineup_of", "variant_id"]
+
+
+def content_id(*parts: str) -> str:
+    """A short id of some texts, the same in every process.
+
+    >>> content_id("a", "b") == content_id("a", "b") != content_id("ab")
+    True
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        digest.update(str(len(part)).encode() + b":" + part.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+def variant_id(deployment: str, rollout_id: str) -> str:
+    """Id under which a deployment learns while a rollout changes it."""
+    return f"{deployment}@{rollout_id}"
+
+
+def lineup_of(
+    config: Configuration,
+    bodies: Mapping[str, str],
+    operation: str,
+    candidates: tuple[str, ...] | None,
+    canaries: Iterable[str] = (),
+) -> Lineup:
+    """The candidates of an operation with the given rollouts in their canary arm.
+
+    Args:
+        config: The configuration of the control arm.
+        bodies: Text of each prompt body by its hash.
+        operation: The operation path.
+        candidates: The host's own list, or None for the route's, else all deployments. A
+            deployment that nobody declared is served under its id alone.
+        canaries: Ids of the rollouts that this unit is in the canary of.
+    """
+    chosen = [config.rollouts[c] for c in canaries]
+    arm = config
+    for rollout in chosen:
+        arm = patched(arm, rollout.patch)
+    found = arm.route_of(operation)
+    route = found[1] if found else None
+    names = tuple(dict.fromkeys(candidates)) if candidates is not None else tuple(arm.deployments)
+    if route is not None and route.candidates:
+        routed = tuple(c for c in route.candidates if c in arm.deployments or c in names)
+        if candidates is not None:
+            routed = tuple(c for c in names if c in routed)
+        names = routed or names  # a route that would leave nothing is ignored: fail open
+    deployments = tuple(arm.deployments.get(n) or Deployment(n) for n in names)
+    fixed = None
+    if route is not None and route.weights:
+        fixed = tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
+    asked = candidates if candidates is not None else tuple(config.deployments)
+    return Lineup(
+        key=content_id(*names),
+        candidates=names,
+        variants=tuple(_variant(n, chosen) for n in names),
+        deployments=deployments,
+        prompts={name: bodies.get(p.body, "") for name, p in arm.prompts.items() if p.body},
+        config_version=config.version,
+        fixed=fixed,
+        rollouts=tuple(r.rollout_id for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})),
+        fingerprint=fingerprint(deployments, arm, route_key=found[0] if found else ""),
+    )
+
+
+def _variant(name: str, chosen: list[Rollout]) -> str:
+    """A deployment that a canary serves differently learns under an id of its own."""
+    for rollout in chosen:
+        for op in rollout.patch:
+            changed = (isinstance(op, PutDeployment) and op.deployment.id == name) or isinstance(op, UsePrompt)
+            if changed:
+                return variant_id(name, rollout.rollout_id)
+    return name
+
+
+def concerns(rollout: Rollout, operation: str, names: set[str]) -> bool:
+    """True where the rollout can change what this operation with these candidates is served."""
+    if rollout.is_paused:
+        return False
+    for op in rollout.patch:
+        match op:
+            case PutDeployment(deployment=d):
+                if d.id in names:
+                    return True
+            case DropDeployment(deployment_id=name):
+                if name in names:
+                    return True
+            case PutRoute(prefix=prefix) | DropRoute(prefix=prefix):
+                if not prefix or operation == prefix or operation.startswith(prefix + "/"):
+                    return True
+            case UsePrompt() | PutPrompt():
+                return True
+    return False
+
+
+def fingerprint(deployments: tuple[Deployment, ...], arm: Configuration, *, route_key: str = "") -> str:
+    """Content id of what candidates and prompts are served with; weights do not change it."""
+    parts = [f"{d.id}={d.model}|{sorted(d.params.items())!r}|{d.adapter}" for d in deployments]
+    prompts = [f"{name}:{p.body}" for name, p in sorted(arm.prompts.items())]
+    return content_id(*parts, "//", *prompts)

@@ -1,0 +1,94 @@
+"""What the application's thread serves from: one immutable reference, swapped whole."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from hivefeedback.model.journal import Configuration
+from hivefeedback.model.lineup import lineup_of
+from hivefeedback.model.offer import Exclusion, Lineup, Offer, integer_weights
+
+__all__ = ["OfferKey", "Snapshot", "offer_from"]
+
+OfferKey = str | tuple[str, tuple[str, ...] | None] | tuple[str, tuple[str, ...] | None, tuple[str, ...]]
+"""``operation`` · ``(operation, candidates)`` · ``(operation, candidates, canaries)``."""
+
+MAX_OFFERS = 4096
+"""Offers that one snapshot remembers; further ones are built for each decision."""
+
+
+class Snapshot(Struct, frozen=True):
+    """Everything that ``decide()`` reads.
+
+    Args:
+        mode: ``off``, ``observe``, ``advise`` or ``act``.
+        config: The configuration.
+        bodies: Text of each prompt body by its hash.
+        weights_version: Number of the refresh that made the weights.
+        index: Share (> 0) of each deployment per operation; ``""`` is the row of every operation
+            that was never seen.
+        open_breakers: Variants that are not served.
+        probes: For a half-open variant: a deque with its one probe token.
+        stopped: Rollouts whose harm test tripped here: control only.
+        offers: Prepared offers. ``decide()`` adds the ones that it had to build itself, so this
+            is a memo of the snapshot, not a part of its value.
+    """
+
+    mode: str
+    config: Configuration
+    bodies: Mapping[str, str]
+    weights_version: int
+    index: Mapping[str, Mapping[str, float]]
+    open_breakers: frozenset[str]
+    probes: Mapping[str, deque[str]]
+    stopped: frozenset[str]
+    offers: dict[OfferKey, Offer]
+
+    def offer(
+        self, key: OfferKey, operation: str, candidates: tuple[str, ...] | None, canaries: tuple[str, ...]
+    ) -> Offer:
+        """Build the offer of a set that is not prepared, from the index.
+
+        The stated rule: each candidate's share in the row of its operation (of the global row for
+        a new operation; the row's mean for a new deployment), never below the smallest weight.
+        """
+        lineup = lineup_of(self.config, self.bodies, operation, candidates, canaries)
+        row = self.index.get(operation) or self.index.get("") or {}
+        mean = sum(row.values()) / len(row) if row else 1.0
+        shares = [row.get(name, mean) for name in lineup.candidates]
+        offer = offer_from(lineup, shares, self.open_breakers, self.weights_version, reason="prior")
+        if len(self.offers) < MAX_OFFERS:
+            self.offers[key] = offer
+        return offer
+
+
+def offer_from(
+    lineup: Lineup,
+    shares: list[float],
+    open_breakers: frozenset[str],
+    weights_version: int,
+    *,
+    reason: str,
+) -> Offer:
+    """An offer from shares: fixed routes win over the policy, open breakers get weight 0.
+
+    If every breaker is open, breakers are ignored and the reason says so.
+    """
+    weights = list(lineup.fixed) if lineup.fixed is not None else integer_weights(shares)
+    if lineup.fixed is not None:
+        reason = "route"
+    if len(weights) == 1:
+        reason = "only_candidate"
+    excluded: tuple[Exclusion, ...] = ()
+    if open_breakers:
+        shut = [i for i, v in enumerate(lineup.variants) if v in open_breakers]
+        if shut and len(shut) == len(weights):
+            reason = "all_breakers_open"
+        elif shut:
+            for i in shut:
+                weights[i] = 0
+            excluded = tuple(Exclusion(lineup.candidates[i], "breaker_open") for i in shut)
+    return Offer.of(lineup, weights, weights_version=weights_version, reason=reason, excluded=excluded)

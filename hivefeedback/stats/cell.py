@@ -1,0 +1,140 @@
+"""One mergeable cell of aggregates: everything that is known of some runs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from hivefeedback.model import BLAMED, UNCOUNTED, Run
+from hivefeedback.stats.histogram import bin_of, merge_bins, quantile
+
+__all__ = ["JUDGED_UNIT", "Cell", "CellKey", "Judged"]
+
+JUDGED_UNIT = 10_000
+"""Rewards and scores are summed as integers in 10⁻⁴, since float sums are not associative."""
+
+
+class CellKey(NamedTuple):
+    """What a cell is about.
+
+    ``arm`` is ``""`` for the total (each run once) and ``rollout:variant`` once per assignment;
+    totals read ``""`` only.
+    """
+
+    deployment: str
+    operation: str
+    agent: str = ""
+    arm: str = ""
+    fingerprint: str = ""
+
+
+class Judged(Struct, array_like=True):
+    """n, Σ and Σ² of a judgement in units of 10⁻⁴."""
+
+    n: int = 0
+    total: int = 0
+    squares: int = 0
+
+    @property
+    def mean(self) -> float | None:
+        """Mean in [0, 1], or None without any."""
+        return self.total / self.n / JUDGED_UNIT if self.n else None
+
+
+class Cell(Struct, omit_defaults=True):
+    """Counters, integer sums and sparse histograms of some runs; ``merge`` is commutative.
+
+    Args:
+        outcomes: Runs per outcome.
+        sums: Σ of ``duration_us`` (of ok runs), ``all_us``, ``ttft_us``, ``tokens_in``,
+            ``tokens_out``, ``cost_nusd``, ``memory_kb``.
+        ns: How many runs had each of those.
+        bins: Log-bucket histogram of each of those, in seconds, tokens, USD, MB.
+        judged: Per name of feedback, score or ``reward``: n, Σ, Σ².
+        n_awaiting: Runs whose judgement is still expected.
+    """
+
+    outcomes: dict[str, int] = {}
+    sums: dict[str, int] = {}
+    ns: dict[str, int] = {}
+    bins: dict[str, dict[int, int]] = {}
+    judged: dict[str, Judged] = {}
+    n_awaiting: int = 0
+
+    def add_run(self, run: Run) -> None:
+        """Count a run; its duration enters the latency of successes only where it is ``ok``."""
+        outcome = run.outcome
+        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+        if run.duration_s is not None and outcome not in UNCOUNTED:
+            if outcome == "ok":
+                self._add("duration_us", run.duration_s, 1_000_000)
+            self._add("all_us", run.duration_s, 1_000_000)
+        if run.ttft_s is not None:
+            self._add("ttft_us", run.ttft_s, 1_000_000)
+        if run.tokens_in is not None:
+            self._add("tokens_in", run.tokens_in, 1)
+        if run.tokens_out is not None:
+            self._add("tokens_out", run.tokens_out, 1)
+        if run.cost_usd is not None:
+            self._add("cost_nusd", run.cost_usd, 1_000_000_000)
+        if run.memory_mb is not None:
+            self._add("memory_kb", run.memory_mb, 1024)
+
+    def _add(self, name: str, value: float, scale: int) -> None:
+        self.sums[name] = self.sums.get(name, 0) + round(value * scale)
+        self.ns[name] = self.ns.get(name, 0) + 1
+        bins = self.bins.get(name)
+        if bins is None:
+            bins = self.bins[name] = {}
+        k = bin_of(value)
+        bins[k] = bins.get(k, 0) + 1
+
+    def add_judged(self, name: str, value: float, sign: int = 1) -> None:
+        """Count (or with ``sign`` −1 take back) a judgement in [0, 1]."""
+        judged = self.judged.get(name)
+        if judged is None:
+            judged = self.judged[name] = Judged()
+        units = round(value * JUDGED_UNIT)
+        judged.n += sign
+        judged.total += sign * units
+        judged.squares += sign * units * units
+
+    def merge(self, other: Cell) -> None:
+        """Add another cell to this one."""
+        for name, n in other.outcomes.items():
+            self.outcomes[name] = self.outcomes.get(name, 0) + n
+        for name, n in other.sums.items():
+            self.sums[name] = self.sums.get(name, 0) + n
+        for name, n in other.ns.items():
+            self.ns[name] = self.ns.get(name, 0) + n
+        for name, bins in other.bins.items():
+            merge_bins(self.bins.setdefault(name, {}), bins)
+        for name, j in other.judged.items():
+            mine = self.judged.setdefault(name, Judged())
+            mine.n, mine.total, mine.squares = mine.n + j.n, mine.total + j.total, mine.squares + j.squares
+        self.n_awaiting += other.n_awaiting
+
+    @property
+    def n_runs(self) -> int:
+        """Runs that enter success statistics."""
+        return sum(n for name, n in self.outcomes.items() if name not in UNCOUNTED)
+
+    @property
+    def n_all(self) -> int:
+        """All runs, the cancelled and cached ones too."""
+        return sum(self.outcomes.values())
+
+    @property
+    def failures(self) -> int:
+        """Runs whose outcome counts against the deployment."""
+        return sum(self.outcomes.get(name, 0) for name in BLAMED)
+
+    def mean(self, name: str) -> float | None:
+        """Mean of a sum in its own unit (µs, tokens, nano-USD, KiB), or None without any."""
+        n = self.ns.get(name, 0)
+        return self.sums.get(name, 0) / n if n else None
+
+    def quantile(self, name: str, q: float) -> float | None:
+        """Quantile of a histogram in seconds, tokens, USD or MB, within 1 %."""
+        return quantile(self.bins.get(name, {}), q)

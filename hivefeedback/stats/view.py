@@ -1,0 +1,111 @@
+"""What the turn reads: aggregates over a window, with the window's true coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from hivefeedback.stats.cell import Cell, CellKey
+from hivefeedback.stats.delta import Exemplar
+
+__all__ = ["Coverage", "Slice", "View"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What an answer about a window really covers.
+
+    Args:
+        from_s, to_s: Aligned bounds of the buckets that were read, seconds since 1970 UTC.
+        n_runs: Runs in it that enter success statistics.
+        n_awaiting: Of these, how many still await a judgement.
+        resolution_s: Width of the coarsest bucket that was read; 0 where there was none.
+    """
+
+    from_s: float
+    to_s: float
+    n_runs: int = 0
+    n_awaiting: int = 0
+    resolution_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A cell of one time bucket."""
+
+    start_s: int
+    width_s: int
+    key: CellKey
+    cell: Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Aggregates over a window; read-only, the cells must not be changed.
+
+    Args:
+        asked_from_s, asked_to_s: The window that was asked for.
+        slices: Cells by time bucket, totals and arms.
+        exemplars: Newest runs of each (deployment, operation), newest last.
+    """
+
+    asked_from_s: float
+    asked_to_s: float
+    slices: tuple[Slice, ...] = ()
+    exemplars: Mapping[tuple[str, str], tuple[Exemplar, ...]] = field(default_factory=dict)
+
+    @property
+    def coverage(self) -> Coverage:
+        """What the window really covers; totals only."""
+        totals = [s for s in self.slices if not s.key.arm]
+        if not totals:
+            return Coverage(from_s=self.asked_from_s, to_s=self.asked_to_s)
+        return Coverage(
+            from_s=min(s.start_s for s in totals),
+            to_s=max(s.start_s + s.width_s for s in totals),
+            n_runs=sum(s.cell.n_runs for s in totals),
+            n_awaiting=sum(s.cell.n_awaiting for s in totals),
+            resolution_s=max(s.width_s for s in totals),
+        )
+
+    def between(self, from_s: float, to_s: float) -> View:
+        """The part of the view whose buckets begin in [from_s, to_s)."""
+        kept = tuple(s for s in self.slices if from_s <= s.start_s < to_s)
+        return View(asked_from_s=from_s, asked_to_s=to_s, slices=kept, exemplars=self.exemplars)
+
+    def totals(self, *by: str, where: Callable[[CellKey], bool] | None = None) -> dict[tuple[str, ...], Cell]:
+        """Cells merged by the named parts of the key (``deployment``, ``operation``, ``agent``,
+        ``fingerprint``), each run counted once."""
+        return _merged(((s.key, s.cell) for s in self.slices if not s.key.arm), by, where)
+
+    def arms(self, rollout_id: str) -> dict[str, Cell]:
+        """Cells of a rollout's arms, by variant (``control``, ``canary``)."""
+        prefix = rollout_id + ":"
+        cells = _merged(((s.key, s.cell) for s in self.slices if s.key.arm.startswith(prefix)), ("arm",), None)
+        return {key[0].removeprefix(prefix): cell for key, cell in cells.items()}
+
+    def evidence(
+        self, deployment: str, operation: str = "", *, failed_only: bool = False, limit: int = 16
+    ) -> tuple[str, ...]:
+        """Trace ids (run ids where there is none) of the newest runs of a deployment."""
+        found: list[Exemplar] = []
+        for (d, o), newest in self.exemplars.items():
+            if d == deployment and (not operation or o == operation):
+                found += [e for e in newest if not failed_only or e.outcome != "ok"]
+        found.sort(key=lambda e: e.started_at_s, reverse=True)
+        return tuple(e.trace_id or e.run_id for e in found[:limit])
+
+
+def _merged(
+    cells: Iterable[tuple[CellKey, Cell]], by: tuple[str, ...], where: Callable[[CellKey], bool] | None
+) -> dict[tuple[str, ...], Cell]:
+    merged: dict[tuple[str, ...], Cell] = {}
+    for key, cell in cells:
+        if where is not None and not where(key):
+            continue
+        name = tuple(str(getattr(key, part)) for part in by)
+        into = merged.get(name)
+        if into is None:
+            into = merged[name] = Cell()
+        into.merge(cell)
+    return merged
