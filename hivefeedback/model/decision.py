@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from hivefeedback.model.deployment import ParamValue
 from hivefeedback.model.offer import Exclusion, Offer
@@ -105,6 +106,10 @@ class Decision(Struct, frozen=True, gc=False):
     def excluded(self) -> tuple[Exclusion, ...]:
         """Candidates that could not be drawn, and why."""
         return self.offer.excluded if self.offer else ()
+
+    def of_session(self, session_id: str) -> Decision:
+        """The same decision, known to belong to a session."""
+        return replace(self, session_id=session_id)
 
     def prompt(self, name: str, **fields: object) -> str:
         """The named prompt of this decision's arm, with ``{field}`` replaced by the given values.

@@ -66,6 +66,7 @@ class Offer(Struct, frozen=True):
         reason: Why the weights are what they are: ``policy``, ``prior`` (not yet prepared),
             ``route`` (fixed weights), ``only_candidate``, ``all_breakers_open``.
         excluded: Candidates with weight 0, and why.
+        is_plain: True where a draw is all there is to do: no rollout, no probe, mode ``act``.
     """
 
     lineup: Lineup
@@ -75,6 +76,7 @@ class Offer(Struct, frozen=True):
     weights_version: int
     reason: str
     excluded: tuple[Exclusion, ...] = ()
+    is_plain: bool = False
 
     @classmethod
     def of(
@@ -85,11 +87,12 @@ class Offer(Struct, frozen=True):
         weights_version: int,
         reason: str,
         excluded: tuple[Exclusion, ...] = (),
+        is_plain: bool = False,
     ) -> Offer:
         """Build an offer from integer weights, one per candidate."""
         cumulative = tuple(accumulate(weights))
         total = cumulative[-1] if cumulative else 0
-        return cls(lineup, tuple(weights), cumulative, total, weights_version, reason, excluded)
+        return cls(lineup, tuple(weights), cumulative, total, weights_version, reason, excluded, is_plain and total > 0)
 
     def pick(self, draw: int) -> int:
         """Index of the candidate that a draw in [0, total) lands on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -59,19 +59,32 @@ class Snapshot(Struct, frozen=True):
         row = self.index.get(operation) or self.index.get("") or {}
         mean = sum(row.values()) / len(row) if row else 1.0
         shares = [row.get(name, mean) for name in lineup.candidates]
-        offer = offer_from(lineup, shares, self.open_breakers, self.weights_version, reason="prior")
+        offer = self.weighed(lineup, shares, reason="prior")
         if len(self.offers) < MAX_OFFERS:
             self.offers[key] = offer
         return offer
 
+    def weighed(self, lineup: Lineup, shares: Sequence[float], *, reason: str) -> Offer:
+        """An offer of this snapshot from a lineup and its shares."""
+        has_probe = bool(self.probes) and any(v in self.probes for v in lineup.variants)
+        return offer_from(
+            lineup,
+            shares,
+            open_breakers=self.open_breakers,
+            weights_version=self.weights_version,
+            reason=reason,
+            is_plain=self.mode == "act" and not has_probe,
+        )
+
 
 def offer_from(
     lineup: Lineup,
-    shares: list[float],
-    open_breakers: frozenset[str],
-    weights_version: int,
+    shares: Sequence[float],
     *,
-    reason: str,
+    open_breakers: frozenset[str] = frozenset(),
+    weights_version: int = 0,
+    reason: str = "policy",
+    is_plain: bool = True,
 ) -> Offer:
     """An offer from shares: fixed routes win over the policy, open breakers get weight 0.
 
@@ -91,4 +104,7 @@ def offer_from(
             for i in shut:
                 weights[i] = 0
             excluded = tuple(Exclusion(lineup.candidates[i], "breaker_open") for i in shut)
-    return Offer.of(lineup, weights, weights_version=weights_version, reason=reason, excluded=excluded)
+    is_plain = is_plain and not lineup.rollouts
+    return Offer.of(
+        lineup, weights, weights_version=weights_version, reason=reason, excluded=excluded, is_plain=is_plain
+    )

@@ -1,0 +1,376 @@
+"""The one place that touches pluggy's untyped relay.
+
+pluggy loses the whole call when one implementation raises, accepts misspelt hooks and passes
+wrong types on. So implementations are called one by one under a guard, every registration is
+checked at once, and answers are checked at the border. One broken plugin costs its own answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import pluggy
+from opentelemetry import trace
+
+from hivefeedback import telemetry
+from hivefeedback.errors import ConfigurationError, PluginError, UnknownNameError
+from hivefeedback.hooks import specs
+from hivefeedback.hooks.guard import Guard, PluginInfo
+from hivefeedback.hooks.options import build_options
+from hivefeedback.hooks.plugin import Plugin
+from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory
+from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
+from hivefeedback.hooks.stages import CoreStages
+from hivefeedback.model import (
+    Configuration,
+    Event,
+    Finding,
+    Ledger,
+    Mutation,
+    MutationKind,
+    Outlook,
+    Plan,
+    Receipt,
+    Rollout,
+    StepCounts,
+    Verdict,
+)
+from hivefeedback.stats import View
+
+__all__ = ["ENTRY_POINT_GROUP", "Registry"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+ENTRY_POINT_GROUP = "hivefeedback"
+_Impl = tuple[PluginInfo, Callable[..., Any], tuple[str, ...]]
+BUILT_IN = "hivefeedback"
+"""Name of the distribution whose plugins are trusted not to hang."""
+
+
+class Registry:
+    """All plugins of one loop, and one typed method per hook.
+
+    Args:
+        hook_timeout_s: How long a hook may take; ``execute_timeout_s`` the same for execute.
+        max_errors: Errors in a row after which a plugin is quarantined.
+        is_inline: Call on the caller's thread without timeouts.
+        options: Options by plugin name, from the constructor.
+        file_options: The same from the configuration file.
+    """
+
+    def __init__(
+        self,
+        *,
+        hook_timeout_s: float = 5.0,
+        execute_timeout_s: float = 60.0,
+        max_errors: int = 5,
+        is_inline: bool = False,
+        options: Mapping[str, Mapping[str, object]] | None = None,
+        file_options: Mapping[str, Mapping[str, object]] | None = None,
+    ) -> None:
+        self.guard = Guard(max_errors=max_errors, is_inline=is_inline)
+        self._hook_timeout_s, self._execute_timeout_s = hook_timeout_s, execute_timeout_s
+        self._options, self._file_options = dict(options or {}), dict(file_options or {})
+        self._manager = pluggy.PluginManager("hivefeedback")
+        self._manager.add_hookspecs(specs)
+        self._infos: dict[str, PluginInfo] = {}
+        self._owner: dict[int, str] = {}
+        self._impls: dict[str, list[_Impl]] = {}
+        self._tracer = trace.get_tracer(telemetry.SCOPE)
+        self._stages = CoreStages(self._guarded)
+        self._stores: dict[str, StoreFactory] = {}
+        self._policies: dict[str, PolicyFactory] = {}
+        self._rankers: dict[str, Ranker] = {}
+        self._routes: list[HttpRoute] = []
+        self._commands: list[Command] = []
+        self.add(self._stages, is_builtin=True, origin="core")
+
+    # --- registration -------------------------------------------------------------------------
+
+    def load_entry_points(self, *, allow: Iterable[str] | None = None, deny: Iterable[str] = ()) -> None:
+        """Load every installed plugin of the group; one that fails is listed as broken."""
+        allowed = None if allow is None else set(allow)
+        denied = set(deny)
+        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
+            if point.name not in denied and (allowed is None or point.name in allowed):
+                self._load(point)
+
+    def _load(self, point: EntryPoint) -> None:
+        dist = point.dist
+        name = dist.name if dist else "unknown"
+        origin = f"{name} {dist.version}" if dist else name
+        if point.name in self._infos:
+            return
+        try:
+            plugin = point.load()
+            plugin = plugin() if isinstance(plugin, type) else plugin
+            self.add(plugin, name=point.name, origin=origin, is_builtin=name == BUILT_IN)
+        except ConfigurationError:
+            if name == BUILT_IN or point.name in self._options:
+                raise  # the user set a wrong option: say so at start
+            self._broken(point.name, origin, "its options are wrong")
+        except Exception as error:  # noqa: BLE001  # the plugin guard: a stranger's import may raise anything
+            self._broken(point.name, origin, f"{type(error).__name__}: {error}")
+
+    def _broken(self, name: str, origin: str, error: str) -> None:
+        log.warning("plugin %r (%s) could not be loaded: %s", name, origin, error)
+        self._infos[name] = PluginInfo(name=name, origin=origin, state="broken", errors=1, last_error=error[:500])
+
+    def add(self, plugin: object, *, name: str = "", origin: str = "passed", is_builtin: bool = False) -> PluginInfo:
+        """Register one plugin object and take in what it registers.
+
+        Raises:
+            ConfigurationError: It has a misspelt or unmarked hook, a wrong argument or option.
+        """
+        name = name or getattr(plugin, "name", "") or type(plugin).__name__
+        if isinstance(plugin, type):
+            raise ConfigurationError(f"plugin {name!r} is a class; pass an instance: {plugin.__name__}()")
+        if name in self._infos:
+            raise ConfigurationError(f"a plugin called {name!r} is registered already; give yours another name")
+        _check_marks(name, plugin)
+        self._configure(name, plugin)
+        try:
+            self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except (pluggy.PluginValidationError, ValueError) as error:
+            if self._manager.has_plugin(name):
+                self._manager.unregister(name=name)
+            raise ConfigurationError(f"plugin {name!r}: {error}") from error
+        callers = self._manager.get_hookcallers(plugin) or []
+        info = PluginInfo(name=name, origin=origin, is_builtin=is_builtin, hooks=tuple(sorted(c.name for c in callers)))
+        self._infos[name] = info
+        for caller in callers:
+            for impl in caller.get_hookimpls():
+                if impl.plugin is plugin:
+                    entry = (info, impl.function, tuple(impl.argnames))
+                    self._impls.setdefault(caller.name, []).append(entry)
+        self._take_in(info)
+        return info
+
+    def _configure(self, name: str, plugin: object) -> None:
+        options = getattr(plugin, "Options", None)
+        configure = getattr(plugin, "configure", None)
+        if isinstance(options, type) and callable(configure):
+            given, from_file = self._options.get(name, {}), self._file_options.get(name, {})
+            configure(build_options(name, options, given=given, from_file=from_file))
+
+    def _take_in(self, info: PluginInfo) -> None:
+        """Ask a new plugin for what it registers, and remember whose each thing is."""
+        for answer in self._ask(info, "hive_stores", Mapping):
+            self._stores.update(answer)
+        for answer in self._ask(info, "hive_policies", Mapping):
+            self._policies.update(answer)
+        for ranker in self._things(info, "hive_rankers"):
+            self._rankers[ranker.name] = ranker
+        self._stages.scorers = sorted((*self._stages.scorers, *self._things(info, "hive_scorers")), key=_name)
+        self._stages.gates = sorted((*self._stages.gates, *self._things(info, "hive_gates")), key=_name)
+        for executor in self._things(info, "hive_executors"):
+            self._stages.executors[MutationKind(executor.kind)] = executor
+        self._routes += self._things(info, "hive_routes")
+        self._commands += self._things(info, "hive_commands")
+
+    def _things(self, info: PluginInfo, hook: str) -> list[Any]:
+        things = [thing for answer in self._ask(info, hook, Sequence) for thing in answer]
+        for thing in things:
+            self._owner[id(thing)] = info.name
+        return things
+
+    def _ask(self, info: PluginInfo, hook: str, kind: type[Any]) -> list[Any]:
+        answers = [self._one(entry, hook, {}) for entry in self._impls.get(hook, ()) if entry[0] is info]
+        return [a for a in answers if isinstance(a, kind)]
+
+    # --- calls ------------------------------------------------------------------------------------
+
+    def _one(self, impl: _Impl, hook: str, values: dict[str, Any]) -> Any:
+        """One implementation's answer; None where it has nothing to say or failed."""
+        info, function, names = impl
+        check = _CHECKS.get(hook, _anything)
+        timeout_s = self._execute_timeout_s if hook == "hive_execute" else self._hook_timeout_s
+
+        def call() -> Any:
+            answer = function(*(values[n] for n in names))
+            return None if answer is None else check(answer)
+
+        with self._tracer.start_as_current_span(f"{telemetry.SPAN_HOOK} {hook}") as span:
+            if span.is_recording():
+                span.set_attribute(telemetry.HOOK_NAME, hook)
+                span.set_attribute(telemetry.PLUGIN_NAME, info.name)
+            errors = info.errors
+            answer = self.guard.call(info, hook, call, timeout_s=timeout_s, default=None)
+            if info.errors != errors:
+                span.set_status(trace.StatusCode.ERROR, info.last_error)
+            return answer
+
+    def _all(self, hook: str, **values: Any) -> list[Any]:
+        answers = [self._one(entry, hook, values) for entry in self._impls.get(hook, ())]
+        return [a for a in answers if a is not None]
+
+    def _guarded(self, thing: object, what: str, call: Callable[[], object]) -> object:
+        info = self._infos[self._owner.get(id(thing), "core")]
+        return self.guard.call(info, what, call, timeout_s=self._hook_timeout_s, default=None)
+
+    @property
+    def has_collectors(self) -> bool:
+        """True where a collect hook would be called at all."""
+        return bool(self._stages.scorers) or len(self._impls.get("hive_collect", ())) > 1
+
+    def collect(self, events: Sequence[Event]) -> list[Collected]:
+        """Call ``hive_collect``."""
+        return self._all("hive_collect", events=events)
+
+    def analyze(self, view: View, config: Configuration, now_s: float) -> list[Finding]:
+        """Call ``hive_analyze``; the most severe finding first."""
+        found: list[Finding] = _flat(self._all("hive_analyze", view=view, config=config, now_s=now_s))
+        return sorted(found, key=lambda f: (-f.severity, f.finding_id))
+
+    def plan(self, findings: Sequence[Finding], view: View, config: Configuration, now_s: float) -> list[Mutation]:
+        """Call ``hive_plan``; the most urgent mutation first."""
+        planned: list[Mutation] = _flat(
+            self._all("hive_plan", findings=findings, view=view, config=config, now_s=now_s)
+        )
+        return sorted(planned, key=lambda m: (-m.priority, m.kind, m.target))
+
+    def validate(self, plan: Plan, view: View, config: Configuration, ledger: Ledger, now_s: float) -> list[Verdict]:
+        """Call ``hive_validate``."""
+        return _flat(self._all("hive_validate", plan=plan, view=view, config=config, ledger=ledger, now_s=now_s))
+
+    def execute(self, mutation: Mutation, config: Configuration) -> Receipt | None:
+        """Call ``hive_execute``; the first receipt, or None where nobody could."""
+        for entry in reversed(self._impls.get("hive_execute", ())):
+            receipt = self._one(entry, "hive_execute", {"mutation": mutation, "config": config})
+            if isinstance(receipt, Receipt):
+                return receipt
+        return None
+
+    def monitor(self, rollout: Rollout, counts: Sequence[StepCounts], view: View, now_s: float) -> list[Outlook]:
+        """Call ``hive_monitor``."""
+        return self._all("hive_monitor", rollout=rollout, counts=counts, view=view, now_s=now_s)
+
+    # --- what is there ------------------------------------------------------------------------
+
+    @property
+    def stores(self) -> Mapping[str, StoreFactory]:
+        """Store factories by URL scheme."""
+        return MappingProxyType(self._stores)
+
+    @property
+    def policies(self) -> Mapping[str, PolicyFactory]:
+        """Policy factories by name."""
+        return MappingProxyType(self._policies)
+
+    @property
+    def executors(self) -> Mapping[MutationKind, Executor]:
+        """Executors by mutation kind."""
+        return MappingProxyType(self._stages.executors)
+
+    @property
+    def scorers(self) -> Sequence[Scorer]:
+        """Scorers in name order."""
+        return tuple(self._stages.scorers)
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """Gates in name order."""
+        return tuple(self._stages.gates)
+
+    @property
+    def rankers(self) -> Mapping[str, Ranker]:
+        """Rankers by name."""
+        return MappingProxyType(self._rankers)
+
+    @property
+    def routes(self) -> Sequence[HttpRoute]:
+        """HTTP routes."""
+        return tuple(self._routes)
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """CLI commands."""
+        return tuple(self._commands)
+
+    def plugins(self) -> list[PluginInfo]:
+        """All plugins by name, the broken ones too."""
+        return sorted(self._infos.values(), key=_name)
+
+    def quarantine(self, name: str, reason: str) -> None:
+        """Take a plugin out of service, as another process found it broken."""
+        info = self._infos.get(name)
+        if info is not None and info.state == "ok":
+            info.state, info.last_error = "quarantined", reason
+
+    def enable(self, name: str) -> None:
+        """Put a quarantined plugin back into service.
+
+        Raises:
+            UnknownNameError: No such plugin.
+        """
+        info = self._infos.get(name)
+        if info is None:
+            raise UnknownNameError("plugin", name, list(self._infos))
+        if info.state == "quarantined":
+            info.state, info.errors_in_row = "ok", 0
+
+    def close(self) -> None:
+        """End the guard's thread."""
+        self.guard.close()
+
+
+def _name(thing: Any) -> str:
+    return str(thing.name)
+
+
+def _flat(answers: Iterable[Iterable[T]]) -> list[T]:
+    return [item for answer in answers for item in answer]
+
+
+def _check_marks(name: str, plugin: object) -> None:
+    """Refuse a method that is called like a hook but carries no ``@hookimpl``: pluggy would skip it silently."""
+    for attribute in dir(plugin):
+        if not attribute.startswith("hive_"):
+            continue
+        method = getattr(plugin, attribute)
+        inherited = getattr(method, "__func__", None) is getattr(Plugin, attribute, object())
+        if callable(method) and not inherited and not hasattr(method, "hivefeedback_impl"):
+            raise ConfigurationError(f"plugin {name!r}: {attribute} is not marked; put @hookimpl above it")
+        marks = getattr(method, "hivefeedback_impl", None) or {}
+        if marks.get("wrapper") or marks.get("hookwrapper"):
+            raise ConfigurationError(f"plugin {name!r}: {attribute} is a wrapper; hivefeedback calls plain hooks only")
+
+
+def _one_of(kind: type) -> Callable[[Any], Any]:
+    def check(answer: Any) -> Any:
+        if not isinstance(answer, kind):
+            raise PluginError(f"answered {type(answer).__name__}; expected {kind.__name__} or None")
+        return answer
+
+    return check
+
+
+def _many_of(kind: type) -> Callable[[Any], Any]:
+    def check(answer: Any) -> Any:
+        items = list(answer) if isinstance(answer, Iterable) else [answer]
+        wrong = next((item for item in items if not isinstance(item, kind)), None)
+        if wrong is not None:
+            raise PluginError(f"answered {type(wrong).__name__}; expected a sequence of {kind.__name__}")
+        return items
+
+    return check
+
+
+def _anything(answer: Any) -> Any:
+    return answer
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "hive_collect": _one_of(Collected),
+    "hive_analyze": _many_of(Finding),
+    "hive_plan": _many_of(Mutation),
+    "hive_validate": _many_of(Verdict),
+    "hive_execute": _one_of(Receipt),
+    "hive_monitor": _one_of(Outlook),
+}

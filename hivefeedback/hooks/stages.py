@@ -1,0 +1,97 @@
+"""Core's own implementation of collect, validate and execute: it walks what plugins registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from hivefeedback.errors import PluginError
+from hivefeedback.hooks.plugin import Plugin
+from hivefeedback.hooks.protocols import Executor, Gate, Scorer
+from hivefeedback.hooks.specs import Collected, hookimpl
+from hivefeedback.model import Configuration, Event, Ledger, Mutation, MutationKind, Plan, Receipt, Run, Score, Verdict
+from hivefeedback.stats import View
+
+__all__ = ["CoreStages"]
+
+JUDGED_KINDS = frozenset({"llm", "agent"})
+
+
+class CoreStages(Plugin):
+    """Asks each scorer, gate and executor in name order, each under its own plugin's guard.
+
+    Args:
+        guarded: Runs a callable on behalf of a registered thing; answers None where it failed.
+    """
+
+    name = "core"
+
+    def __init__(self, guarded: Callable[[object, str, Callable[[], object]], object]) -> None:
+        self._guarded = guarded
+        self.scorers: list[Scorer] = []
+        self.gates: list[Gate] = []
+        self.executors: dict[MutationKind, Executor] = {}
+
+    @hookimpl
+    def hive_collect(self, events: Sequence[Event]) -> Collected | None:
+        """Scores of every scorer for every run of the batch."""
+        if not self.scorers:
+            return None
+        runs = [e for e in events if isinstance(e.body, Run) and e.body.kind in JUDGED_KINDS]
+        scores: list[Score] = []
+        for scorer in self.scorers:
+            answer = self._guarded(scorer, f"scorer {scorer.name!r}", partial(_scores, scorer, runs))
+            if isinstance(answer, list):
+                scores += answer
+        return Collected(scores=scores) if scores else None
+
+    @hookimpl
+    def hive_validate(
+        self, plan: Plan, view: View, config: Configuration, ledger: Ledger, now_s: float
+    ) -> Sequence[Verdict]:
+        """Every gate's verdict on every mutation; a gate that fails says no, since nothing unjudged may pass."""
+        verdicts: list[Verdict] = []
+        for gate in self.gates:
+            for mutation in plan.mutations:
+                verdicts.append(self._verdict(gate, mutation, plan, view, config, ledger, now_s))
+        return verdicts
+
+    def _verdict(
+        self,
+        gate: Gate,
+        mutation: Mutation,
+        plan: Plan,
+        view: View,
+        config: Configuration,
+        ledger: Ledger,
+        now_s: float,
+    ) -> Verdict:
+        def ask() -> Verdict:
+            verdict = gate.check(mutation, plan, view, config, ledger, now_s=now_s)
+            if not isinstance(verdict, Verdict):
+                raise PluginError(f"answered {type(verdict).__name__}; expected Verdict")
+            return verdict
+
+        answer = self._guarded(gate, f"gate {gate.name!r}", ask)
+        if isinstance(answer, Verdict):
+            return answer
+        return Verdict(gate=gate.name, mutation_id=mutation.mutation_id, answer="no", reason="the gate failed")
+
+    @hookimpl
+    def hive_execute(self, mutation: Mutation, config: Configuration) -> Receipt | None:
+        """The receipt of the executor of the mutation's kind."""
+        executor = self.executors.get(mutation.kind)
+        if executor is None:
+            return None
+        answer = self._guarded(executor, f"executor {mutation.kind}", lambda: executor.apply(mutation, config))
+        return answer if isinstance(answer, Receipt) else None
+
+
+def _scores(scorer: Scorer, runs: Sequence[Event]) -> list[Score]:
+    scores: list[Score] = []
+    for event in runs:
+        for score in scorer.score(event):
+            if not isinstance(score, Score) or not 0.0 <= score.value <= 1.0:
+                raise PluginError(f"answered {score!r}; expected Score with a value in [0, 1]")
+            scores.append(score)
+    return scores

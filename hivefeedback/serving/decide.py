@@ -1,0 +1,179 @@
+"""``decide()``: a lookup, a draw, a bisect. No I/O, no waiting lock, nothing raised.
+
+The order: assignments → candidates and parameters of that arm → open breakers out → weights →
+draw. Offers are prepared by the recorder; one that is missing is built here once per snapshot.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+from hivefeedback.model import Assignment, Decision, Offer, OfferKey, Snapshot
+from hivefeedback.serving.draws import Draws, fraction_of
+from hivefeedback.serving.live import Live
+from hivefeedback.serving.ring import Ring
+from hivefeedback.serving.sessions import Sessions
+
+__all__ = ["Decider", "Item"]
+
+Item = tuple[int, float, object]
+"""What the ring carries: (seq, event time, what happened)."""
+
+
+class Decider:
+    """Answers decisions from the live snapshot.
+
+    Args:
+        live: Holds the snapshot.
+        ring: Takes each decision to the recorder.
+        numbers: The producer's sequence; each decision takes one number.
+        draws: The draw of each number.
+        prefix: Beginning of decision ids, unique to (producer, epoch).
+        clock: Seconds since 1970 UTC.
+        session_memory: Sessions remembered.
+        max_stale_s: Age of the configuration beyond which no canary is served.
+    """
+
+    def __init__(
+        self,
+        live: Live,
+        ring: Ring[Item],
+        numbers: Iterator[int],
+        draws: Draws,
+        *,
+        prefix: str,
+        clock: Callable[[], float],
+        session_memory: int,
+        max_stale_s: float,
+    ) -> None:
+        self._live, self._ring, self._numbers, self._draws = live, ring, numbers, draws
+        self._prefix, self._clock, self._max_stale_s = prefix, clock, max_stale_s
+        self._sessions = Sessions(session_memory)
+
+    def decide(
+        self,
+        operation: str,
+        candidates: Sequence[str] | None = None,
+        session_id: str | None = None,
+        sticky: bool = True,
+    ) -> Decision:
+        """Pick a deployment for one request; see ``FeedbackLoop.decide``."""
+        seq = next(self._numbers)
+        snapshot = self._live.snapshot
+        key: OfferKey = operation
+        if candidates is not None:
+            candidates = tuple(candidates)
+            key = (operation, candidates)
+        offer = snapshot.offers.get(key)
+        if offer is None:
+            offer = snapshot.offer(key, operation, candidates, ())
+        if session_id is not None or not offer.is_plain:
+            return self._carefully(seq, snapshot, offer, operation, candidates, session_id, sticky)
+        draw = self._draws.at(seq) * offer.total >> 64
+        index = bisect_right(offer.cumulative, draw)
+        at_s = self._clock()
+        decision = Decision(f"{self._prefix}{seq:x}", operation, offer, index, draw, offer.reason, at_s)
+        self._ring.put((seq, at_s, decision))
+        return decision
+
+    def _carefully(
+        self,
+        seq: int,
+        snapshot: Snapshot,
+        offer: Offer,
+        operation: str,
+        candidates: tuple[str, ...] | None,
+        session_id: str | None,
+        sticky: bool,
+    ) -> Decision:
+        """The same with sessions, rollouts, probes, other modes, or nothing to choose from."""
+        at_s = self._clock()
+        assignments: tuple[Assignment, ...] = ()
+        if offer.lineup.rollouts and snapshot.mode == "act":
+            assignments = self._assign(snapshot, offer, session_id, seq, at_s)
+            canaries = tuple(a.rollout_id for a in assignments if a.variant == "canary")
+            if canaries:
+                key = (operation, candidates, canaries)
+                offer = snapshot.offers.get(key) or snapshot.offer(key, operation, candidates, canaries)
+        decision = self._pick(seq, snapshot, offer, operation, session_id if sticky else None, at_s, assignments)
+        if session_id is not None and decision.session_id is None:
+            decision = decision.of_session(session_id)
+        if snapshot.mode != "off":
+            self._ring.put((seq, at_s, decision))
+        return decision
+
+    def _assign(
+        self, snapshot: Snapshot, offer: Offer, session_id: str | None, seq: int, at_s: float
+    ) -> tuple[Assignment, ...]:
+        """The arm of each rollout; a missing session is drawn per request, never hashed into one bucket."""
+        if at_s - self._live.refreshed_at_s > self._max_stale_s:
+            return ()  # the rollout may have been taken back meanwhile: control only
+        unit = session_id if session_id is not None else f"{self._prefix}{seq:x}"
+        assigned = []
+        for rollout_id in offer.lineup.rollouts:
+            if rollout_id not in snapshot.stopped:
+                rollout = snapshot.config.rollouts[rollout_id]
+                is_canary = fraction_of(rollout.salt, unit) < rollout.share
+                assigned.append(Assignment(rollout_id, "canary" if is_canary else "control", rollout.share))
+        return tuple(assigned)
+
+    def _pick(
+        self,
+        seq: int,
+        snapshot: Snapshot,
+        offer: Offer,
+        operation: str,
+        sticky_to: str | None,
+        at_s: float,
+        assignments: tuple[Assignment, ...],
+    ) -> Decision:
+        name = f"{self._prefix}{seq:x}"
+        if not offer.lineup.candidates:
+            return Decision(name, operation, None, 0, None, "no_candidates", at_s)
+        if snapshot.mode != "act":
+            return self._host_choice(name, seq, snapshot, offer, operation, at_s)
+        probe = _take_probe(snapshot, offer) if snapshot.probes else None
+        if probe is not None:
+            return Decision(name, operation, offer, probe, None, "probe", at_s, assignments=assignments)
+        if sticky_to is not None:
+            first = self._sessions.recall(sticky_to, operation)
+            index = _index_of(offer, first[0]) if first else None
+            if first and index is not None:
+                return Decision(
+                    name, operation, offer, index, None, "session", at_s, sticky_to, False, assignments, first[1]
+                )
+        draw = self._draws.at(seq) * offer.total >> 64
+        index = offer.pick(draw)
+        if sticky_to is not None:
+            self._sessions.remember(sticky_to, operation, offer.lineup.candidates[index], offer.propensity(index))
+        return Decision(name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments)
+
+    def _host_choice(
+        self, name: str, seq: int, snapshot: Snapshot, offer: Offer, operation: str, at_s: float
+    ) -> Decision:
+        """Modes that only look: the first candidate; ``advise`` logs what it would have drawn."""
+        shadow = offer.pick(self._draws.at(seq) * offer.total >> 64) if snapshot.mode == "advise" else None
+        return Decision(name, operation, offer, 0, None, snapshot.mode, at_s, shadow=shadow)
+
+
+def _take_probe(snapshot: Snapshot, offer: Offer) -> int | None:
+    """Index of a half-open candidate whose one probe token this decision got."""
+    for index, variant in enumerate(offer.lineup.variants):
+        tokens = snapshot.probes.get(variant)
+        if tokens:
+            try:
+                tokens.popleft()
+            except IndexError:
+                continue  # another thread was faster
+            return index
+    return None
+
+
+def _index_of(offer: Offer, deployment: str) -> int | None:
+    """Where a deployment stands, if it can be drawn."""
+    try:
+        index = offer.lineup.candidates.index(deployment)
+    except ValueError:
+        return None
+    return index if offer.weights[index] else None

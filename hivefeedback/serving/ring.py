@@ -1,0 +1,73 @@
+"""The bounded ring from the application's threads to the recorder."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+__all__ = ["Ring"]
+
+T = TypeVar("T")
+
+
+class Ring(Generic[T]):
+    """Many writers that never wait, one reader.
+
+    ``deque.append`` and ``popleft`` are atomic under the interpreter's lock, so no lock of ours is
+    taken. A full ring drops the newest item: what is in it was promised to be learnt.
+
+    >>> ring = Ring(2)
+    >>> [ring.put(x) for x in "abc"], ring.take(9), ring.n_dropped
+    ([True, True, False], ['a', 'b'], 1)
+    """
+
+    __slots__ = ("_items", "_size", "_wake", "is_idle", "n_dropped")
+
+    def __init__(self, size: int) -> None:
+        self._items: deque[T] = deque()
+        self._size = size
+        self._wake = threading.Event()
+        self.is_idle = False
+        self.n_dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> bool:
+        """Add an item; False (and counted) where the ring is full."""
+        items = self._items
+        if len(items) >= self._size:
+            self.n_dropped += 1
+            return False
+        items.append(item)
+        if self.is_idle:
+            self.is_idle = False
+            self._wake.set()
+        return True
+
+    def put_always(self, item: T) -> None:
+        """Add an item past the bound; for the loop's own few markers."""
+        self._items.append(item)
+        self.wake()
+
+    def take(self, limit: int) -> list[T]:
+        """Up to ``limit`` items, oldest first. One reader only."""
+        items = self._items
+        taken: list[T] = []
+        while len(taken) < limit and items:
+            taken.append(items.popleft())
+        return taken
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until an item comes or the time is over. One reader only."""
+        self._wake.clear()
+        self.is_idle = True
+        if not self._items:  # looked at again after raising the flag, so that no wake-up is lost
+            self._wake.wait(timeout_s)
+        self.is_idle = False
+
+    def wake(self) -> None:
+        """End a ``wait`` early."""
+        self.is_idle = False
+        self._wake.set()
