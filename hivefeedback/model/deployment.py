@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
@@ -12,8 +13,11 @@ __all__ = ["Deployment", "JsonValue", "ParamValue", "Price"]
 ParamValue = str | int | float | bool | None | list["str | int | float | bool | None"]
 """A parameter of a model call, as JSON knows it (``temperature``, ``max_tokens``, ``stop`` …)."""
 
-JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
-"""Any JSON value."""
+if TYPE_CHECKING:
+    JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+    """Any JSON value."""
+else:
+    JsonValue = Any  # msgspec reads annotations at run time and knows no recursive aliases
 
 
 class Price(Struct, frozen=True, omit_defaults=True):
