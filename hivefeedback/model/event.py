@@ -7,7 +7,7 @@ version does not know survive a round trip in ``Event.unknown``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -166,7 +166,8 @@ class Event(Struct, frozen=True):
         sample_rate: Probability with which it was kept, drawn before the outcome was known.
         schema_version: Version of this schema.
         unknown: Fields of a newer version, kept for the round trip: ``{"": {...}}`` those of the
-            envelope, ``{"body": {...}}`` those of the body.
+            envelope, ``{"body": {...}}`` those of the body, ``{"what": {...}}`` those of what a
+            control event holds.
     """
 
     producer: str
@@ -191,6 +192,9 @@ _BODIES: dict[str, frozenset[str]] = {
     "score": frozenset((*Score.__struct_fields__, "type")),
     "control": frozenset(("what", "type")),
 }
+_WHAT: dict[str, frozenset[str]] = {
+    str(cls.__struct_config__.tag): frozenset((*cls.__struct_fields__, "kind")) for cls in get_args(What)
+}
 
 
 def encode_event(event: Event) -> bytes:
@@ -201,6 +205,8 @@ def encode_event(event: Event) -> bytes:
     unknown = plain.pop("unknown")
     plain.update(unknown.get("", {}))
     plain["body"].update(unknown.get("body", {}))
+    if "what" in unknown:
+        plain["body"]["what"].update(unknown["what"])
     return _encoder.encode(plain)
 
 
@@ -214,7 +220,7 @@ def decode_event(data: bytes | str) -> Event:
     try:
         raw = _raw.decode(data)
         body = raw.get("body")
-        known = _BODIES.get(body.get("type", "")) if isinstance(body, dict) else None
+        known = _BODIES.get(str(body.get("type"))) if isinstance(body, dict) else None
         if known is None:
             raise _unreadable(raw)
         event = msgspec.convert(raw, Event)
@@ -222,10 +228,16 @@ def decode_event(data: bytes | str) -> Event:
         raise StoreCorruptError(f"an event cannot be read: {error}") from error
     outer = {k: v for k, v in raw.items() if k not in _ENVELOPE}
     inner = {k: v for k, v in raw["body"].items() if k not in known}
-    if not outer and not inner:
+    inmost = _unknown_what(raw["body"]) if isinstance(event.body, Control) else {}
+    if not outer and not inner and not inmost:
         return event
-    unknown = {k: v for k, v in (("", outer), ("body", inner)) if v}
+    unknown = {k: v for k, v in (("", outer), ("body", inner), ("what", inmost)) if v}
     return msgspec.structs.replace(event, unknown=unknown)
+
+
+def _unknown_what(body: dict[str, Any]) -> dict[str, Any]:
+    known = _WHAT[body["what"]["kind"]]
+    return {k: v for k, v in body["what"].items() if k not in known}
 
 
 def _unreadable(raw: dict[str, Any]) -> Exception:

@@ -1,0 +1,144 @@
+"""What is declared, installed and pinned fits together."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+VENDORS = ("langchain", "langchain_core", "langchain_openai", "langgraph", "litellm", "openai", "opentelemetry.sdk",
+           "opentelemetry.exporter")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def packages(repository: Path) -> list[str]:
+    """The top-level packages of the distribution."""
+    rooms = [p.name for room in ("plugins", "integrations") for p in (repository / room).iterdir() if p.is_dir()]
+    return ["hivefeedback", *sorted(name for name in rooms if name.startswith("hivefeedback_"))]
+
+
+def test_every_package_is_typed_and_has_a_docstring(repository: Path) -> None:
+    for name in packages(repository):
+        module = importlib.import_module(name)
+        assert module.__file__ is not None
+        assert module.__doc__, name
+        assert (Path(module.__file__).parent / "py.typed").exists(), name
+
+
+def test_the_import_contracts_know_every_package(repository: Path, project: dict[str, Any]) -> None:
+    assert sorted(project["tool"]["importlinter"]["root_packages"]) == sorted(packages(repository))
+
+
+def test_every_declared_plugin_loads_and_has_a_name_of_its_own(project: dict[str, Any]) -> None:
+    declared = project["project"]["entry-points"]["hivefeedback"]
+    installed = {point.name: point for point in entry_points(group="hivefeedback") if point.name in declared}
+    assert set(installed) == set(declared), "run: pip install -e '.[dev]'"
+    for name, point in installed.items():
+        assert point.value == declared[name], f"{name}: run pip install -e '.[dev]' again"
+        plugin = point.load()()
+        assert plugin.name == name
+
+
+def test_every_package_imports_without_any_extra(repository: Path) -> None:
+    program = f"""
+import importlib, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == v or name.startswith(v + ".") for v in {VENDORS!r}):
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+for name in {packages(repository)!r}:
+    importlib.import_module(name)
+from importlib.metadata import entry_points
+for point in entry_points(group="hivefeedback"):
+    point.load()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_import_of_hivefeedback_stays_light() -> None:
+    heavy = ("numpy", "pydantic", "pydantic_settings", "yaml", "pluggy", "sqlite3", "asyncio", "opentelemetry.sdk")
+    program = f"import sys, hivefeedback; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_constraints_hold_names_and_versions_only_and_cover_every_dependency(
+    repository: Path, project: dict[str, Any]
+) -> None:
+    lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [p for p in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", p)] == []
+
+    def key(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    pinned = {key(p.split("==")[0]) for p in pins}
+    extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *(r for extra in extras.values() for r in extra)]
+    names = {key(re.split(r"[\[<>=!~; ]", r)[0]) for r in wanted} - {"hivefeedback"}
+    assert names - pinned == set()
+
+
+def test_all_is_everything_that_the_demo_and_the_integrations_need(project: dict[str, Any]) -> None:
+    extras = project["project"]["optional-dependencies"]
+    reached: set[str] = set()
+    waiting = ["all"]
+    while waiting:
+        extra = waiting.pop()
+        reached.add(extra)
+        for requirement in extras[extra]:
+            inner = re.match(r"hivefeedback\[([^\]]+)\]", requirement)
+            waiting += [e for e in (inner.group(1).split(",") if inner else []) if e not in reached]
+    assert reached == set(extras) - {"dev"}
+
+
+def make(repository: Path, *targets: str, **variables: str) -> str:
+    """What make would do, without doing it."""
+    given = [f"{name}={value}" for name, value in variables.items()]
+    done = subprocess.run(["make", "-C", str(repository), *targets, *given], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_make_without_a_target_says_what_there_is(repository: Path) -> None:
+    said = make(repository)
+    for target in ("demo", "demo-seeds", "test", "check", "bench", "clean"):
+        assert f"make {target} " in said
+
+
+def test_make_demo_needs_no_development_tools(repository: Path, tmp_path: Path) -> None:
+    said = make(repository, "-n", "demo", VENV=str(tmp_path / "venv"))
+    assert "'.[all]'" in said
+    assert "[dev]" not in said
+
+
+def test_make_says_what_is_missing_where_no_python_fits(repository: Path, tmp_path: Path) -> None:
+    shims = tmp_path / "bin"
+    shims.mkdir()
+    for name in ("python3.13", "python3.12", "python3.11", "python3", "python"):
+        (shims / name).write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
+        (shims / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", str(repository), "test", f"VENV={tmp_path / 'venv'}"],
+        env={**os.environ, "PATH": f"{shims}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "No Python 3.11 or newer was found" in done.stderr
