@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import platformdirs
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from hivefeedback.errors import ConfigurationError
 
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     )
     store_content: bool = Field(False, description="store prompts and answers; off, since they are not needed to learn")
     session_memory: int = Field(100_000, ge=1, description="sessions remembered per process for sticky decisions")
-    join_memory: int = Field(100_000, ge=100, description="runs and decisions remembered in memory for late feedback")
+    join_memory: int = Field(50_000, ge=100, description="runs and decisions remembered in memory for late feedback")
     max_comment_bytes: int = Field(
         16_384, ge=0, le=262_144, description="longer comments and corrections are cut, counted and marked"
     )
@@ -161,6 +161,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         raise ConfigurationError(f"configuration file {str(path)!r} must hold a mapping of settings")
+    nameless = [key for key in data if not isinstance(key, str)]
+    if nameless:
+        raise ConfigurationError(f"configuration file {str(path)!r} has the key {nameless[0]!r}; expected names")
     return data
 
 
@@ -190,6 +193,8 @@ def load_settings(config: str | os.PathLike[str] | None = None, **given: Any) ->
         settings = _settings_from(path, values)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error, path)) from error
+    except SettingsError as error:  # a list or mapping in the environment that is no JSON
+        raise ConfigurationError(f"{error}; lists and mappings are written as JSON, such as [0.05, 1.0]") from error
     return settings if settings.store else settings.model_copy(update={"store": default_store()})
 
 
