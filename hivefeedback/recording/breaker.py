@@ -1,0 +1,171 @@
+"""The breaker (the users' word: blacklist) for failed calls.
+
+Three counted failures in a row open it for an hour; each further one doubles that, up to a day:
+3 → 1 h, 4 → 2 h, 5 → 4 h … A deployment that is open gets no calls, so a fourth failure needs a
+probe: when the time is over the breaker is half open, one call may try, and its outcome closes or
+escalates. Hence the count survives expiry and only a success resets it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from hivefeedback.model import is_blamed, is_counted
+
+__all__ = ["Breakers"]
+
+_VERSION = 1
+
+
+class _Breaker(Struct, omit_defaults=True):
+    failures: int = 0
+    until_s: float | None = None
+    """End of the opening; None while closed. Half open once it is past."""
+    taken_s: float | None = None
+    """When the probe token was taken; None while it is there."""
+
+
+class _Dump(Struct):
+    version: int
+    breakers: dict[str, _Breaker]
+
+
+class Breakers:
+    """The breakers of all variants: a state with explicit time, no clock and no thread.
+
+    Args:
+        failures: Counted failures in a row that open a breaker.
+        base_s: Length of the first opening.
+        cap_s: Length of the longest one.
+        token_s: After this an unsettled probe token returns; longer than most calls last.
+
+    >>> breakers = Breakers()
+    >>> [breakers.settle("a", "timeout", 0.0) for _ in range(3)]
+    [True, True, True]
+    >>> breakers.open_at(3599.0), breakers.half_open(3599.0), breakers.half_open(3600.0)
+    (frozenset({'a'}), (), ('a',))
+    """
+
+    def __init__(
+        self, *, failures: int = 3, base_s: float = 3600.0, cap_s: float = 86400.0, token_s: float = 300.0
+    ) -> None:
+        self._threshold = failures
+        self._base_s = base_s
+        self._cap_s = cap_s
+        self._token_s = token_s
+        self._breakers: dict[str, _Breaker] = {}
+
+    def settle(self, variant: str, outcome: str, now_s: float) -> bool:
+        """Take in how a run of a variant ended; True where anything changed.
+
+        Uncounted outcomes touch nothing. Failures of calls that were under way when the breaker
+        opened do not escalate: one incident, one step.
+        """
+        if not is_counted(outcome):
+            return False
+        breaker = self._breakers.get(variant)
+        if not is_blamed(outcome):
+            return self._breakers.pop(variant, None) is not None
+        if breaker is None:
+            breaker = self._breakers[variant] = _Breaker()
+        if self._is_running(breaker, now_s):
+            return False
+        breaker.failures += 1
+        breaker.taken_s = None
+        if breaker.failures >= self._threshold:
+            breaker.until_s = now_s + self.length_s(breaker.failures)
+        return True
+
+    def length_s(self, failures: int) -> float:
+        """How long that many failures in a row open a breaker: ``base · 2^(failures − threshold)``,
+        at most the cap; 0 below the threshold.
+
+        >>> [Breakers().length_s(n) / 3600 for n in (2, 3, 4, 5, 8, 5000)]
+        [0.0, 1.0, 2.0, 4.0, 24.0, 24.0]
+        """
+        if failures < self._threshold:
+            return 0.0
+        doublings = min(failures - self._threshold, 64)
+        return min(self._base_s * 2.0**doublings, self._cap_s)
+
+    def open_at(self, now_s: float) -> frozenset[str]:
+        """Variants that must not be drawn: open ones, and half-open ones, which only the holder
+        of a probe token may call."""
+        return frozenset(v for v, b in self._breakers.items() if b.until_s is not None)
+
+    def half_open(self, now_s: float) -> tuple[str, ...]:
+        """Variants whose opening is over and whose probe token is there, in order of name."""
+        return tuple(sorted(v for v, b in self._breakers.items() if self._wants_probe(b, now_s)))
+
+    def take(self, variant: str, now_s: float) -> bool:
+        """Take the probe token of a half-open variant; False where there is none to take."""
+        breaker = self._breakers.get(variant)
+        if breaker is None or not self._wants_probe(breaker, now_s):
+            return False
+        breaker.taken_s = now_s
+        return True
+
+    def give_back(self, variant: str) -> None:
+        """Return a token that was taken and not used."""
+        breaker = self._breakers.get(variant)
+        if breaker is not None:
+            breaker.taken_s = None
+
+    def next_due_s(self, now_s: float) -> float | None:
+        """When the next breaker becomes half open or the next token returns; None: never."""
+        times = [self._due_s(b, now_s) for b in self._breakers.values()]
+        return min((t for t in times if t is not None), default=None)
+
+    def failures_of(self, variant: str) -> int:
+        """Counted failures in a row; 0 after a success."""
+        breaker = self._breakers.get(variant)
+        return breaker.failures if breaker else 0
+
+    def until_s(self, variant: str) -> float | None:
+        """When the opening ends or ended; None while closed."""
+        breaker = self._breakers.get(variant)
+        return breaker.until_s if breaker else None
+
+    def forget(self, variant: str) -> None:
+        """Drop everything about a variant."""
+        self._breakers.pop(variant, None)
+
+    def dump(self) -> bytes:
+        """The state as JSON."""
+        return msgspec.json.encode(_Dump(_VERSION, self._breakers))
+
+    def load(self, data: bytes) -> None:
+        """Take back what ``dump`` wrote; anything else is ignored, so that a damaged record never
+        keeps a deployment from being served. Tokens that were out return at once."""
+        try:
+            dump = msgspec.json.decode(data, type=_Dump)
+        except msgspec.DecodeError:
+            return
+        if dump.version != _VERSION:
+            return
+        self._breakers = dump.breakers
+        for breaker in self._breakers.values():
+            breaker.taken_s = None
+
+    def _is_running(self, breaker: _Breaker, now_s: float) -> bool:
+        # An end further away than the cap shows that the clock went back: the opening counts as over.
+        return breaker.until_s is not None and now_s < breaker.until_s <= now_s + self._cap_s
+
+    def _wants_probe(self, breaker: _Breaker, now_s: float) -> bool:
+        if breaker.until_s is None or self._is_running(breaker, now_s):
+            return False
+        return not self._is_out(breaker, now_s)
+
+    def _is_out(self, breaker: _Breaker, now_s: float) -> bool:
+        taken = breaker.taken_s
+        return taken is not None and taken <= now_s < taken + self._token_s
+
+    def _due_s(self, breaker: _Breaker, now_s: float) -> float | None:
+        if breaker.until_s is None:
+            return None
+        if self._is_running(breaker, now_s):
+            return breaker.until_s
+        if self._is_out(breaker, now_s) and breaker.taken_s is not None:
+            return breaker.taken_s + self._token_s
+        return now_s

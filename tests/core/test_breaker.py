@@ -1,0 +1,149 @@
+"""The breaker: the documents' numbers, half-open probes, and what must not touch it."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivefeedback.model import UNCOUNTED
+from hivefeedback.recording.breaker import Breakers
+
+HOUR = 3600.0
+
+
+def fail(breakers: Breakers, times: int, now_s: float = 0.0) -> None:
+    for _ in range(times):
+        breakers.settle("a", "model_error", now_s)
+
+
+def test_three_failures_open_for_an_hour_and_two_do_not() -> None:
+    breakers = Breakers()
+    fail(breakers, 2)
+    assert breakers.open_at(0.0) == frozenset()
+    fail(breakers, 1)
+    assert breakers.open_at(0.0) == {"a"}
+    assert breakers.until_s("a") == HOUR
+
+
+def test_each_failed_probe_doubles_the_opening_up_to_a_day() -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    lengths = []
+    for _ in range(8):
+        now_s = breakers.until_s("a")
+        assert now_s is not None
+        assert breakers.take("a", now_s)
+        fail(breakers, 1, now_s)
+        until_s = breakers.until_s("a")
+        assert until_s is not None
+        lengths.append((until_s - now_s) / HOUR)
+    assert lengths == [2, 4, 8, 16, 24, 24, 24, 24]
+
+
+def test_failures_of_calls_under_way_do_not_escalate() -> None:
+    breakers = Breakers()
+    fail(breakers, 8)
+    assert breakers.failures_of("a") == 3
+    assert breakers.until_s("a") == HOUR
+
+
+def test_only_the_first_failure_after_expiry_escalates() -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    fail(breakers, 5, now_s=HOUR)
+    assert breakers.failures_of("a") == 4
+    assert breakers.until_s("a") == HOUR + 2 * HOUR
+
+
+def test_the_count_survives_expiry_and_a_success_resets_it() -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    assert breakers.failures_of("a") == 3
+    assert breakers.settle("a", "ok", 10 * HOUR)
+    assert breakers.open_at(10 * HOUR) == frozenset()
+    fail(breakers, 2, now_s=11 * HOUR)
+    assert breakers.open_at(11 * HOUR) == frozenset()
+
+
+@pytest.mark.parametrize("outcome", sorted(UNCOUNTED))
+def test_uncounted_outcomes_never_touch_it(outcome: str) -> None:
+    breakers = Breakers()
+    fail(breakers, 2)
+    before = breakers.dump()
+    assert not breakers.settle("a", outcome, 0.0)
+    assert breakers.dump() == before
+    fail(breakers, 1)
+    assert breakers.open_at(0.0) == {"a"}
+
+
+@pytest.mark.parametrize("outcome", ["ok", "refused", "truncated"])
+def test_a_counted_run_that_is_not_blamed_closes_it(outcome: str) -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    assert breakers.settle("a", outcome, HOUR)
+    assert breakers.open_at(HOUR) == frozenset()
+
+
+def test_a_success_with_nothing_to_reset_changes_nothing() -> None:
+    assert not Breakers().settle("a", "ok", 0.0)
+
+
+def test_a_half_open_breaker_gives_one_token_and_is_still_not_drawn() -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    assert breakers.half_open(HOUR - 1) == ()
+    assert not breakers.take("a", HOUR - 1)
+    assert breakers.half_open(HOUR) == ("a",)
+    assert breakers.take("a", HOUR)
+    assert not breakers.take("a", HOUR)
+    assert breakers.half_open(HOUR) == ()
+    assert breakers.open_at(HOUR) == {"a"}
+
+
+def test_an_unsettled_token_returns() -> None:
+    breakers = Breakers(token_s=60.0)
+    fail(breakers, 3)
+    breakers.take("a", HOUR)
+    assert breakers.next_due_s(HOUR) == HOUR + 60
+    assert breakers.half_open(HOUR + 60) == ("a",)
+    breakers.take("a", HOUR + 60)
+    breakers.give_back("a")
+    assert breakers.take("a", HOUR + 61)
+
+
+def test_it_says_when_something_is_due() -> None:
+    breakers = Breakers()
+    assert breakers.next_due_s(0.0) is None
+    fail(breakers, 3)
+    assert breakers.next_due_s(0.0) == HOUR
+    assert breakers.next_due_s(2 * HOUR) == 2 * HOUR
+
+
+def test_variants_do_not_know_each_other() -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    assert breakers.settle("b", "timeout", 0.0)
+    assert breakers.open_at(0.0) == {"a"}
+    breakers.forget("a")
+    assert breakers.open_at(0.0) == frozenset()
+
+
+def test_a_clock_that_goes_back_does_not_lock_a_deployment_out() -> None:
+    breakers = Breakers()
+    fail(breakers, 3, now_s=1e9)
+    assert breakers.half_open(0.0) == ("a",)
+
+
+def test_dump_and_load_keep_the_state() -> None:
+    breakers, copy = Breakers(), Breakers()
+    fail(breakers, 4)
+    copy.load(breakers.dump())
+    assert copy.dump() == breakers.dump()
+    assert copy.open_at(0.0) == {"a"}
+
+
+@pytest.mark.parametrize("data", [b"", b"not json", b'{"version":99,"breakers":{}}', b"[1]"])
+def test_damaged_data_is_ignored(data: bytes) -> None:
+    breakers = Breakers()
+    fail(breakers, 3)
+    breakers.load(data)
+    assert breakers.open_at(0.0) == {"a"}
