@@ -1,12 +1,32 @@
 """Mergeable statistics and tests that stay valid under constant looking."""
 
 from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
+from hivefeedback.stats.confidence import harm_bound, rate_ratio_sequence, rate_sequence
 from hivefeedback.stats.delta import BUCKET_S, MAX_EXEMPLARS, Delta, Exemplar, bucket_of
 from hivefeedback.stats.histogram import RELATIVE_ERROR, bin_of, merge_bins, quantile, value_of
+from hivefeedback.stats.interval import (
+    Difference,
+    adjusted_p_values,
+    mean_difference,
+    mean_interval,
+    rate_difference,
+    wilson_interval,
+)
+from hivefeedback.stats.sequential import (
+    GUARDRAILS,
+    FailingUnits,
+    failing_units,
+    gain_log_e,
+    guardrail_alpha,
+    harm_log_e,
+    sample_ratio_log_e,
+    tripped_guardrail,
+)
 from hivefeedback.stats.view import Coverage, Slice, View
 
 __all__ = [
     "BUCKET_S",
+    "GUARDRAILS",
     "JUDGED_UNIT",
     "MAX_EXEMPLARS",
     "RELATIVE_ERROR",
@@ -14,13 +34,29 @@ __all__ = [
     "CellKey",
     "Coverage",
     "Delta",
+    "Difference",
     "Exemplar",
+    "FailingUnits",
     "Judged",
     "Slice",
     "View",
+    "adjusted_p_values",
     "bin_of",
     "bucket_of",
+    "failing_units",
+    "gain_log_e",
+    "guardrail_alpha",
+    "harm_bound",
+    "harm_log_e",
+    "mean_difference",
+    "mean_interval",
     "merge_bins",
     "quantile",
+    "rate_difference",
+    "rate_ratio_sequence",
+    "rate_sequence",
+    "sample_ratio_log_e",
+    "tripped_guardrail",
     "value_of",
+    "wilson_interval",
 ]

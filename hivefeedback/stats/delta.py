@@ -20,13 +20,19 @@ def bucket_of(at_s: float) -> int:
 
 
 class Exemplar(Struct, frozen=True, array_like=True):
-    """One of the newest runs of a (deployment, operation)."""
+    """One of the newest runs of a (deployment, operation).
+
+    ``reward`` is what was learnt from it, None before that; a judgement that comes later adds the
+    run again, and the newest of a run_id counts. ``is_canary`` marks runs of a canary's arm.
+    """
 
     started_at_s: float
     run_id: str
     duration_s: float | None = None
     outcome: str = "ok"
     trace_id: str = ""
+    reward: float | None = None
+    is_canary: bool = False
 
 
 class Delta(Struct):
