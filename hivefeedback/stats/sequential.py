@@ -53,12 +53,16 @@ class FailingUnits(NamedTuple):
     canary: int
 
 
+Failing = tuple[float, int, int]
+"""Share, failing units of the control, failing units of the canary; ``FailingUnits`` is one."""
+
+
 def failing_units(counts: Iterable[StepCounts], guardrail: str) -> list[FailingUnits]:
     """The failing units of each step, by one guardrail."""
     return [FailingUnits(c.share, c.control.failed(guardrail), c.canary.failed(guardrail)) for c in counts]
 
 
-def harm_log_e(steps: Iterable[FailingUnits]) -> float:
+def harm_log_e(steps: Iterable[Failing]) -> float:
     """Natural logarithm of the evidence that the canary fails more often than the control.
 
     Under "the canary is no worse" it reaches log(1/α) with probability at most α, however often one looks.
@@ -71,7 +75,7 @@ def harm_log_e(steps: Iterable[FailingUnits]) -> float:
     return _log_mixture(steps, HARM_RATIOS)
 
 
-def gain_log_e(steps: Iterable[FailingUnits]) -> float:
+def gain_log_e(steps: Iterable[Failing]) -> float:
     """Natural logarithm of the evidence that the canary fails less often than the control.
 
     >>> gain_log_e([FailingUnits(0.5, 12, 0)]) > 4.6 > gain_log_e([FailingUnits(0.5, 6, 6)])
@@ -80,24 +84,25 @@ def gain_log_e(steps: Iterable[FailingUnits]) -> float:
     return _log_mixture(steps, GAIN_RATIOS)
 
 
-def log_likelihood_ratio(steps: Iterable[FailingUnits], ratio: float) -> float:
-    """log Π of q/s and (1 − q)/(1 − s): how much better a ratio of failure rates explains the failures than 1."""
+def log_likelihood_ratio(steps: Iterable[Failing], ratio: float) -> float:
+    """log Π of q/s and (1 − q)/(1 − s): how much better a ratio of failure rates explains the failures than 1.
+
+    Shares must lie in (0, 1).
+    """
     total = 0.0
     for share, control, canary in steps:
-        if not 0.0 < share < 1.0:
-            continue
         q_over_s = ratio / (share * ratio + 1.0 - share)
         total += canary * log(q_over_s) + control * log(q_over_s / ratio)
     return total
 
 
-def _log_mixture(steps: Iterable[FailingUnits], ratios: Sequence[tuple[float, float]]) -> float:
-    kept = [s for s in steps if s.control or s.canary]
+def _log_mixture(steps: Iterable[Failing], ratios: Sequence[tuple[float, float]]) -> float:
+    kept = [(s, n0, n1) for s, n0, n1 in steps if 0.0 < s < 1.0 and (n0 or n1)]
     if not kept:
         return 0.0
     logs = [log(weight) + log_likelihood_ratio(kept, ratio) for ratio, weight in ratios]
     top = max(logs)
-    return top + log(sum(exp(x - top) for x in logs)) if any(0 < s.share < 1 for s in kept) else 0.0
+    return top + log(sum(exp(x - top) for x in logs))
 
 
 def guardrail_alpha(guardrail: str, alpha: float, guardrails: Sequence[str] = GUARDRAILS) -> float:
