@@ -1,0 +1,107 @@
+"""Which deployment of a model group should serve an attempt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+
+from hivefeedback_litellm.flights import Flight, Recent
+from hivefeedback_litellm.request import Json, hops, ids_of, metadata_of, session_of, stamp, stamped
+
+if TYPE_CHECKING:
+    from hivefeedback import FeedbackLoop
+
+__all__ = ["Chooser", "OperationOf"]
+
+OperationOf = Callable[[str, Json], str]
+"""From (model group, metadata of the request) to an operation path."""
+
+_LOOKING = frozenset({"observe", "advise", "off"})
+"""Reasons of decisions that only look: LiteLLM's own selection serves."""
+_MOVED_LATER = ("_excluded_deployment_ids", "_target_order", "tags")
+"""Keys of requests that LiteLLM filters after our hook; narrowing to one could leave nothing."""
+
+
+class Chooser:
+    """Asks the loop once per request, and steers each of its attempts.
+
+    The decision of the first attempt stays the request's: a retry takes the next of its
+    fallbacks, a fallback to another model group is left to LiteLLM, and both are recorded under
+    that decision, so that arms are compared as they were assigned.
+    """
+
+    def __init__(self, loop: FeedbackLoop, router: Any, operation: str | OperationOf | None) -> None:
+        self._loop, self._router, self._operation = loop, router, operation
+        self.flights: Recent[Flight] = Recent()
+
+    def operation_of(self, group: str, metadata: Json) -> str:
+        """The request's own operation, else what ``attach`` was told, else the model group."""
+        named = metadata.get("operation") or metadata.get("hivefeedback.operation")
+        if named:
+            return str(named)
+        if callable(self._operation):
+            return self._operation(group, metadata)
+        return self._operation or group
+
+    def flight_of(self, metadata: Json) -> Flight | None:
+        """What is known of the request that an event or attempt belongs to."""
+        key = stamped(metadata, "decision_id")
+        return self.flights.get(key) if key else None
+
+    def narrow(self, group: str, healthy: list[Any], request: MutableMapping[str, Any]) -> list[Any]:
+        """The deployments that may serve this attempt; the pick is written into the request."""
+        metadata = metadata_of(request)
+        is_first = hops(metadata) == (0, 0)
+        flight = self.decide(group, ids_of(healthy), request, metadata) if is_first else self.flight_of(metadata)
+        if flight is None:
+            return healthy
+        flight.attempt_started_s = time.monotonic()
+        return self._steer(flight, group, healthy, request) if self.acts(flight) else healthy
+
+    def acts(self, flight: Flight) -> bool:
+        """True where the decision is to be served; else LiteLLM's own selection serves."""
+        return not flight.hands_off and flight.decision.reason not in _LOOKING
+
+    def decide(
+        self, group: str, ids: Sequence[str], request: Json, metadata: MutableMapping[str, Any]
+    ) -> Flight | None:
+        """Ask the loop, and write its decision into the metadata, from where the events read it."""
+        operation = self.operation_of(group, metadata)
+        decision = self._loop.decide(operation, candidates=ids, session_id=session_of(request, metadata))
+        if decision.deployment is None or not decision.decision_id:
+            return None
+        flight = Flight(decision, group, hands_off="_router_weights" in request)
+        self.flights.put(decision.decision_id, flight)
+        span = trace.get_current_span().get_span_context()
+        stamp(
+            metadata,
+            decision_id=decision.decision_id,
+            operation=operation,
+            deployment=decision.deployment if self.acts(flight) else "",
+            trace_id=format(span.trace_id, "032x") if span.is_valid else "",
+        )
+        return flight
+
+    def _steer(self, flight: Flight, group: str, healthy: list[Any], request: MutableMapping[str, Any]) -> list[Any]:
+        decision = flight.decision
+        shut = flight.failed | {e.deployment for e in decision.excluded if e.reason == "breaker_open"}
+        allowed = [d for d, name in zip(healthy, ids_of(healthy), strict=True) if name not in shut] or healthy
+        names = ids_of(allowed)
+        pick = next((n for n in (decision.deployment, *decision.fallbacks) if n in names), None)
+        if pick is None or group != flight.group:
+            return allowed
+        if str(getattr(self._router, "routing_strategy", "")) == "simple-shuffle":
+            # soft: applied after all of LiteLLM's own filters, and ignored where the pick is gone
+            request["_router_weights"] = {group: {pick: 1.0}}
+            return allowed
+        if self._filters_later(request):
+            return allowed
+        return [allowed[names.index(pick)]]
+
+    def _filters_later(self, request: Json) -> bool:
+        metadata = metadata_of(request)
+        named = any(request.get(k) or metadata.get(k) for k in _MOVED_LATER)
+        return named or bool(getattr(self._router, "enable_pre_call_checks", False))
