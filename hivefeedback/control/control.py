@@ -1,0 +1,131 @@
+"""Everything that one process does with the configuration, behind one object."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from hivefeedback.control import approval, declare, propose, undo
+from hivefeedback.control.context import Context
+from hivefeedback.control.executors import Executors
+from hivefeedback.control.keeper import JournalKeeper
+from hivefeedback.control.lease import Leadership
+from hivefeedback.control.options import ControlOptions
+from hivefeedback.control.stages import Stages
+from hivefeedback.control.turn import Turn, run_turn
+from hivefeedback.control.why import Why, why
+from hivefeedback.hooks import Store
+from hivefeedback.model import Configuration, Deployment, Ledger, Mutation
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The journal, the turn, and what a person may do. Safe to call from any thread.
+
+    Every method but ``configuration``, ``ledger`` and ``bodies`` writes or reads the store, and
+    raises its ``StoreError`` where that fails.
+
+    Args:
+        store: Where the journal lies.
+        registry: The stages of the turn.
+        options: Windows, steps and limits.
+        clock: Seconds since 1970 UTC.
+        holder: Unique name of this process, under which it leads.
+    """
+
+    def __init__(
+        self, store: Store, registry: Stages, options: ControlOptions, clock: Callable[[], float], holder: str
+    ) -> None:
+        self.keeper = JournalKeeper(store)
+        self._ctx = Context(
+            store=store,
+            keeper=self.keeper,
+            stages=registry,
+            executors=Executors(registry),
+            options=options,
+            clock=clock,
+        )
+        self._leadership = Leadership(store, holder, length_s=options.lease_s)
+        self._turn_lock = threading.Lock()
+        self._n_turns = 0
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is served, as of the last refresh."""
+        return self.keeper.configuration
+
+    @property
+    def ledger(self) -> Ledger:
+        """The life of every mutation, as of the last refresh."""
+        return self.keeper.ledger
+
+    def bodies(self) -> Mapping[str, str]:
+        """Texts by hash of the prompts in use, those of open rollouts included."""
+        return self.keeper.bodies()
+
+    def refresh(self) -> bool:
+        """Take in what other processes appended; True if there was anything."""
+        return self.keeper.refresh()
+
+    # --- what the host declares and edits -------------------------------------------------------
+
+    def declare(self, deployments: Iterable[Deployment] = (), prompts: Mapping[str, str] | None = None) -> None:
+        """Journal the declared deployments and prompts, each once per content."""
+        declare.declare(self._ctx, deployments, prompts or {})
+
+    def add_deployment(self, deployment: Deployment, *, by: str = "program") -> None:
+        """Put a deployment into service, or replace what its id stands for."""
+        declare.add_deployment(self._ctx, deployment, by=by)
+
+    def remove_deployment(self, deployment_id: str, *, by: str = "program") -> None:
+        """Take a deployment out of service."""
+        declare.remove_deployment(self._ctx, deployment_id, by=by)
+
+    def adopt(self, deployment_id: str, *, by: str = "program") -> None:
+        """Put an observed deployment into service."""
+        declare.adopt(self._ctx, deployment_id, by=by)
+
+    def add_prompt(self, name: str, text: str, *, by: str = "program") -> int:
+        """Store a version of a prompt and serve it, unless it is a version already; its number."""
+        return declare.add_prompt(self._ctx, name, text, by=by)
+
+    # --- mutations --------------------------------------------------------------------------------
+
+    def propose(self, mutation: Mutation, *, by: str = "program", why: str = "") -> str:
+        """Store a change and put it before the gates; its id. Raises RefusedError where one says no."""
+        return propose.propose(self._ctx, mutation, by=by, why=why)
+
+    def approve(self, mutation_id: str, *, by: str, why: str = "") -> None:
+        """Let a mutation pass that waits for a person, or promote a paused rollout."""
+        approval.approve(self._ctx, mutation_id, by=by, why=why)
+
+    def reject(self, mutation_id: str, *, by: str, why: str = "") -> None:
+        """Stop a mutation that nobody is served yet."""
+        approval.reject(self._ctx, mutation_id, by=by, why=why)
+
+    def rollback(
+        self, mutation_id: str, *, by: str = "program", why: str = "", numbers: Mapping[str, float] | None = None
+    ) -> None:
+        """End a canary or take a promoted change back; ``numbers`` are what it rests on."""
+        undo.roll_back(self._ctx, mutation_id, by=by, why=why, numbers=numbers)
+
+    def rollback_all(self, *, by: str = "program", why: str = "") -> tuple[str, ...]:
+        """End every rollout and take back every promoted change; the ids of what was taken back."""
+        return undo.roll_back_all(self._ctx, by=by, why=why)
+
+    def why(self, mutation_id: str) -> Why:
+        """The story of a mutation."""
+        return why(self._ctx, mutation_id)
+
+    # --- the turn -----------------------------------------------------------------------------------
+
+    def turn(self) -> Turn:
+        """Run one turn, if this process leads or can lead."""
+        with self._turn_lock:
+            self._n_turns += 1
+            return run_turn(self._ctx, self._leadership, self._n_turns)
+
+    def close(self) -> None:
+        """Give the lease back, so that another process can lead at once."""
+        self._leadership.release()

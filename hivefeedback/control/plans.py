@@ -1,0 +1,119 @@
+"""Makes a plan of what the planners want: prepared, one change per target, nothing tried in vain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from hivefeedback.control.context import Context
+from hivefeedback.control.targets import busy_targets, same_change, target_of
+from hivefeedback.errors import HiveFeedbackError, StoreError
+from hivefeedback.model import Finding, Ledger, Life, Mutation, MutationKind, Plan, check_prompt
+from hivefeedback.stats import View
+
+__all__ = ["GATES", "Selection", "content_hash", "finding_numbers", "plan_of", "select", "with_body"]
+
+GATES = "gates"
+"""Author of the entries that hold the gates' answers."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Selection:
+    """The mutations worth proposing, and a sentence for each that was dropped."""
+
+    mutations: list[Mutation] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
+
+
+def content_hash(mutations: Iterable[Mutation]) -> str:
+    """SHA-256 of what the mutations say, whatever ids they were given."""
+    plain = [replace(m, mutation_id="") for m in mutations]
+    return hashlib.sha256(msgspec.json.encode(plain, order="deterministic")).hexdigest()
+
+
+def plan_of(plan_id: str, mutations: Iterable[Mutation]) -> Plan:
+    """A plan under its content hash."""
+    kept = tuple(mutations)
+    return Plan(plan_id=plan_id, mutations=kept, content_hash=content_hash(kept))
+
+
+def with_body(ctx: Context, mutation: Mutation) -> Mutation:
+    """The mutation with a new prompt text stored beside the journal and named by its hash.
+
+    Raises:
+        InvalidInputError: The text is no prompt.
+    """
+    if mutation.kind is not MutationKind.PROMPT_PATCH or not isinstance(mutation.to, str):
+        return mutation
+    check_prompt(mutation.target, mutation.to)
+    return replace(mutation, to={"body": ctx.keeper.put_body(mutation.to)})
+
+
+def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selection:
+    """Prepare the candidates, the most urgent first, and drop what must not be proposed now."""
+    config, ledger = ctx.keeper.configuration, ctx.keeper.ledger
+    busy = set(busy_targets(config, ledger))
+    chosen = Selection()
+    for candidate in sorted(candidates, key=lambda m: -m.priority):
+        name = f"{candidate.kind} of {candidate.target!r}"
+        if target_of(candidate) in busy:
+            chosen.dropped.append(f"{name}: another change of it is open")
+            continue
+        try:
+            mutation = ctx.executors.prepare(with_body(ctx, candidate), config)
+        except StoreError:
+            raise
+        except HiveFeedbackError as error:
+            chosen.dropped.append(f"{name}: {error}")
+            continue
+        reason = _in_vain(ctx, mutation, ledger, view)
+        if reason:
+            chosen.dropped.append(f"{name}: {reason}")
+            continue
+        busy.add(target_of(mutation))
+        chosen.mutations.append(mutation)
+    return chosen
+
+
+def _in_vain(ctx: Context, mutation: Mutation, ledger: Ledger, view: View) -> str:
+    """Why the same change must not be tried again, or an empty text.
+
+    What was taken back or refused by a person rests for a window. What the gates refused may be
+    planned each turn, but is journalled again only when they would let it pass.
+    """
+    last = _last_try(ctx, mutation, ledger)
+    if last is None:
+        return ""
+    if last.state != "rejected" or last.entries[-1].by not in (GATES, "turn"):
+        return f"it was {last.state.replace('_', ' ')} as {last.mutation.mutation_id} within the window"
+    if last.entries[-1].by == GATES:
+        plan = plan_of("again", [replace(mutation, mutation_id="again")])
+        verdicts = ctx.stages.validate(plan, view, ctx.keeper.configuration, ledger, ctx.clock())
+        no = next((v for v in verdicts if v.answer == "no"), None)
+        if no is not None:
+            return f"gate {no.gate!r} refuses it as it refused {last.mutation.mutation_id}: {no.reason}"
+    return ""
+
+
+def _last_try(ctx: Context, mutation: Mutation, ledger: Ledger) -> Life | None:
+    """The newest life of the same change that ended within the window other than well."""
+    since_s = ctx.clock() - ctx.options.turn_window_s
+    key = same_change(mutation)
+    for life in reversed(ledger.lives.values()):
+        if life.state in ("rejected", "rolled_back", "failed") and same_change(life.mutation) == key:
+            return life if life.entries[-1].at_s >= since_s else None
+    return None
+
+
+def finding_numbers(finding: Finding) -> dict[str, float]:
+    """The numbers of a finding, as they are kept in the journal."""
+    numbers: dict[str, float] = {"severity": finding.severity, "n_runs": finding.n_runs}
+    for name, interval in (("before", finding.before), ("after", finding.after)):
+        if interval is not None:
+            numbers |= {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+    if finding.p_value is not None:
+        numbers["p_value"] = finding.p_value
+    return numbers

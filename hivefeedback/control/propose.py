@@ -1,0 +1,102 @@
+"""The doors by which a change comes in: a person's or program's own, and a planner's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hivefeedback.control.context import Context
+from hivefeedback.control.plans import content_hash, finding_numbers, plan_of, with_body
+from hivefeedback.control.spans import mutation_moved
+from hivefeedback.control.targets import busy_targets, target_of
+from hivefeedback.control.validate import judge
+from hivefeedback.errors import RefusedError
+from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation
+
+__all__ = ["propose", "propose_planned", "refusal_of"]
+
+log = logging.getLogger(__name__)
+
+
+def propose(ctx: Context, mutation: Mutation, *, by: str, why: str = "") -> str:
+    """Store a change and put it before the gates. Needs no lease; a later turn executes it.
+
+    Args:
+        ctx: What control works with.
+        mutation: The change. A person's reason is kept beside the journal, where it can be erased.
+        by: Who proposes it.
+        why: The reason; default: the mutation's own.
+
+    Returns:
+        The mutation's id. It is validated, or awaits approval.
+
+    Raises:
+        InvalidInputError: Kind, target or value cannot be used.
+        RefusedError: A gate said no; the message names it. The mutation is stored as rejected.
+    """
+    if ctx.options.mode == "off":
+        raise RefusedError("the mode is 'off', so nothing can be proposed; choose advise or act")
+    wanted = replace(with_body(ctx, mutation), reason="", mutation_id="")
+    stored = _append(ctx, wanted, by=by, why=why or mutation.reason, is_planned=False)
+    assert stored is not None  # only a planner's change gives way to another one
+    mutation_id = stored.mutation_id
+    judge(ctx, plan_of(mutation_id, [stored]), ctx.view())
+    life = ctx.keeper.ledger.lives[mutation_id]
+    if life.state == "rejected":
+        raise RefusedError(f"mutation {mutation_id} was refused by {refusal_of(life)}")
+    if ctx.options.mode != "act":
+        log.info("mutation %s is stored; in mode %r this process will not execute it", mutation_id, ctx.options.mode)
+    return mutation_id
+
+
+def propose_planned(ctx: Context, mutation: Mutation, finding: Finding | None, *, token: int) -> Mutation | None:
+    """Store a planner's change with the finding behind it; None if its target became busy."""
+    why = finding.message if finding else mutation.reason
+    numbers = finding_numbers(finding) if finding else {}
+    by = mutation.planner or "planner"
+    return _append(ctx, mutation, by=by, why=why, is_planned=True, numbers=numbers, token=token)
+
+
+def refusal_of(life: Life) -> str:
+    """Which gate refused a rejected mutation, and why; else who did."""
+    for entry in reversed(life.entries):
+        for verdict in entry.verdicts:
+            if verdict.answer == "no":
+                return f"gate {verdict.gate!r}: {verdict.reason}"
+    return life.entries[-1].by
+
+
+def _append(
+    ctx: Context,
+    mutation: Mutation,
+    *,
+    by: str,
+    why: str,
+    is_planned: bool,
+    numbers: Mapping[str, float] | None = None,
+    token: int = 0,
+) -> Mutation | None:
+    body = ctx.keeper.put_body(why)
+
+    def build(config: Configuration, ledger: Ledger) -> JournalEntry | None:
+        if is_planned and target_of(mutation) in busy_targets(config, ledger):
+            return None
+        mutation_id = f"m-{config.version + 1}"  # the entry's own number, so no two are alike
+        prepared = replace(ctx.executors.prepare(mutation, config), mutation_id=mutation_id)
+        return JournalEntry(
+            at_s=ctx.clock(),
+            state="proposed",
+            mutation_id=mutation_id,
+            by=by,
+            why=body,
+            mutation=prepared,
+            plan_hash=content_hash([prepared]),
+            numbers=dict(numbers or {}),
+        )
+
+    entry = ctx.keeper.append(build, token=token)
+    if entry is None or entry.mutation is None:
+        return None
+    mutation_moved(entry.mutation, entry)
+    return entry.mutation

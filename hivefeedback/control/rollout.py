@@ -1,0 +1,107 @@
+"""Moves open rollouts on: widen, promote, pause or take back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from hivefeedback.control.context import Context
+from hivefeedback.control.counts import read_counts
+from hivefeedback.control.moves import SERVED, move, step
+from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout, StepCounts
+
+__all__ = ["combined", "monitor_rollouts"]
+
+_CARE: Final[tuple[Decided, ...]] = ("roll_back", "pause", "inconclusive", "continue", "widen", "promote")
+
+
+def monitor_rollouts(ctx: Context, *, token: int) -> tuple[Outlook, ...]:
+    """Ask the monitors about every open rollout and journal what follows."""
+    outlooks = []
+    for rollout in tuple(ctx.keeper.configuration.rollouts.values()):
+        outlook = _outlook(ctx, rollout)
+        if outlook is not None:
+            _follow(ctx, rollout, outlook, token)
+            outlooks.append(outlook)
+    return tuple(outlooks)
+
+
+def combined(rollout: Rollout, outlooks: Sequence[Outlook]) -> Outlook:
+    """The most careful answer counts; without any the rollout goes on as it is."""
+    ours = [o for o in outlooks if o.rollout_id == rollout.rollout_id]
+    if not ours:
+        return Outlook(rollout_id=rollout.rollout_id, decided="continue", reason="no monitor has an opinion")
+    return min(ours, key=lambda o: _CARE.index(o.decided))
+
+
+def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
+    life = ctx.keeper.ledger.lives.get(rollout.rollout_id)
+    if life is not None and life.state == "approved":
+        by = life.entries[-1].by
+        return Outlook(rollout_id=rollout.rollout_id, decided="promote", reason=f"{by} approved the paused rollout")
+    if rollout.is_paused:
+        return None  # nobody is assigned and a person has to look
+    now_s = ctx.clock()
+    counts = read_counts(ctx.store, rollout.rollout_id)
+    view = ctx.view(since_s=rollout.started_at_s)
+    outlook = combined(rollout, ctx.stages.monitor(rollout, counts, view, now_s))
+    return _bounded(ctx, rollout, outlook, counts, now_s)
+
+
+def _bounded(ctx: Context, rollout: Rollout, outlook: Outlook, counts: Sequence[StepCounts], now_s: float) -> Outlook:
+    """What holds whatever the monitors say: a largest age, and enough units before a step."""
+    if outlook.decided not in ("continue", "widen"):
+        return outlook
+    if now_s - rollout.started_at_s >= ctx.options.canary_max_age_s:
+        days = ctx.options.canary_max_age_s / 86400
+        return replace(outlook, decided="pause", reason=f"undecided after {days:g} days: {outlook.reason}")
+    if outlook.decided == "widen":
+        here = [min(c.control.units, c.canary.units) for c in counts if c.share == rollout.share]
+        if sum(here) < ctx.options.canary_min_units:
+            need = f"{sum(here)} of {ctx.options.canary_min_units} units per arm in this step"
+            return replace(outlook, decided="continue", reason=need)
+        if _next_step(ctx, rollout) is None:
+            return replace(outlook, decided="continue", reason=f"this is the last step: {outlook.reason}")
+    return outlook
+
+
+def _next_step(ctx: Context, rollout: Rollout) -> tuple[int, float] | None:
+    """The first step with a larger share; steps may have been set anew since the rollout began."""
+    return next(((i, s) for i, s in enumerate(ctx.options.canary_steps) if s > rollout.share), None)
+
+
+def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> None:
+    states: dict[Decided, EntryState] = {
+        "roll_back": "rolled_back",
+        "pause": "paused",
+        "inconclusive": "paused",
+        "widen": "canary",
+        "promote": "promoted",
+    }
+    state = states.get(outlook.decided)
+    if state is None:
+        return
+    entry = replace(
+        step(ctx, rollout.rollout_id, state, by="turn", why=outlook.reason), numbers=dict(outlook.numbers or {})
+    )
+    if state == "promoted":
+        entry = replace(entry, patch=rollout.patch)
+    elif state == "paused":
+        entry = replace(entry, rollout=replace(rollout, is_paused=True))
+    elif state == "canary":
+        entry = _widened(ctx, rollout, entry)
+
+    def make(config: Configuration, life: Life) -> JournalEntry | None:
+        return entry if config.rollouts.get(rollout.rollout_id) == rollout else None
+
+    is_fenced = state in ("canary", "promoted")  # to stop needs no right
+    move(ctx, rollout.rollout_id, SERVED, make, token=token if is_fenced else 0)
+
+
+def _widened(ctx: Context, rollout: Rollout, entry: JournalEntry) -> JournalEntry:
+    following = _next_step(ctx, rollout)
+    assert following is not None  # a widening without a next step was turned into "continue"
+    index, share = following
+    wider = replace(rollout, step=index, share=share, step_started_at_s=entry.at_s)
+    return replace(entry, patch=rollout.patch, rollout=wider, numbers={**entry.numbers, "share": share})

@@ -1,0 +1,30 @@
+"""Compacts the aggregates and drops old events, once an hour, whoever leads."""
+
+from __future__ import annotations
+
+from hivefeedback.control.context import Context
+from hivefeedback.hooks import Record
+
+__all__ = ["keep_up"]
+
+NAMESPACE, KEY = "control", "upkeep_at_s"
+
+
+def keep_up(ctx: Context) -> bool:
+    """Do the upkeep if it is due; True if it was. When it was last done is kept in the store, so
+    that turns of short-lived processes (a scheduled command) count too."""
+    now_s = ctx.clock()
+    record = ctx.store.state.get(NAMESPACE, KEY)
+    if record is not None and 0 <= now_s - _time_of(record) < ctx.options.upkeep_every_s:
+        return False
+    ctx.store.aggregates.compact(now_s=now_s)
+    ctx.store.log.retain(before_s=now_s - ctx.options.retain_events_s)
+    ctx.store.state.put(Record(NAMESPACE, KEY, repr(now_s).encode()))
+    return True
+
+
+def _time_of(record: Record) -> float:
+    try:
+        return float(record.value)
+    except ValueError:  # written by hand or by another version: due
+        return float("-inf")

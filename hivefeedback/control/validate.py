@@ -1,0 +1,66 @@
+"""Asks the gates and journals their answers; nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from hivefeedback.control.context import Context
+from hivefeedback.control.moves import move, step
+from hivefeedback.control.plans import GATES, content_hash
+from hivefeedback.model import Configuration, EntryState, JournalEntry, Life, Mutation, Plan, Verdict
+from hivefeedback.stats import View
+
+__all__ = ["is_fresh", "judge", "unjudged"]
+
+
+def judge(ctx: Context, plan: Plan, view: View, *, token: int = 0) -> tuple[Verdict, ...]:
+    """Ask every gate about every mutation of a stored plan and journal what follows.
+
+    One ``no`` rejects a mutation; ``ask``, or a high risk, sends it to a person.
+    """
+    if not plan.mutations:
+        return ()
+    keeper = ctx.keeper
+    verdicts = tuple(ctx.stages.validate(plan, view, keeper.configuration, keeper.ledger, ctx.clock()))
+    for mutation in plan.mutations:
+        _settle(ctx, mutation, tuple(v for v in verdicts if v.mutation_id == mutation.mutation_id), token)
+    return verdicts
+
+
+def unjudged(ctx: Context) -> list[Mutation]:
+    """Mutations that await the gates: left over from a crash, or judged too long ago."""
+    waiting = ctx.keeper.ledger.open()
+    return [x.mutation for x in waiting if x.state == "proposed" or (_is_ready(ctx, x) and not is_fresh(ctx, x))]
+
+
+def is_fresh(ctx: Context, life: Life) -> bool:
+    """True while the gates' newest answer holds."""
+    asked = [e.at_s for e in life.entries if e.plan_hash and e.state != "proposed"]
+    return bool(asked) and ctx.clock() - asked[-1] <= ctx.options.valid_for_s
+
+
+def _is_ready(ctx: Context, life: Life) -> bool:
+    is_served = life.mutation.mutation_id in ctx.keeper.configuration.rollouts
+    return life.state in ("validated", "approved") and not is_served and ctx.options.mode == "act"
+
+
+def _settle(ctx: Context, mutation: Mutation, verdicts: tuple[Verdict, ...], token: int) -> None:
+    def make(config: Configuration, life: Life) -> JournalEntry | None:
+        approval = next((e for e in reversed(life.entries) if e.state == "approved"), None)
+        state = _state(mutation, verdicts, is_approved=approval is not None)
+        entry = step(ctx, mutation.mutation_id, state, by=GATES)
+        if state == "approved" and approval is not None:
+            entry = replace(entry, by=approval.by, why=approval.why)
+        return replace(entry, verdicts=verdicts, plan_hash=content_hash([mutation]))
+
+    move(ctx, mutation.mutation_id, ("proposed", "validated", "approved"), make, token=token)
+
+
+def _state(mutation: Mutation, verdicts: Sequence[Verdict], *, is_approved: bool) -> EntryState:
+    answers = {v.answer for v in verdicts}
+    if "no" in answers:
+        return "rejected"
+    if is_approved:
+        return "approved"
+    return "awaiting_approval" if "ask" in answers or mutation.risk == "high" else "validated"
