@@ -32,6 +32,7 @@ __all__ = [
     "OPERATION",
     "OPERATION_NAME",
     "OUTCOME",
+    "PARENT_SPAN",
     "PLUGIN_NAME",
     "PROPENSITY",
     "PROVIDER_NAME",
@@ -91,6 +92,8 @@ ASSIGNMENTS: Final = "hivefeedback.assignments"
 PROPENSITY: Final = "hivefeedback.propensity"
 REASON: Final = "hivefeedback.reason"
 ROUTE_CANDIDATES: Final = "hivefeedback.route.candidates"
+PARENT_SPAN: Final = "hivefeedback.parent_span"
+"""Attribute of a root run: the application's own span around it, 16 hex digits."""
 FEEDBACK_SOURCE: Final = "hivefeedback.feedback.source"
 TURN_ID: Final = "hivefeedback.turn.id"
 STAGE_NAME: Final = "hivefeedback.stage.name"
