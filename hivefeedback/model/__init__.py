@@ -39,6 +39,7 @@ from hivefeedback.model.event import (
     SegmentStarted,
     SystemSample,
     WeightsRefreshed,
+    What,
     decode_event,
     encode_event,
 )
@@ -54,6 +55,7 @@ from hivefeedback.model.journal import (
 )
 from hivefeedback.model.ledger import Ledger, Life
 from hivefeedback.model.lineup import concerns, content_id, lineup_of, variant_id
+from hivefeedback.model.live import live_value, route_value
 from hivefeedback.model.offer import WEIGHT_UNIT, Exclusion, Lineup, Offer, integer_weights
 from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fields, render
 from hivefeedback.model.rollout import ArmCounts, Outlook, Rollout, StepCounts
@@ -128,6 +130,7 @@ __all__ = [
     "UsePrompt",
     "Verdict",
     "WeightsRefreshed",
+    "What",
     "check_prompt",
     "concerns",
     "content_id",
@@ -139,9 +142,11 @@ __all__ = [
     "is_blamed",
     "is_counted",
     "lineup_of",
+    "live_value",
     "offer_from",
     "patched",
     "prompt_fields",
     "render",
+    "route_value",
     "variant_id",
 ]

@@ -12,6 +12,7 @@ from hivefeedback.stats.interval import (
     rate_difference,
     wilson_interval,
 )
+from hivefeedback.stats.sample import Sample, newest_runs, sample_of, samples
 from hivefeedback.stats.sequential import (
     GUARDRAILS,
     FailingUnits,
@@ -38,6 +39,7 @@ __all__ = [
     "Exemplar",
     "FailingUnits",
     "Judged",
+    "Sample",
     "Slice",
     "View",
     "adjusted_p_values",
@@ -51,11 +53,14 @@ __all__ = [
     "mean_difference",
     "mean_interval",
     "merge_bins",
+    "newest_runs",
     "quantile",
     "rate_difference",
     "rate_ratio_sequence",
     "rate_sequence",
+    "sample_of",
     "sample_ratio_log_e",
+    "samples",
     "tripped_guardrail",
     "value_of",
     "wilson_interval",

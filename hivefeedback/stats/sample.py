@@ -1,0 +1,93 @@
+"""How well runs went: outcomes and rewards as mergeable samples, without what canaries served.
+
+What a canary does to its share of the traffic is the monitor's business; taken for the behaviour of
+the deployment it would look like a degradation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from hivefeedback.model import is_blamed, is_counted
+from hivefeedback.stats.cell import JUDGED_UNIT, Cell, Judged
+from hivefeedback.stats.delta import Exemplar
+from hivefeedback.stats.view import View
+
+__all__ = ["Sample", "newest_runs", "sample_of", "samples"]
+
+
+class Sample(NamedTuple):
+    """Some runs.
+
+    Args:
+        outcomes: 1 for each counted run that did not fail, 0 for each that did.
+        rewards: What was learnt from them; fewer than the runs where judgements are missing.
+    """
+
+    outcomes: Judged
+    rewards: Judged
+
+    def plus(self, other: Sample) -> Sample:
+        """Both together."""
+        return Sample(_add(self.outcomes, other.outcomes, 1), _add(self.rewards, other.rewards, 1))
+
+    def minus(self, part: Sample) -> Sample:
+        """The rest, where ``part`` is contained in this."""
+        return Sample(_add(self.outcomes, part.outcomes, -1), _add(self.rewards, part.rewards, -1))
+
+
+EMPTY = Sample(Judged(), Judged())
+
+
+def samples(view: View, *by: str) -> dict[tuple[str, ...], Sample]:
+    """Samples of the runs of a view outside of canaries, by parts of the cell's key."""
+    found: dict[tuple[str, ...], Sample] = {}
+    for s in view.slices:
+        is_canary = s.key.arm.endswith(":canary")
+        if s.key.arm and not is_canary:
+            continue
+        name = tuple(str(getattr(s.key, part)) for part in by)
+        known, this = found.get(name, EMPTY), _sample_of_cell(s.cell)
+        found[name] = known.minus(this) if is_canary else known.plus(this)
+    return {name: _clean(sample) for name, sample in found.items()}
+
+
+def newest_runs(view: View, deployment: str, operation: str) -> list[Exemplar]:
+    """The newest counted runs of a (deployment, operation) outside of canaries, newest last, each once."""
+    once = {e.run_id: e for e in view.exemplars.get((deployment, operation), ())}
+    kept = [e for e in once.values() if not e.is_canary and is_counted(e.outcome)]
+    return sorted(kept, key=lambda e: e.started_at_s)
+
+
+def sample_of(exemplars: Iterable[Exemplar]) -> Sample:
+    """The sample of single runs."""
+    outcomes, rewards = Judged(), Judged()
+    for e in exemplars:
+        _put(outcomes, 0.0 if is_blamed(e.outcome) else 1.0)
+        reward = 0.0 if is_blamed(e.outcome) else e.reward
+        if reward is not None:
+            _put(rewards, reward)
+    return Sample(outcomes, rewards)
+
+
+def _sample_of_cell(cell: Cell) -> Sample:
+    n, ok = cell.n_runs, cell.n_runs - cell.failures
+    outcomes = Judged(n, ok * JUDGED_UNIT, ok * JUDGED_UNIT * JUDGED_UNIT)
+    return Sample(outcomes, cell.judged.get("reward", Judged()))
+
+
+def _put(judged: Judged, value: float) -> None:
+    units = round(value * JUDGED_UNIT)
+    judged.n += 1
+    judged.total += units
+    judged.squares += units * units
+
+
+def _add(a: Judged, b: Judged, sign: int) -> Judged:
+    return Judged(a.n + sign * b.n, a.total + sign * b.total, a.squares + sign * b.squares)
+
+
+def _clean(sample: Sample) -> Sample:
+    """Late corrections may have reached only one of two cells: never answer negative counts."""
+    return Sample(*(j if j.n > 0 and j.total >= 0 and j.squares >= 0 else Judged() for j in sample))

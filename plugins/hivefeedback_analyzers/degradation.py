@@ -1,0 +1,132 @@
+"""Finds deployments that got worse, and pinned ones that others beat.
+
+Success by outcome and quality by reward are compared between recent runs and those before, for
+each deployment × operation and each deployment. No extra is needed. Options::
+
+    options:
+      degradation: {recent_s: 3600, alpha: 0.001, min_drop: 0.05}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.model import Configuration, Finding, is_blamed
+from hivefeedback.stats import View, adjusted_p_values, newest_runs
+from hivefeedback_analyzers.alternatives import better_alternatives
+from hivefeedback_analyzers.changes import Change, change_of, measures, pooled
+from hivefeedback_analyzers.windows import Key, comparisons
+
+__all__ = ["DegradationAnalyzer", "DegradationOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DegradationOptions:
+    """When a fall is reported.
+
+    Args:
+        recent_s: What counts as recent; an hour holds enough runs of most deployments.
+        newest: The newest runs that are also compared with the rest; 20 show a collapse at once.
+        alpha: Largest p-value, adjusted for everything that was compared; small, since the turn
+            looks each minute.
+        min_drop: Smallest fall worth a change, in points of a rate in [0, 1].
+        min_after, min_before: Fewest runs on either side.
+    """
+
+    recent_s: float = 3600.0
+    newest: tuple[int, ...] = (20, 50)
+    alpha: float = 0.001
+    min_drop: float = 0.05
+    min_after: int = 10
+    min_before: int = 20
+
+
+class _Tested(NamedTuple):
+    key: Key
+    change: Change
+
+
+class DegradationAnalyzer(Plugin):
+    """Compares recent runs with those before."""
+
+    name = "degradation"
+    Options = DegradationOptions
+
+    def __init__(self) -> None:
+        self._options = DegradationOptions()
+
+    def configure(self, options: object) -> None:
+        """Take the options."""
+        assert isinstance(options, DegradationOptions)
+        self._options = options
+
+    @hookimpl
+    def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
+        """One finding for each deployment × operation, and each deployment, that fell."""
+        o = self._options
+        tested = list(self._tested(view, now_s))
+        adjusted = adjusted_p_values([t.change.difference.p_value for t in tested])
+        worst: dict[Key, tuple[float, Change]] = {}
+        for (key, change), p_value in zip(tested, adjusted, strict=True):
+            is_fall = change.difference.interval.high < 0 and -change.difference.interval.estimate >= o.min_drop
+            if is_fall and p_value <= o.alpha and (key not in worst or p_value < worst[key][0]):
+                worst[key] = p_value, change
+        found = [_finding(view, key, change, p_value) for key, (p_value, change) in sorted(worst.items())]
+        found += better_alternatives(view, config, alpha=o.alpha, min_gain=o.min_drop, min_runs=o.min_before)
+        return found
+
+    def _tested(self, view: View, now_s: float) -> Iterable[_Tested]:
+        o = self._options
+        together: dict[tuple[str, str, str], list[Change]] = {}
+        for c in comparisons(view, now_s=now_s, recent_s=o.recent_s, newest=o.newest):
+            for measure, before, after in measures(c.before, c.after):
+                if before.n < o.min_before or after.n <= 0:
+                    continue
+                change = change_of(measure, before, after)
+                together.setdefault((c.key[0], c.scale, measure), []).append(change)
+                if after.n >= o.min_after:
+                    yield _Tested(c.key, change)
+        for (deployment, _, _), changes in together.items():
+            if len(changes) > 1 and sum(c.n_after for c in changes) >= o.min_after:
+                yield _Tested((deployment, ""), pooled(changes))
+
+
+def _finding(view: View, key: Key, change: Change, p_value: float) -> Finding:
+    deployment, operation = key
+    drop = -change.difference.interval.estimate
+    where = f" on {operation!r}" if operation else ""
+    message = (
+        f"{change.measure} of {deployment!r}{where} fell from {change.before.estimate:.1%} (n {change.n_before}) "
+        f"to {change.after.estimate:.1%} (n {change.n_after}); "
+        f"the fall is {-change.difference.interval.high:.1%} to {-change.difference.interval.low:.1%}, p {p_value:.2g}"
+    )
+    return Finding(
+        finding_id=f"degradation:degradation:{deployment}:{operation}",
+        analyzer="degradation",
+        kind="degradation",
+        message=message,
+        deployment=deployment,
+        operation=operation,
+        severity=min(1.0, 0.3 + 2 * drop),
+        before=change.before,
+        after=change.after,
+        p_value=p_value,
+        n_runs=change.n_after,
+        evidence=_evidence(view, deployment, operation),
+    )
+
+
+def _evidence(view: View, deployment: str, operation: str) -> tuple[str, ...]:
+    """Trace ids of the newest runs that went badly."""
+    operations = [o for d, o in view.exemplars if d == deployment and (not operation or o == operation)]
+    bad = [
+        e
+        for o in operations
+        for e in newest_runs(view, deployment, o)
+        if is_blamed(e.outcome) or (e.reward is not None and e.reward < 0.5)
+    ]
+    bad.sort(key=lambda e: e.started_at_s, reverse=True)
+    return tuple(e.trace_id or e.run_id for e in bad[:16])

@@ -1,0 +1,57 @@
+"""What to compare with what: recent runs with the runs before them, at several scales.
+
+A fall that began a minute ago drowns in the last hour, and a slow one does not show in the last
+twenty runs, so both are looked at. Where the history is short the newest third of it is recent;
+within a single minute only the newest runs can be told apart from the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hivefeedback.stats import Sample, View, newest_runs, sample_of, samples
+
+__all__ = ["Comparison", "comparisons", "split_s"]
+
+Key = tuple[str, ...]
+
+
+class Comparison(NamedTuple):
+    """The runs of a (deployment, operation) before, and the recent ones, on one scale."""
+
+    key: Key
+    scale: str
+    before: Sample
+    after: Sample
+
+
+def split_s(view: View, *, now_s: float, recent_s: float) -> float | None:
+    """Where the recent part of a view begins; None where it cannot be split.
+
+    ``recent_s`` ago if there is anything before, else at two thirds of the buckets.
+    """
+    starts = sorted({s.start_s for s in view.slices if not s.key.arm})
+    if len(starts) < 2:
+        return None
+    wanted = now_s - recent_s
+    if starts[0] + view.coverage.resolution_s <= wanted <= starts[-1]:
+        return wanted
+    return starts[-max(1, len(starts) // 3)]
+
+
+def comparisons(view: View, *, now_s: float, recent_s: float, newest: Sequence[int]) -> Iterator[Comparison]:
+    """Every (deployment, operation) before and after, on every scale that has both."""
+    split = split_s(view, now_s=now_s, recent_s=recent_s)
+    by = ("deployment", "operation")
+    if split is not None:
+        recent = samples(view.between(split, float("inf")), *by)
+        for key, before in samples(view.between(float("-inf"), split), *by).items():
+            if key in recent:
+                yield Comparison(key, "window", before, recent[key])
+    for key, total in samples(view, *by).items():
+        runs = newest_runs(view, key[0], key[1])
+        for n in newest:
+            if len(runs) >= n:
+                last = sample_of(runs[-n:])
+                yield Comparison(key, f"newest {n}", total.minus(last), last)
