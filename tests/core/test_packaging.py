@@ -71,6 +71,12 @@ for point in entry_points(group="hivefeedback"):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_testing_room_imports_without_pytest() -> None:
+    program = "import sys; sys.modules['pytest'] = sys.modules['hypothesis'] = None; import hivefeedback.testing"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_import_of_hivefeedback_stays_light() -> None:
     heavy = ("numpy", "pydantic", "pydantic_settings", "yaml", "pluggy", "sqlite3", "asyncio", "opentelemetry.sdk")
     program = f"import sys, hivefeedback; print([m for m in {heavy!r} if m in sys.modules])"
@@ -141,4 +147,4 @@ def test_make_says_what_is_missing_where_no_python_fits(repository: Path, tmp_pa
         check=False,
     )
     assert done.returncode != 0
-    assert "No Python 3.11 or newer was found" in done.stderr
+    assert "No Python 3.11 or newer was found among: python3.13" in done.stderr
