@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Stores: memory, one JSON file, SQLite (the default)."""

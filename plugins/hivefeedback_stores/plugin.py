@@ -1,0 +1,38 @@
+"""The stores by the scheme of their URL; each module is imported when one is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hivefeedback.hooks import Plugin, Store, StoreFactory, hookimpl
+
+__all__ = ["StoresPlugin"]
+
+
+class StoresPlugin(Plugin):
+    """``memory://``, ``sqlite:///file.db`` and ``json:///file.json``."""
+
+    name = "stores"
+
+    @hookimpl
+    def hive_stores(self) -> Mapping[str, StoreFactory]:
+        """The three stores."""
+        return {"memory": _memory, "sqlite": _sqlite, "json": _json}
+
+
+def _memory(url: str, *, read_only: bool = False) -> Store:
+    from hivefeedback_stores.memory import MemoryStore
+
+    return MemoryStore(url, read_only=read_only)
+
+
+def _sqlite(url: str, *, read_only: bool = False) -> Store:
+    from hivefeedback_stores.sqlite import SqliteStore
+
+    return SqliteStore(url, read_only=read_only)
+
+
+def _json(url: str, *, read_only: bool = False) -> Store:
+    from hivefeedback_stores.json import JsonStore
+
+    return JsonStore(url, read_only=read_only)

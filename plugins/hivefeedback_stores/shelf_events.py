@@ -1,0 +1,98 @@
+"""Events in memory, with the look-ups that late feedback and erasures need."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Literal
+
+from hivefeedback.hooks import Selector
+from hivefeedback.model import Event, Feedback, Run, Score
+from hivefeedback_stores.erasure import JOINS, Join, Placed, matches
+
+__all__ = ["Events"]
+
+_Said = Join | Literal["run_id"]
+
+
+class Events:
+    """Events by position, in the order in which they were committed; a ``Source`` of erasures."""
+
+    def __init__(self) -> None:
+        self.by_position: dict[int, Event] = {}
+        self.next = 1
+        self._order: list[int] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._known: set[tuple[str, int, int]] = set()
+        self._ids: defaultdict[str, list[int]] = defaultdict(list)
+        self._runs: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._said: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        self._order = []
+
+    def __len__(self) -> int:
+        return len(self.by_position)
+
+    def add(self, event: Event) -> None:
+        """Append an event, unless its (producer, epoch, seq) is there."""
+        if (event.producer, event.epoch, event.seq) not in self._known:
+            self.place(self.next, event)
+
+    def place(self, position: int, event: Event) -> None:
+        """Put an event at a position behind all others."""
+        self.by_position[position] = event
+        self.next = position + 1
+        self._index(position, event)
+
+    def _index(self, position: int, event: Event) -> None:
+        self._order.append(position)
+        self._known.add((event.producer, event.epoch, event.seq))
+        self._ids[event.event_id].append(position)
+        body = event.body
+        if isinstance(body, Run):
+            self._join(self._runs, body, position)
+        elif isinstance(body, Feedback):
+            self._join(self._said, body, position)
+        if isinstance(body, Feedback | Score) and body.run_id:
+            self._said[("run_id", body.run_id)].append(position)
+
+    @staticmethod
+    def _join(into: defaultdict[tuple[str, str], list[int]], body: Run | Feedback, position: int) -> None:
+        for join in JOINS:
+            value: str = getattr(body, join)
+            if value:
+                into[(join, value)].append(position)
+
+    def remove(self, is_gone: Callable[[int, Event], bool]) -> int:
+        """Drop events; answers how many went."""
+        kept = {p: e for p, e in self.by_position.items() if not is_gone(p, e)}
+        gone = len(self.by_position) - len(kept)
+        if gone:
+            self.by_position = kept
+            self._clear()
+            for position, event in kept.items():
+                self._index(position, event)
+        return gone
+
+    def after(self, position: int, limit: int) -> list[Placed]:
+        """At most ``limit`` events behind a position."""
+        low = bisect_right(self._order, position)
+        return [(p, self.by_position[p]) for p in islice(self._order, low, low + max(0, limit))]
+
+    def matching(self, selector: Selector) -> Iterable[Placed]:
+        return [(p, e) for p, e in self.by_position.items() if matches(e, selector)]
+
+    def with_id(self, event_id: str) -> Sequence[Placed]:
+        return self._at(self._ids.get(event_id, ()))
+
+    def runs_by(self, join: Join, value: str) -> Sequence[Placed]:
+        return self._at(self._runs.get((join, value), ()))
+
+    def said_by(self, join: _Said, value: str) -> Sequence[Placed]:
+        return self._at(self._said.get((join, value), ()))
+
+    def _at(self, positions: Iterable[int]) -> list[Placed]:
+        return [(p, self.by_position[p]) for p in positions]

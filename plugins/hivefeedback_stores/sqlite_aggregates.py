@@ -1,0 +1,184 @@
+"""Aggregates in SQLite.
+
+A commit's delta is written down as it came, in one row; sixteen of them are folded into the cells
+at once, since most of a merge is finding, decoding and writing the same cells again. A read merges
+what still waits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct, msgpack
+
+from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar, Slice, View
+from hivefeedback_stores.buckets import DAY_S, Horizon, is_read
+from hivefeedback_stores.codec import decode_packed, newest, packed
+from hivefeedback_stores.sqlite_database import Database
+from hivefeedback_stores.sqlite_schema import get_meta, put_meta
+from hivefeedback_stores.takeback import CellAt, Share, take_back
+
+__all__ = ["SqliteAggregates", "add_delta", "forget_exemplars", "take_shares"]
+
+FOLD_AT = 16
+"""Deltas that may wait: a fold then costs a few ms, a read decodes at most so many more rows."""
+
+Place = tuple[int, int, str, str, str, str, str]
+"""(start, width, and the five parts of a cell's key)."""
+_PLACE = "start_s, width_s, deployment, operation, agent, arm, fingerprint"
+_AT = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND agent = ? AND arm = ? AND fingerprint = ?"
+
+
+class _Waiting(Struct, array_like=True):
+    """A delta as it lies in its row."""
+
+    cells: list[tuple[CellKey, int, Cell]]
+    exemplars: list[tuple[str, str, list[Exemplar]]]
+
+
+_waiting = msgpack.Decoder(_Waiting)
+
+
+def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
+    """Write a delta down; folds when enough of them wait."""
+    if not delta:
+        return
+    row = _Waiting(
+        [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
+        [(*name, newest(kept, MAX_EXEMPLARS)) for name, kept in delta.exemplars.items()],
+    )
+    connection.execute("INSERT INTO deltas (delta) VALUES (?)", (packed(row),))
+    (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()
+    if n >= FOLD_AT:
+        fold(connection)
+
+
+def _gathered(connection: sqlite3.Connection) -> Delta:
+    """All deltas that wait, merged."""
+    delta = Delta()
+    for (data,) in connection.execute("SELECT delta FROM deltas ORDER BY number"):
+        row = decode_packed("a waiting delta", data, _Waiting)
+        for key, minute, cell in row.cells:
+            known = delta.cells.get((key, minute))
+            if known is None:
+                delta.cells[(key, minute)] = cell
+            else:
+                known.merge(cell)
+        for deployment, operation, kept in row.exemplars:
+            delta.exemplars.setdefault((deployment, operation), []).extend(kept)
+    return delta
+
+
+def fold(connection: sqlite3.Connection) -> None:
+    """Merge what waits into the cells and exemplars."""
+    delta, horizon = _gathered(connection), _horizon(connection)
+    if not delta:
+        return
+    for (key, minute), cell in delta.cells.items():
+        _merge_cell(connection, (*horizon.bucket(minute), *key), cell)
+    for name, added in delta.exemplars.items():
+        kept = newest([*_exemplars_of(connection, name), *added], MAX_EXEMPLARS)
+        connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
+    connection.execute("DELETE FROM deltas")
+
+
+def _exemplars_of(connection: sqlite3.Connection, name: tuple[str, str]) -> list[Exemplar]:
+    row = connection.execute("SELECT newest FROM exemplars WHERE deployment = ? AND operation = ?", name).fetchone()
+    return decode_packed("an exemplar", row[0], list[Exemplar]) if row else []
+
+
+def _merge_cell(connection: sqlite3.Connection, place: Place, cell: Cell) -> None:
+    row = connection.execute(f"SELECT cell FROM cells WHERE {_AT}", place).fetchone()
+    if row is not None:
+        known = decode_packed("a cell", row[0], Cell)
+        known.merge(cell)
+        cell = known
+    put_cell(connection, place, cell)
+
+
+def put_cell(connection: sqlite3.Connection, place: Place, cell: Cell | None) -> None:
+    """Replace a cell, or with None remove it."""
+    if cell is None:
+        connection.execute(f"DELETE FROM cells WHERE {_AT}", place)
+    else:
+        connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*place, packed(cell)))
+
+
+def _horizon(connection: sqlite3.Connection) -> Horizon:
+    return Horizon(*(int(get_meta(connection, name) or 0) for name in Horizon.__struct_fields__))
+
+
+def _cells_where(connection: sqlite3.Connection, condition: str, *values: object) -> list[tuple[Place, Cell]]:
+    rows = connection.execute(f"SELECT {_PLACE}, cell FROM cells WHERE {condition}", values)
+    return [(row[:7], decode_packed("a cell", row[7], Cell)) for row in rows]
+
+
+def take_shares(connection: sqlite3.Connection, shares: Iterable[Share]) -> None:
+    """Take back what erased events had added."""
+    fold(connection)
+    horizon = _horizon(connection)
+
+    def cells(deployment: str, operation: str, arm: str, minute: int) -> Sequence[CellAt[Place]]:
+        condition = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND arm = ?"
+        found = _cells_where(connection, condition, *horizon.bucket(minute), deployment, operation, arm)
+        return [(place, CellKey(*place[2:]), cell) for place, cell in found]
+
+    for share in shares:
+        take_back(share, cells, lambda place, cell: put_cell(connection, place, cell))
+
+
+def forget_exemplars(connection: sqlite3.Connection, run_ids: set[str]) -> None:
+    """Remove exemplars that name one of these runs; nothing may wait."""
+    for deployment, operation, data in connection.execute("SELECT * FROM exemplars").fetchall():
+        known = decode_packed("an exemplar", data, list[Exemplar])
+        kept = [e for e in known if e.run_id not in run_ids]
+        name = (deployment, operation)
+        if not kept:
+            connection.execute("DELETE FROM exemplars WHERE deployment = ? AND operation = ?", name)
+        elif len(kept) < len(known):
+            connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
+
+
+class SqliteAggregates:
+    """``Aggregates`` in SQLite."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def read(self, *, from_s: float, to_s: float) -> View:
+        with self._database.read() as connection:
+            horizon, delta = _horizon(connection), _gathered(connection)
+            found = dict(_cells_where(connection, "start_s > ? AND start_s < ?", from_s - DAY_S, to_s))
+            kept = {
+                (d, o): decode_packed("an exemplar", data, list[Exemplar])
+                for d, o, data in connection.execute("SELECT * FROM exemplars")
+            }
+        for (key, minute), cell in delta.cells.items():
+            place = (*horizon.bucket(minute), *key)
+            found.setdefault(place, Cell()).merge(cell)
+        for name, added in delta.exemplars.items():
+            kept.setdefault(name, []).extend(added)
+        slices = tuple(
+            Slice(place[0], place[1], CellKey(*place[2:]), cell)
+            for place, cell in sorted(found.items(), key=lambda item: item[0])
+            if is_read(place[0], place[1], from_s, to_s)
+        )
+        exemplars = {name: tuple(newest(several, MAX_EXEMPLARS)) for name, several in kept.items()}
+        return View(asked_from_s=from_s, asked_to_s=to_s, slices=slices, exemplars=exemplars)
+
+    def compact(self, *, now_s: float) -> None:
+        with self._database.read() as connection:
+            if _horizon(connection) == _horizon(connection).at(now_s):
+                return
+        with self._database.write() as connection:
+            fold(connection)
+            horizon = _horizon(connection).at(now_s)
+            for name in Horizon.__struct_fields__:
+                put_meta(connection, name, str(getattr(horizon, name)))
+            connection.execute("DELETE FROM cells WHERE start_s < ?", (horizon.gone_before,))
+            for place, cell in _cells_where(connection, "start_s < ? AND width_s < ?", horizon.hours_before, DAY_S):
+                wider = (*horizon.bucket(place[0]), *place[2:])
+                if wider != place:
+                    put_cell(connection, place, None)
+                    _merge_cell(connection, wider, cell)

@@ -1,0 +1,93 @@
+"""Tables of the SQLite store, and the refusal of what it cannot read.
+
+Events carry beside their JSON only the columns that ``find``, ``find_run``, ``erase`` and
+``retain`` look by; each index but one is partial, so that what a run does not have costs nothing.
+Deltas wait as they came and are folded into cells by the dozen (see ``sqlite_aggregates``).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from hivefeedback.errors import StoreCorruptError, StoreVersionError
+from hivefeedback_stores.bodies import new_salt
+
+__all__ = ["VERSION", "check_schema", "create_schema", "get_meta", "put_meta"]
+
+VERSION = 1
+
+_TABLES = (
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE sources (
+        source INTEGER PRIMARY KEY, producer TEXT NOT NULL, epoch INTEGER NOT NULL, seen BLOB NOT NULL,
+        UNIQUE (producer, epoch))""",
+    """CREATE TABLE events (
+        position INTEGER PRIMARY KEY, source INTEGER NOT NULL, seq INTEGER NOT NULL, at_s REAL NOT NULL,
+        event_id TEXT NOT NULL, kind INTEGER NOT NULL, run_id TEXT, trace_id TEXT, decision_id TEXT, response_id TEXT,
+        session_id TEXT, payload BLOB NOT NULL)""",
+    "CREATE UNIQUE INDEX events_once ON events (source, seq)",
+    "CREATE INDEX events_by_id ON events (event_id)",
+    *(
+        f"CREATE INDEX events_by_{name} ON events ({name}) WHERE {name} IS NOT NULL"
+        for name in ("run_id", "trace_id", "decision_id", "response_id", "session_id")
+    ),
+    """CREATE TABLE cells (
+        start_s INTEGER, width_s INTEGER, deployment TEXT, operation TEXT, agent TEXT, arm TEXT, fingerprint TEXT,
+        cell BLOB NOT NULL,
+        PRIMARY KEY (start_s, width_s, deployment, operation, agent, arm, fingerprint)) WITHOUT ROWID""",
+    """CREATE TABLE exemplars (
+        deployment TEXT, operation TEXT, newest BLOB NOT NULL, PRIMARY KEY (deployment, operation)) WITHOUT ROWID""",
+    "CREATE TABLE deltas (number INTEGER PRIMARY KEY, delta BLOB NOT NULL)",
+    "CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL)",
+    "CREATE TABLE bodies (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE checkpoint (
+        one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL, config BLOB NOT NULL)""",
+    """CREATE TABLE lease (
+        one INTEGER PRIMARY KEY CHECK (one = 1), holder TEXT NOT NULL, token INTEGER NOT NULL, beat INTEGER NOT NULL,
+        length_s REAL NOT NULL)""",
+    """CREATE TABLE records (
+        namespace TEXT, key TEXT, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at_s REAL,
+        PRIMARY KEY (namespace, key)) WITHOUT ROWID""",
+    "CREATE INDEX records_by_expiry ON records (expires_at_s) WHERE expires_at_s IS NOT NULL",
+)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Make the tables of a new store; inside a transaction."""
+    for statement in _TABLES:
+        connection.execute(statement)
+    put_meta(connection, "schema_version", str(VERSION))
+    put_meta(connection, "salt", new_salt())
+
+
+def check_schema(connection: sqlite3.Connection, path: Path) -> bool:
+    """True where the tables are there, False where the file is empty.
+
+    Raises:
+        StoreVersionError: A newer hivefeedback wrote it.
+        StoreCorruptError: It belongs to another program.
+    """
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
+        return False
+    version = get_meta(connection, "schema_version") if {"meta", "events", "journal"} <= tables else ""
+    if not version.isdigit():
+        raise StoreCorruptError(f"{path} is an SQLite database of another program; name another file for the store")
+    if int(version) > VERSION:
+        raise StoreVersionError(
+            f"{path} was written by a newer hivefeedback (schema {version}; this one reads up to {VERSION}); "
+            "upgrade hivefeedback, or name another file"
+        )
+    return True
+
+
+def get_meta(connection: sqlite3.Connection, name: str) -> str:
+    """A fact about the store; empty where it is not there."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else ""
+
+
+def put_meta(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Keep a fact about the store."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))

@@ -1,0 +1,189 @@
+"""What an erasure takes back from the aggregates.
+
+The log does not hold a cell's whole key: the configuration's fingerprint is missing, and the agent
+may have been pooled. So what a run had added is computed again and taken from the first cell of
+its deployment, operation, arm and time that has counts of it; nothing ever falls below zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from msgspec import Struct
+
+from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed
+from hivefeedback.stats import Cell, CellKey, bucket_of
+from hivefeedback_stores.erasure import Source, run_of, said_of
+
+__all__ = ["CellAt", "Share", "shares_of", "subtract", "take_back"]
+
+K = TypeVar("K")
+CellAt = tuple[K, CellKey, Cell]
+"""A cell with its key, under whatever the store finds it by."""
+
+
+class Share(Struct, frozen=True):
+    """What some erased events had added to one arm.
+
+    Args:
+        deployments: Ids that the cell may stand under: the deployment, the canary's variant.
+        minutes: Minutes that it may have been counted in, the likeliest first.
+    """
+
+    deployments: tuple[str, ...]
+    operation: str
+    agent: str
+    arm: str
+    minutes: tuple[int, ...]
+    cell: Cell
+    is_awaiting: bool = False
+
+
+def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
+    """What the erased events had added: their runs, and judgements of runs that stay."""
+    events = list(gone)
+    erased = {e.event_id for e in events if isinstance(e.body, Run)}
+    shares: list[Share] = []
+    for event in events:
+        if isinstance(event.body, Run):
+            said = [e for _, e in said_of(source, event)]
+            shares += _of_arms(source, event, _counted(event.body, said), is_awaiting=not said)
+        elif isinstance(event.body, Feedback | Score):
+            run = run_of(source, event)
+            if run is not None and run.event_id not in erased:
+                shares += _of_arms(source, run, _judged([event]))
+            elif run is None and isinstance(event.body, Feedback):
+                shares.append(_unjoined(event, event.body))
+    return shares
+
+
+def _of_arms(source: Source, event: Event, cell: Cell, *, is_awaiting: bool = False) -> list[Share]:
+    run = event.body
+    assert isinstance(run, Run)
+    made = [e.body for _, e in source.with_id(run.decision_id)] if run.decision_id else []
+    decisions = [d for d in made if isinstance(d, DecisionRecord)]
+    arms = ["", *(f"{a.rollout_id}:{a.variant}" for d in decisions for a in d.assignments)]
+    names = dict.fromkeys([run.deployment, *(d.variant for d in decisions if d.variant)])
+    times = [event.event_time_s] if run.started_at_s is None else [event.event_time_s, run.started_at_s]
+    minutes = tuple(dict.fromkeys(bucket_of(t) for t in times))
+    return [Share(tuple(names), run.operation, run.agent_id, arm, minutes, cell, is_awaiting) for arm in arms]
+
+
+def _unjoined(event: Event, body: Feedback) -> Share:
+    minutes = (bucket_of(event.event_time_s),)
+    return Share((body.deployment,), body.operation, body.agent_id, "", minutes, _judged([event]))
+
+
+def _counted(run: Run, said: Sequence[Event]) -> Cell:
+    """The cell of one run: counts, judgements, and the reward by the default rule."""
+    cell = _judged(said)
+    cell.add_run(run)
+    values = [1 - v if name in INVERTED else v for name, v in _values(said)]
+    if is_blamed(run.outcome):
+        cell.add_judged("reward", 0.0)
+    elif run.outcome not in UNCOUNTED and values:
+        cell.add_judged("reward", min(1.0, max(0.0, sum(values) / len(values))))
+    elif run.outcome == "ok":
+        cell.add_judged("reward", 1.0)
+    return cell
+
+
+def _judged(said: Sequence[Event]) -> Cell:
+    cell = Cell()
+    for name, value in _values(said):
+        cell.add_judged(name, value)
+    return cell
+
+
+def _values(said: Sequence[Event]) -> list[tuple[str, float]]:
+    """(name, value) of what was said; the same idempotency key replaces."""
+    latest: dict[tuple[str, str], tuple[str, float]] = {}
+    for event in said:
+        body = event.body
+        if isinstance(body, Score):
+            latest[("", event.event_id)] = (body.name, body.value)
+        elif isinstance(body, Feedback):
+            key = (body.source, body.idempotency_key) if body.idempotency_key else ("", event.event_id)
+            latest[key] = (body.name, _value(body))
+    return list(latest.values())
+
+
+def _value(feedback: Feedback) -> float:
+    if feedback.rating is not None:
+        return (feedback.rating - 1) / 4
+    return 1.0 if feedback.value is None else float(feedback.value)
+
+
+def subtract(cell: Cell, taken: Cell) -> Cell:
+    """The cell without what was taken; no count below zero, empty entries dropped."""
+    rest = Cell()
+    rest.outcomes = _less(cell.outcomes, taken.outcomes)
+    rest.ns = _less(cell.ns, taken.ns)
+    rest.sums = {k: max(0, v - taken.sums.get(k, 0)) for k, v in cell.sums.items() if k in rest.ns}
+    for name, bins in cell.bins.items():
+        left = _less(bins, taken.bins.get(name, {}))
+        if left:
+            rest.bins[name] = left
+    rest.judged = dict(cell.judged)
+    for name, lost in taken.judged.items():
+        mine = rest.judged.pop(name, None)
+        if mine is not None and mine.n > lost.n:
+            left_judged = type(mine)(mine.n - lost.n, max(0, mine.total - lost.total), mine.squares - lost.squares)
+            left_judged.squares = max(0, left_judged.squares)
+            rest.judged[name] = left_judged
+    rest.n_awaiting = max(0, cell.n_awaiting - taken.n_awaiting)
+    return rest
+
+
+def _less(counts: dict[K, int], taken: dict[K, int]) -> dict[K, int]:
+    return {k: n for k, n in ((k, v - taken.get(k, 0)) for k, v in counts.items()) if n > 0}
+
+
+def take_back(
+    share: Share,
+    cells: Callable[[str, str, str, int], Sequence[CellAt[K]]],
+    put: Callable[[K, Cell | None], None],
+) -> None:
+    """Take a share from the first cell that has counts of it.
+
+    Args:
+        share: What to take.
+        cells: The cells of (deployment, operation, arm, minute), at today's bucket width.
+        put: Replaces a cell, or with None removes it.
+    """
+    for minute in share.minutes:
+        for deployment in share.deployments:
+            found = cells(deployment, share.operation, share.arm, minute)
+            of_agent = [c for c in found if c[1].agent == share.agent]
+            for at, _, cell in of_agent or found:
+                if _has(cell, share.cell):
+                    put(at, _taken(cell, share))
+                    return
+
+
+def _taken(cell: Cell, share: Share) -> Cell | None:
+    taken = share.cell
+    if (
+        share.is_awaiting
+        and cell.n_awaiting > 0
+        and "reward" in taken.judged
+        and not is_blamed(next(iter(taken.outcomes)))
+    ):
+        # the run's judgement was awaited, so it had earned nothing yet
+        taken = _without_reward(taken)
+    rest = subtract(cell, taken)
+    return rest if rest != Cell() else None
+
+
+def _without_reward(cell: Cell) -> Cell:
+    copy = Cell(n_awaiting=1)
+    copy.merge(cell)
+    copy.judged.pop("reward", None)
+    return copy
+
+
+def _has(cell: Cell, taken: Cell) -> bool:
+    if taken.outcomes:
+        return all(cell.outcomes.get(name, 0) >= n for name, n in taken.outcomes.items())
+    return any(name in cell.judged for name in taken.judged)
