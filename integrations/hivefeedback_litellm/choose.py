@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from hivefeedback_litellm.flights import Flight, Recent
-from hivefeedback_litellm.request import Json, hops, ids_of, metadata_of, session_of, stamp, stamped
+from hivefeedback_litellm.flights import Flight, Flights
+from hivefeedback_litellm.request import STAMP, Json, Stamp, ids_of, metadata_of, session_of, stamp_of
 
 if TYPE_CHECKING:
     from hivefeedback import FeedbackLoop
@@ -35,7 +35,7 @@ class Chooser:
 
     def __init__(self, loop: FeedbackLoop, router: Any, operation: str | OperationOf | None) -> None:
         self._loop, self._router, self._operation = loop, router, operation
-        self.flights: Recent[Flight] = Recent()
+        self._flights = Flights()
 
     def operation_of(self, group: str, metadata: Json) -> str:
         """The request's own operation, else what ``attach`` was told, else the model group."""
@@ -48,60 +48,59 @@ class Chooser:
 
     def flight_of(self, metadata: Json) -> Flight | None:
         """What is known of the request that an event or attempt belongs to."""
-        key = stamped(metadata, "decision_id")
-        return self.flights.get(key) if key else None
+        stamp = stamp_of(metadata)
+        return self._flights.get(stamp.flight, stamp.decision_id) if stamp.decision_id else None
 
-    def narrow(self, group: str, healthy: list[Any], request: MutableMapping[str, Any]) -> list[Any]:
+    def narrow(self, group: str, healthy: list[Any], ids: list[str], request: dict[str, Any]) -> list[Any]:
         """The deployments that may serve this attempt; the pick is written into the request."""
         metadata = metadata_of(request)
-        is_first = hops(metadata) == (0, 0)
-        flight = self.decide(group, ids_of(healthy), request, metadata) if is_first else self.flight_of(metadata)
+        is_first = not metadata.get("attempted_retries") and not metadata.get("attempted_fallbacks")
+        flight = self.decide(group, ids, request, metadata) if is_first else self.flight_of(metadata)
         if flight is None:
             return healthy
         flight.attempt_started_s = time.monotonic()
-        return self._steer(flight, group, healthy, request) if self.acts(flight) else healthy
+        return self._steer(flight, group, healthy, ids, request) if self.acts(flight) else healthy
 
     def acts(self, flight: Flight) -> bool:
         """True where the decision is to be served; else LiteLLM's own selection serves."""
         return not flight.hands_off and flight.decision.reason not in _LOOKING
 
-    def decide(
-        self, group: str, ids: Sequence[str], request: Json, metadata: MutableMapping[str, Any]
-    ) -> Flight | None:
+    def decide(self, group: str, ids: Sequence[str], request: Json, metadata: dict[str, Any]) -> Flight | None:
         """Ask the loop, and write its decision into the metadata, from where the events read it."""
         operation = self.operation_of(group, metadata)
         decision = self._loop.decide(operation, candidates=ids, session_id=session_of(request, metadata))
         if decision.deployment is None or not decision.decision_id:
             return None
         flight = Flight(decision, group, hands_off="_router_weights" in request)
-        self.flights.put(decision.decision_id, flight)
-        span = trace.get_current_span().get_span_context()
-        stamp(
-            metadata,
-            decision_id=decision.decision_id,
-            operation=operation,
-            deployment=decision.deployment if self.acts(flight) else "",
-            trace_id=format(span.trace_id, "032x") if span.is_valid else "",
-        )
+        decided = decision.deployment if self.acts(flight) else ""
+        metadata[STAMP] = Stamp(decision.decision_id, operation, decided, _trace_id(), self._flights.put(flight))
         return flight
 
-    def _steer(self, flight: Flight, group: str, healthy: list[Any], request: MutableMapping[str, Any]) -> list[Any]:
+    def _steer(
+        self, flight: Flight, group: str, healthy: list[Any], ids: list[str], request: dict[str, Any]
+    ) -> list[Any]:
         decision = flight.decision
-        shut = flight.failed | {e.deployment for e in decision.excluded if e.reason == "breaker_open"}
-        allowed = [d for d, name in zip(healthy, ids_of(healthy), strict=True) if name not in shut] or healthy
-        names = ids_of(allowed)
-        pick = next((n for n in (decision.deployment, *decision.fallbacks) if n in names), None)
+        pick: str | None = decision.deployment
+        if flight.failed or decision.excluded:
+            shut = flight.failed | {e.deployment for e in decision.excluded if e.reason == "breaker_open"}
+            healthy = [d for d, name in zip(healthy, ids, strict=True) if name not in shut] or healthy
+            ids = ids_of(healthy)
+        if pick not in ids:
+            pick = next((n for n in decision.fallbacks if n in ids), None)
         if pick is None or group != flight.group:
-            return allowed
-        if str(getattr(self._router, "routing_strategy", "")) == "simple-shuffle":
+            return healthy
+        if self._router.routing_strategy == "simple-shuffle":
             # soft: applied after all of LiteLLM's own filters, and ignored where the pick is gone
             request["_router_weights"] = {group: {pick: 1.0}}
-            return allowed
-        if self._filters_later(request):
-            return allowed
-        return [allowed[names.index(pick)]]
+            return healthy
+        return healthy if self._filters_later(request) else [healthy[ids.index(pick)]]
 
     def _filters_later(self, request: Json) -> bool:
         metadata = metadata_of(request)
         named = any(request.get(k) or metadata.get(k) for k in _MOVED_LATER)
         return named or bool(getattr(self._router, "enable_pre_call_checks", False))
+
+
+def _trace_id() -> str:
+    span = trace.get_current_span()
+    return "" if span is trace.INVALID_SPAN else format(span.get_span_context().trace_id, "032x")

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from hivefeedback.model import Outcome, Price, Run
-from hivefeedback_litellm.request import Json, deployment_id, hops, metadata_of, session_of, stamped, text
+from hivefeedback_litellm.request import Json, deployment_id, hops, metadata_of, session_of, stamp_of, text
 
 __all__ = ["attempt_key", "run_of_event", "run_of_failed_attempt", "served_by"]
 
@@ -47,7 +47,7 @@ def run_of_event(kwargs: Json, answer: Any, outcome: Outcome, operation: str, pr
             _between(started, ended),
             run_id=call_id if is_answer else "",
             started_at_s=started,
-            trace_id=stamped(metadata, "trace_id") or _hex(text(kwargs.get("litellm_trace_id"))),
+            trace_id=stamp_of(metadata).trace_id or _hex(text(kwargs.get("litellm_trace_id"))),
             response_id=text(payload.get("id")) if is_answer else "",
             ttft_s=_between(started, first) if is_answer and payload.get("stream") else None,
             tokens_in=tokens_in if is_answer else None,
@@ -67,7 +67,7 @@ def run_of_failed_attempt(request: Json, error: BaseException, outcome: Outcome,
         served_by(request, {}),
         operation,
         outcome,
-        trace_id=stamped(metadata, "trace_id") or _hex(text(request.get("litellm_trace_id"))),
+        trace_id=stamp_of(metadata).trace_id or _hex(text(request.get("litellm_trace_id"))),
         session_id=session_of(request, metadata) or "",
         attributes=_attributes(text(request.get("litellm_call_id")), {}, metadata),
         error=type(error).__name__,
@@ -76,12 +76,12 @@ def run_of_failed_attempt(request: Json, error: BaseException, outcome: Outcome,
 
 
 def _described(metadata: Json, run: Run) -> Run:
-    decided = stamped(metadata, "deployment")
+    stamp = stamp_of(metadata)
     return replace(
         run,
-        decision_id=stamped(metadata, "decision_id"),
-        decided_deployment=decided if decided != run.deployment else "",
-        attempt=int(stamped(metadata, "attempt") or 1) + sum(hops(metadata)),
+        decision_id=stamp.decision_id,
+        decided_deployment=stamp.deployment if stamp.deployment != run.deployment else "",
+        attempt=stamp.attempt + sum(hops(metadata)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import OrderedDict
@@ -11,9 +12,12 @@ from typing import Generic, TypeVar
 
 from hivefeedback.model import Decision
 
-__all__ = ["Flight", "Recent"]
+__all__ = ["Flight", "Flights", "Recent"]
 
 V = TypeVar("V")
+
+_SWEEP_EVERY = 64
+"""Puts between two looks for what is too old."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,29 @@ class Flight:
     hands_off: bool = False
 
 
+class Flights:
+    """The newest ``size`` flights, in slots that are used again and again.
+
+    This is on the path of each request, so it is no map with locks: a put is one store into a
+    list, and a flight that lost its slot is told by its decision's id.
+    """
+
+    def __init__(self, size: int = 8192) -> None:
+        self._slots: list[Flight | None] = [None] * size
+        self._numbers = itertools.count()
+
+    def put(self, flight: Flight) -> int:
+        """Remember a flight; answers its number."""
+        number = next(self._numbers)
+        self._slots[number % len(self._slots)] = flight
+        return number
+
+    def get(self, number: int, decision_id: str) -> Flight | None:
+        """The flight of that number and decision, or None where its slot was used again."""
+        flight = self._slots[number % len(self._slots)]
+        return flight if flight is not None and flight.decision.decision_id == decision_id else None
+
+
 class Recent(Generic[V]):
     """A map that forgets: at most ``size`` entries, none older than ``ttl_s`` seconds.
 
@@ -50,7 +77,9 @@ class Recent(Generic[V]):
 
     def __init__(self, size: int = 10_000, ttl_s: float = 900.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._size, self._ttl_s, self._clock = size, ttl_s, clock
+        # an OrderedDict finds its oldest entry at once; a dict walks over all that were deleted
         self._items: OrderedDict[Hashable, tuple[float, V]] = OrderedDict()
+        self._puts = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -78,8 +107,14 @@ class Recent(Generic[V]):
 
     def _put(self, key: Hashable, value: V) -> None:
         now = self._clock()
-        self._items.pop(key, None)
-        self._items[key] = (now, value)
+        items = self._items
+        items.pop(key, None)
+        items[key] = (now, value)
+        self._puts += 1
+        if len(items) > self._size or not self._puts % _SWEEP_EVERY:
+            self._sweep(now)
+
+    def _sweep(self, now: float) -> None:
         while self._items:
             oldest, (put_at, _) = next(iter(self._items.items()))
             if len(self._items) <= self._size and now - put_at <= self._ttl_s:

@@ -19,7 +19,7 @@ from hivefeedback_litellm.event import attempt_key, run_of_event, run_of_failed_
 from hivefeedback_litellm.flights import Recent
 from hivefeedback_litellm.outcome import outcome_of_answer, outcome_of_error
 from hivefeedback_litellm.owned import Owned
-from hivefeedback_litellm.request import Json, deployment_id, ids_of, metadata_of, stamped, text
+from hivefeedback_litellm.request import Json, deployment_id, ids_of, metadata_of, stamp_of, text
 from hivefeedback_litellm.serve import served_as_decided
 from hivefeedback_litellm.sync import call_in_turn, planned_calls
 
@@ -80,9 +80,10 @@ class FeedbackLogger(CustomLogger):
     ) -> list[Any]:
         """Before each async attempt: pick among the deployments that LiteLLM finds healthy."""
         try:
-            if request_kwargs is None or not healthy_deployments or not self._owned.all(ids_of(healthy_deployments)):
+            ids = ids_of(healthy_deployments)
+            if request_kwargs is None or not ids or not self._owned.all(ids):
                 return healthy_deployments
-            return self._chooser.narrow(model, healthy_deployments, request_kwargs)
+            return self._chooser.narrow(model, healthy_deployments, ids, request_kwargs)
         except Exception as error:  # noqa: BLE001 - plugin border: an exception here would fail the request
             self._broken("async_filter_deployments", error)
             return healthy_deployments
@@ -93,7 +94,7 @@ class FeedbackLogger(CustomLogger):
             metadata = metadata_of(kwargs)
             flight = self._chooser.flight_of(metadata)
             entry = self._owned.entry(served_by(kwargs, {}))
-            if flight is None or entry is None or stamped(metadata, "deployment") != deployment_id(entry):
+            if flight is None or entry is None or stamp_of(metadata).deployment != deployment_id(entry):
                 return None
             return served_as_decided(kwargs, flight.decision, entry)
         except Exception as error:  # noqa: BLE001 - plugin border: an exception here would fail the request
@@ -203,7 +204,7 @@ class FeedbackLogger(CustomLogger):
             flight.last_run = run_id
 
     def _operation(self, metadata: Json) -> str:
-        return stamped(metadata, "operation") or self._chooser.operation_of(text(metadata.get("model_group")), metadata)
+        return stamp_of(metadata).operation or self._chooser.operation_of(text(metadata.get("model_group")), metadata)
 
     def _broken(self, hook: str, error: Exception) -> None:
         self.counters[hook] += 1

@@ -24,7 +24,7 @@ class Owned:
 
     def all(self, ids: Iterable[str]) -> bool:
         """True where each id is a deployment of the router."""
-        return all(name in self._entries or self.entry(name) is not None for name in ids)
+        return self._entries.keys() >= set(ids) or all(self.entry(name) is not None for name in ids)
 
     def entry(self, name: str) -> Json | None:
         """The element of the model list, or None for another router's."""

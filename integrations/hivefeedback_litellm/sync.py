@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hivefeedback_litellm.choose import Chooser
-from hivefeedback_litellm.request import deployment_id, metadata_of, stamp
+from hivefeedback_litellm.request import STAMP, deployment_id, metadata_of, stamp_of
 
 __all__ = ["call_in_turn", "planned_calls"]
 
@@ -32,8 +32,7 @@ def planned_calls(router: Any, chooser: Chooser, model: str, kwargs: dict[str, A
         own = {"num_retries": 0, "disable_fallbacks": True}
         if attempt == len(order) - 1:
             own = {"num_retries": max(0, retries - attempt)}
-        tagged = dict(metadata)
-        stamp(tagged, attempt=str(attempt + 1))
+        tagged = {**metadata, STAMP: stamp_of(metadata)._replace(attempt=attempt + 1)}
         calls.append({**kwargs, **own, "metadata": tagged, "_router_weights": {model: {name: 1.0}}})
     return calls
 

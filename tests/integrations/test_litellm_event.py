@@ -219,14 +219,17 @@ def test_a_price_of_the_entry_beats_the_cost_map_and_an_unknown_one_stays_unknow
 
 def test_what_is_too_old_is_forgotten() -> None:
     clock = FakeClock()
-    recent: Recent[int] = Recent(ttl_s=10, clock=clock)
+    recent: Recent[int] = Recent(size=100, ttl_s=10, clock=clock)
     recent.put("a", 1)
     assert not recent.first("a", 2)
     clock.advance(11)
     assert recent.get("a") is None
-    recent.put("b", 1)
-    assert len(recent) == 1
     assert recent.first("a", 2)
+    clock.advance(11)
+    for n in range(100):
+        recent.put(n, n)
+    assert len(recent) <= 100
+    assert recent.get("a") is None
 
 
 def test_the_package_imports_without_litellm_and_names_the_extra() -> None:
