@@ -1,1 +1,17 @@
-"""To be filled."""
+"""Gates: what may not pass."""
+
+from hivefeedback_gates.conflict import Conflict, ConflictGate, ConflictOptions
+from hivefeedback_gates.limits import Limits, LimitsGate, LimitsOptions
+from hivefeedback_gates.undo import Undo, UndoGate, UndoOptions
+
+__all__ = [
+    "Conflict",
+    "ConflictGate",
+    "ConflictOptions",
+    "Limits",
+    "LimitsGate",
+    "LimitsOptions",
+    "Undo",
+    "UndoGate",
+    "UndoOptions",
+]
