@@ -20,8 +20,8 @@ CONFIG = Configuration()
 class TestAuditedStore(StoreContract):
     """The store keeps the whole contract of stores."""
 
-    def make_store(self, tmp_path: Path) -> Store:
-        return AuditedStore(f"audited://sqlite:///{tmp_path / 'hive.db'}")
+    def make_store(self, folder: Path) -> Store:
+        return AuditedStore(f"audited://sqlite:///{folder / 'hive.db'}")
 
 
 def view_of(deployment: str, duration_s: float, n_runs: int) -> View:
