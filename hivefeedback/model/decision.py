@@ -111,6 +111,11 @@ class Decision(Struct, frozen=True, gc=False):
         """The same decision, known to belong to a session."""
         return replace(self, session_id=session_id)
 
+    def falling_back(self, deployment: str) -> Decision:
+        """The same decision turned to another candidate: nothing was drawn, so it has no propensity."""
+        index = self.offer.lineup.candidates.index(deployment) if self.offer else self.index
+        return replace(self, index=index, draw=None, first_propensity=None, reason="fallback")
+
     def prompt(self, name: str, **fields: object) -> str:
         """The named prompt of this decision's arm, with ``{field}`` replaced by the given values.
 

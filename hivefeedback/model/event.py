@@ -33,6 +33,7 @@ __all__ = [
     "SegmentStarted",
     "SystemSample",
     "WeightsRefreshed",
+    "What",
     "decode_event",
     "encode_event",
 ]

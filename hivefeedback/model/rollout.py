@@ -24,6 +24,8 @@ class Rollout:
         started_at_s: When the canary began, seconds since 1970 UTC.
         step_started_at_s: When this step began.
         is_paused: True while nobody is assigned and a person has to look.
+        limits: Bounds fixed from earlier data, above which a unit fails by the guardrail:
+            ``latency`` in seconds, ``cost`` in USD.
     """
 
     rollout_id: str
@@ -35,6 +37,7 @@ class Rollout:
     started_at_s: float
     step_started_at_s: float
     is_paused: bool = False
+    limits: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

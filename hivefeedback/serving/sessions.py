@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 
 __all__ = ["Sessions"]
 
@@ -27,10 +28,8 @@ class Sessions:
         key = (session_id, operation)
         first = self._first.get(key)
         if first is not None:
-            try:
+            with suppress(KeyError):  # another thread just dropped it; what was read still holds
                 self._first.move_to_end(key)
-            except KeyError:
-                pass  # another thread just dropped it; what was read still holds
         return first
 
     def remember(self, session_id: str, operation: str, deployment: str, propensity: float) -> None:

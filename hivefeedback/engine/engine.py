@@ -1,0 +1,307 @@
+"""Puts the three threads together: serving, recording, control.
+
+Two ways of running, one code. Threaded: a ring, the recorder's thread, the committer's thread.
+Inline (a loop with a given clock): the same recorder runs on the caller's thread under one lock,
+so that a record is learnt and committed before it returns.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from hivefeedback.control import Control
+from hivefeedback.engine.identity import Identity, user_key
+from hivefeedback.engine.values import EngineValues
+from hivefeedback.errors import HiveFeedbackError
+from hivefeedback.hooks import Commit, Policy, Store
+from hivefeedback.hooks.registry import Registry
+from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
+from hivefeedback.recording import (
+    Breakers,
+    Committer,
+    Counters,
+    HarmTests,
+    Intake,
+    Joins,
+    Outbox,
+    Parts,
+    Recorder,
+    RecorderOptions,
+    RecorderThread,
+    Refresher,
+    RewardRule,
+    find_run,
+    write,
+)
+from hivefeedback.serving import Decider, Draws, Item, Live, Ring
+
+__all__ = ["Engine"]
+
+_REFRESH_EVERY_S = 0.02
+_REFRESH_BUDGET_S = 0.0005
+_SAVE_EVERY_S = 5.0
+_INLINE_BACKLOG = 10_000
+
+
+class Engine:
+    """One process's running parts.
+
+    Args:
+        values: The settings.
+        registry: The plugins.
+        store: Where everything is kept.
+        control: The journal's side.
+        policy: What learns.
+        identity: Who this process is.
+        seed: Of all draws.
+        clock: Seconds since 1970 UTC.
+        is_inline: Run on the caller's thread.
+    """
+
+    def __init__(
+        self,
+        values: EngineValues,
+        registry: Registry,
+        store: Store,
+        control: Control,
+        policy: Policy,
+        identity: Identity,
+        *,
+        seed: int,
+        clock: Callable[[], float],
+        is_inline: bool,
+        counters: Counters,
+    ) -> None:
+        self._values, self._registry, self._store, self._control = values, registry, store, control
+        self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
+        self.is_inline, self.counters = is_inline, counters
+        self._lock = threading.RLock()
+        self._backlog: deque[Commit] = deque(maxlen=_INLINE_BACKLOG)
+        self.numbers = itertools.count(1)
+        self.run_prefix = f"r{identity.prefix}"
+        self.breakers = Breakers(
+            failures=values.breaker_failures, base_s=values.breaker_base_s, cap_s=values.breaker_cap_s
+        )
+        self._recall()
+        snapshot = self._first_snapshot()
+        self.live = Live(snapshot, clock())
+        self.ring: Ring[Item] = Ring(values.ring_size)
+        self.decider = Decider(
+            self.live,
+            self.ring,
+            self.numbers,
+            Draws(seed, identity.producer, identity.epoch),
+            prefix=f"d{identity.prefix}",
+            clock=clock,
+            session_memory=values.session_memory,
+            max_stale_s=values.canary_max_stale_s,
+        )
+        self.committer = Committer(
+            store, self, counters, max_events=values.pending_commits, poll_every_s=values.config_poll_s
+        )
+        self.recorder = self._make_recorder(snapshot)
+        self.thread = RecorderThread(self.ring, self.recorder, counters, slice_runs=values.slice_runs, clock=clock)
+
+    # --- building -----------------------------------------------------------------------------------
+
+    def _recall(self) -> None:
+        """What was learnt before this start."""
+        learnt = self._store.state.get("policy", self.policy.name)
+        if learnt is not None:
+            try:
+                self.policy.load(learnt.value)
+            except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+                self.counters.note("policy_failed", f"{self.policy.name}.load: {type(error).__name__}: {error}")
+        shut = self._store.state.get("breaker", "all")
+        if shut is not None:
+            self.breakers.load(shut.value)
+
+    def _first_snapshot(self) -> Snapshot:
+        return Snapshot(
+            mode=self._values.mode,
+            config=self._control.configuration,
+            bodies=self._control.bodies(),
+            weights_version=0,
+            index={},
+            open_breakers=frozenset(),
+            probes={},
+            stopped=frozenset(),
+            offers={},
+        )
+
+    def _make_recorder(self, snapshot: Snapshot) -> Recorder:
+        values, counters = self._values, self.counters
+        send = self._write_inline if self.is_inline else self.committer.send
+        parts = Parts(
+            registry=self._registry,
+            policy=self.policy,
+            breakers=self.breakers,
+            harm=HarmTests(alpha=values.canary_alpha, unit_memory=values.session_memory),
+            rule=RewardRule(values.judgements),
+            intake=Intake(counters, user_key=user_key(self._store), max_comment_bytes=values.max_comment_bytes),
+            joins=Joins(values.join_memory),
+            outbox=Outbox(self.identity.producer, self.identity.epoch, send, store_content=values.store_content),
+            refresher=Refresher(self.policy, snapshot, self._publish, counters),
+            counters=counters,
+            numbers=self.numbers,
+            clock=self.clock,
+            lookup=self._look_up_inline if self.is_inline else self.committer.look_up,
+        )
+        options = RecorderOptions(
+            producer=self.identity.producer,
+            epoch=self.identity.epoch,
+            judgement_horizon_s=values.judgement_horizon_s,
+            unjudged_earns=values.unjudged == "ok",
+            agents_tracked=values.agents_tracked,
+            commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
+            refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,
+            refresh_budget_s=None if self.is_inline else _REFRESH_BUDGET_S,
+            save_every_s=_SAVE_EVERY_S,
+        )
+        return Recorder(parts, options)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self.live.snapshot = snapshot
+
+    def start(self) -> None:
+        """Serve the configuration and begin to learn."""
+        self._configure_now()
+        state = b64encode(self.policy.dump()).decode()
+        self.recorder.begin(
+            SegmentStarted(
+                seed=self.seed,
+                config_version=self._control.configuration.version,
+                policy=self.policy.name,
+                policy_state=state,
+            )
+        )
+        if not self.is_inline:
+            self.committer.start()
+            self.thread.start()
+
+    # --- what the host calls --------------------------------------------------------------------------
+
+    def decide(
+        self, operation: str, candidates: Sequence[str] | None, session_id: str | None, sticky: bool
+    ) -> Decision:
+        """Inline decision: what is due by time happens first, and the decision is logged at once."""
+        with self._lock:
+            self.recorder.tick(self.clock())
+            decision = self.decider.decide(operation, candidates, session_id, sticky)
+            self._drain()
+            return decision
+
+    def put(self, thing: Run | Feedback) -> int:
+        """Take in a run or feedback; answers its number."""
+        seq = next(self.numbers)
+        self.ring.put((seq, self.clock(), thing))
+        if self.is_inline:
+            with self._lock:
+                self._drain()
+        return seq
+
+    def _drain(self) -> None:
+        while items := self.ring.take(self._values.slice_runs):
+            self.recorder.process(items)
+
+    def flush(self, timeout_s: float | None) -> bool:
+        """Wait until everything taken in so far is learnt and committed; False where time ran out."""
+        if self.is_inline:
+            with self._lock:
+                self._drain()
+                self.recorder.hand_over(self.clock())
+            return not self._backlog
+        done = threading.Event()
+
+        def mark() -> None:
+            self.recorder.hand_over(self.clock())
+            self.committer.mark(done)
+
+        self.ring.put_always((0, 0.0, mark))
+        return done.wait(timeout_s)
+
+    # --- the configuration ------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Serve the configuration that control knows now; returns when it is served."""
+        self.live.refreshed_at_s = self.clock()
+        if self.is_inline or self.thread.is_current:
+            with self._lock:
+                self._configure_now()
+            return
+        done = threading.Event()
+
+        def configure() -> None:
+            try:
+                self._configure_now()
+            finally:
+                done.set()
+
+        self.ring.put_always((0, 0.0, configure))
+        done.wait(1.0)
+
+    def _configure_now(self) -> None:
+        config, ledger = self._control.configuration, self._control.ledger
+        promoted = frozenset(name for name, life in ledger.lives.items() if life.state == "promoted")
+        self.recorder.configure(config, dict(self._control.bodies()), promoted)
+
+    def on_poll(self) -> None:
+        """The committer's thread: look for entries of other processes."""
+        is_new = self._control.refresh()
+        self.live.refreshed_at_s = self.clock()
+        if is_new or self.live.snapshot.config.version != self._control.configuration.version:
+            self.ring.put_always((0, 0.0, self._configure_now))
+
+    def poll_inline(self) -> None:
+        """The same on the caller's thread, for a loop with a given clock."""
+        with self._lock:
+            if self._control.refresh():
+                self._configure_now()
+            self.live.refreshed_at_s = self.clock()
+
+    # --- late feedback ------------------------------------------------------------------------------------
+
+    def on_found(self, feedback_event: Event, run_event: Event | None) -> None:
+        """The committer's thread: the answer goes back to the recorder."""
+        self.ring.put_always((0, 0.0, partial(self.recorder.resolve, feedback_event, run_event)))
+
+    def _look_up_inline(self, feedback_event: Event) -> None:
+        body = feedback_event.body
+        if isinstance(body, Feedback):
+            try:
+                found = find_run(self._store, body)
+            except HiveFeedbackError as error:
+                self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+                return
+            self.recorder.resolve(feedback_event, found)
+
+    # --- commits of an inline loop -----------------------------------------------------------------------------
+
+    def _write_inline(self, commit: Commit) -> None:
+        self._backlog.append(commit)
+        while self._backlog:
+            try:
+                write(self._store, self._backlog[0], self.counters)
+            except HiveFeedbackError as error:
+                self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+                return  # kept, and tried again with the next one
+            self._backlog.popleft()
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def stop(self, timeout_s: float) -> bool:
+        """Learn and write what waits, then end the threads; False where that took too long."""
+        if self.is_inline:
+            with self._lock:
+                self._drain()
+                self.recorder.hand_over(self.clock(), is_final=True)
+            return not self._backlog
+        end = time.monotonic() + timeout_s
+        is_done = self.thread.stop(timeout_s)
+        return self.committer.stop(max(0.1, end - time.monotonic())) and is_done

@@ -1,0 +1,110 @@
+"""``loop.track``: records a run around a block of code; errors are recorded and raised on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol
+
+from hivefeedback.engine.outcomes import outcome_of
+from hivefeedback.model import Decision, Run
+
+__all__ = ["TrackedRun", "Tracking"]
+
+
+class _Recorder(Protocol):
+    def __call__(self, run: Run) -> str: ...
+
+
+class TrackedRun:
+    """What may be told of a run while it runs.
+
+    Args:
+        run_id: Known from the start, for feedback.
+        outcome: ``ok`` unless set, or an exception says otherwise.
+        tokens_in, tokens_out, cost_usd, ttft_s, response_id, input, output, reference, attributes:
+            Set what is known.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.outcome: str = "ok"
+        self.tokens_in: int | None = None
+        self.tokens_out: int | None = None
+        self.cost_usd: float | None = None
+        self.ttft_s: float | None = None
+        self.response_id: str = ""
+        self.input: str | None = None
+        self.output: str | None = None
+        self.reference: str | None = None
+        self.attributes: dict[str, str | int | float | bool] = {}
+
+
+class Tracking:
+    """Context manager, sync and async; made by ``FeedbackLoop.track``."""
+
+    def __init__(
+        self,
+        record: _Recorder,
+        clock: Callable[[], float],
+        *,
+        run_id: str,
+        template: Run,
+        decision: Decision | None = None,
+    ) -> None:
+        self._record, self._clock, self._template = record, clock, template
+        self._decision = decision
+        self.run = TrackedRun(run_id)
+        self._started_at_s = 0.0
+        self._started = 0.0
+
+    def __enter__(self) -> TrackedRun:
+        self._started_at_s, self._started = self._clock(), time.perf_counter()
+        return self.run
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        run, told = self._template, self.run
+        is_clock_real = self._clock is time.time
+        elapsed_s = time.perf_counter() - self._started if is_clock_real else self._clock() - self._started_at_s
+        outcome = outcome_of(error) if error is not None and told.outcome == "ok" else told.outcome
+        self._record(
+            Run(
+                run.deployment,
+                run.operation,
+                outcome,
+                max(0.0, elapsed_s),
+                run_id=told.run_id,
+                started_at_s=self._started_at_s,
+                kind=run.kind,
+                decision_id=run.decision_id,
+                decided_deployment=run.decided_deployment,
+                attempt=run.attempt,
+                retry_of=run.retry_of,
+                agent_id=run.agent_id,
+                session_id=run.session_id,
+                user_id=run.user_id,
+                trace_id=run.trace_id,
+                span_id=run.span_id,
+                response_id=told.response_id,
+                ttft_s=told.ttft_s,
+                tokens_in=told.tokens_in,
+                tokens_out=told.tokens_out,
+                cost_usd=told.cost_usd,
+                input=told.input,
+                output=told.output,
+                reference=told.reference,
+                attributes=told.attributes,
+                error=type(error).__name__ if error is not None else "",
+            )
+        )
+
+    async def __aenter__(self) -> TrackedRun:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)

@@ -1,0 +1,582 @@
+"""``FeedbackLoop``: the face of hivefeedback. A thin facade over the engine and control."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from hivefeedback.control import Control, ControlOptions, Turn, Why
+from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
+from hivefeedback.engine.assemble import (
+    make_policy,
+    open_store,
+    open_store_or_memory,
+    passive_decision,
+    static_snapshot,
+)
+from hivefeedback.engine.calling import Attempts
+from hivefeedback.engine.identity import user_key
+from hivefeedback.engine.lifetime import Lifetime
+from hivefeedback.engine.prompts import Prompts
+from hivefeedback.engine.turns import BackgroundTurns
+from hivefeedback.errors import ClosedError, ConfigurationError, HiveFeedbackError, InvalidInputError, RefusedError
+from hivefeedback.hooks import Policy, PolicyFactory, Record, Selector, Store
+from hivefeedback.hooks.guard import PluginInfo
+from hivefeedback.hooks.registry import Registry
+from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Run, Snapshot
+from hivefeedback.recording import Counters, Intake
+from hivefeedback.settings import DeploymentEntry, Settings, load_settings
+from hivefeedback.stats import View
+
+__all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+Mode = Literal["off", "observe", "advise", "act"]
+
+
+class FeedbackLoop:
+    """Decides, records, learns, and changes the configuration with proof.
+
+    ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
+    microseconds, never wait and never raise. What waits has an async twin (``aflush`` …).
+
+    With a given ``clock`` the loop is deterministic and has no thread: what is recorded is learnt
+    and committed before ``record`` returns.
+
+    Args:
+        store: URL of the store, such as ``sqlite:///hive.db``; default: the one of the settings.
+        deployments: What can be drawn; ids are enough.
+        prompts: Named prompts with ``{field}`` fields.
+        policy: Name, instance, or factory taking a seed.
+        plugins: Plugin objects beside those that are installed.
+        mode: ``off``, ``observe``, ``advise`` or ``act``.
+        seed: Of all draws; default: a new one.
+        clock: Seconds since 1970 UTC.
+        config: Path of a ``hivefeedback.yaml``.
+        options: Options of plugins, by plugin name.
+        settings: Any field of ``hivefeedback.settings.Settings``.
+
+    Raises:
+        ConfigurationError: A setting, plugin or declaration is wrong; the sentence names it.
+        StoreError: Only with ``on_store_error="raise"``; else memory stands in and says so.
+    """
+
+    def __init__(
+        self,
+        store: str | None = None,
+        deployments: Iterable[Deployment | str] | None = None,
+        prompts: Mapping[str, str] | None = None,
+        policy: str | Policy | PolicyFactory | None = None,
+        plugins: Iterable[object] = (),
+        mode: Mode | None = None,
+        seed: int | None = None,
+        clock: Callable[[], float] | None = None,
+        *,
+        config: str | PathLike[str] | None = None,
+        options: Mapping[str, Mapping[str, object]] | None = None,
+        **settings: Any,
+    ) -> None:
+        name = policy if isinstance(policy, str) else None
+        self.settings: Settings = load_settings(config, store=store, policy=name, mode=mode, seed=seed, **settings)
+        self.counters = Counters()
+        self.prompts = Prompts(self._add_prompt, lambda: self.configuration, self._body)
+        self._clock: Callable[[], float] = clock or time.time
+        self._is_inline = clock is not None
+        self._is_closed = False
+        self._policy_given = policy
+        declared = [_deployment(d) for d in (deployments if deployments is not None else self.settings.deployments)]
+        texts = dict(prompts if prompts is not None else self.settings.prompts)
+        self._passive: Snapshot = static_snapshot(self.settings.mode, {d.id: d for d in declared}, texts)
+        self._turns: BackgroundTurns | None = None
+        self._known_bad: set[str] = set()
+        self._open_parts(list(plugins), options or {}, declared, texts)
+
+    def _open_parts(
+        self,
+        plugins: Sequence[object],
+        options: Mapping[str, Mapping[str, object]],
+        declared: list[Deployment],
+        texts: dict[str, str],
+    ) -> None:
+        s = self.settings
+        self.registry = Registry(
+            hook_timeout_s=s.hook_timeout_s,
+            execute_timeout_s=s.execute_timeout_s,
+            max_errors=s.plugin_max_errors,
+            is_inline=self._is_inline,
+            options=options,
+            file_options={"sequential": _monitor_options(s), **s.options},
+        )
+        self.registry.load_entry_points(allow=s.plugins_allow, deny=s.plugins_deny)
+        for plugin in plugins:
+            self.registry.add(plugin)
+        self._engine: Engine | None = None
+        if s.mode == "off":
+            self.store: Store = open_store(self.registry, "memory://")
+            self._control = self._make_control("off")
+            return
+        if s.on_store_error == "raise":
+            self.store = open_store(self.registry, s.store)
+        else:
+            self.store = open_store_or_memory(self.registry, s.store, self.counters)
+        self._follow_quarantine()
+        self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+        self._control.refresh()
+        self._control.declare(declared, texts)
+        self._engine = self._make_engine()
+        self._engine.start()
+        self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)
+
+    def _make_engine(self) -> Engine:
+        s = self.settings
+        seed = s.seed if s.seed is not None else (0 if self._is_inline else secrets.randbits(48))
+        given = self._policy_given if self._policy_given is not None else s.policy
+        return Engine(
+            s,
+            self.registry,
+            self.store,
+            self._control,
+            make_policy(self.registry, given, seed),
+            new_identity(self.store, is_deterministic=self._is_inline),
+            seed=seed,
+            clock=self._clock,
+            is_inline=self._is_inline,
+            counters=self.counters,
+        )
+
+    def _after_fork(self) -> None:
+        """In a forked child: threads are gone and ids would repeat, so the running parts are made anew."""
+        if self._is_closed or self._engine is None:
+            return
+        self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+        try:
+            self._control.refresh()
+            self._engine = self._make_engine()
+            self._engine.start()
+        except HiveFeedbackError as error:
+            log.error("hivefeedback is off in a forked process: %s", error)
+            self._engine = None
+        if self._turns is not None:
+            self._turns = BackgroundTurns(self.turn, self.settings.turn_every_s, self.counters)
+
+    def _make_control(self, holder: str) -> Control:
+        s = self.settings
+        options = ControlOptions(
+            mode=s.mode,
+            turn_window_s=s.turn_window_s,
+            canary_steps=tuple(s.canary_steps),
+            canary_min_units=s.canary_min_units,
+            canary_max_age_s=s.canary_max_age_s,
+            canary_alpha=s.canary_alpha,
+            canary_margin=s.canary_margin,
+            approval_expires_s=s.approval_expires_s,
+            lease_s=s.lease_s,
+            retain_events_s=s.retain_events_s,
+        )
+        return Control(self.store, self.registry, options, self._clock, holder)
+
+    # --- the application's thread -------------------------------------------------------------------
+
+    def decide(
+        self,
+        operation: str,
+        candidates: Sequence[str] | None = None,
+        session_id: str | None = None,
+        *,
+        sticky: bool = True,
+    ) -> Decision:
+        """Pick what to serve a request with. Microseconds; never waits, never raises.
+
+        Args:
+            operation: What kind of work, a path such as ``text-to-text/medical``.
+            candidates: Ids to choose from; default: what the route says, else all deployments.
+            session_id: Unit of canaries, and of ``sticky``.
+            sticky: Repeat the first draw of (session, operation) while that deployment is a
+                candidate and its breaker closed.
+        """
+        engine = self._engine
+        try:
+            if engine is None or self._is_closed:
+                reason = "closed" if self._is_closed else "off"
+                return passive_decision(self._passive, operation, candidates, reason, self._clock())
+            if self._is_inline:
+                return engine.decide(operation, candidates, session_id, sticky)
+            return engine.decider.decide(operation, candidates, session_id, sticky)
+        except Exception as error:  # noqa: BLE001  # the host's thread: the request goes on with the host's own choice
+            self.counters.note("decide_failed", f"{type(error).__name__}: {error}")
+            return passive_decision(self._passive, operation, candidates, "failed", time.time())
+
+    def record(self, run: Run, *, durable: bool = False) -> str:
+        """Take in a finished run; answers its id. Microseconds; never raises.
+
+        Args:
+            run: What happened.
+            durable: Wait until it is committed (at most 10 s).
+        """
+        seq = self._put(run)
+        if durable and seq:
+            self.flush(10.0)
+        run_id = getattr(run, "run_id", "")
+        return run_id or self._run_id(seq)
+
+    def feedback(self, feedback: Feedback) -> None:
+        """Take in a signal about a run, however late. Microseconds; never raises."""
+        self._put(feedback)
+
+    def _put(self, thing: Run | Feedback) -> int:
+        engine = self._engine
+        try:
+            if engine is None or self._is_closed:
+                if self._is_closed:
+                    self.counters.note("after_close")
+                return 0
+            if self._is_inline:
+                return engine.put(thing)
+            seq = next(engine.numbers)
+            engine.ring.put((seq, self._clock(), thing))
+            return seq
+        except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
+            self.counters.note("record_failed", f"{type(error).__name__}: {error}")
+            return 0
+
+    def _run_id(self, seq: int) -> str:
+        return f"{self._engine.run_prefix if self._engine else 'r'}{seq:x}"
+
+    def _new_run_id(self) -> str:
+        return self._run_id(next(self._engine.numbers)) if self._engine else "r"
+
+    def track(
+        self,
+        deployment: str,
+        operation: str = "",
+        *,
+        decision: Decision | None = None,
+        kind: str = "llm",
+        agent_id: str = "",
+        session_id: str = "",
+        user_id: str = "",
+        trace_id: str = "",
+    ) -> Tracking:
+        """Record a run around a block: ``with loop.track("a", operation="x") as run: ...``.
+
+        Also ``async with``. An exception is recorded as the outcome that its type stands for and
+        raised on.
+        """
+        template = Run(
+            deployment,
+            operation or (decision.operation if decision else ""),
+            kind=kind,
+            decision_id=decision.decision_id if decision else "",
+            decided_deployment=(decision.deployment or "") if decision else "",
+            agent_id=agent_id,
+            session_id=session_id or ((decision.session_id or "") if decision else ""),
+            user_id=user_id,
+            trace_id=trace_id,
+        )
+        return Tracking(self.record, self._clock, run_id=self._new_run_id(), template=template)
+
+    def call(
+        self,
+        fn: Callable[[Decision], T],
+        operation: str,
+        *,
+        candidates: Sequence[str] | None = None,
+        session_id: str | None = None,
+        max_attempts: int = 3,
+    ) -> T:
+        """Decide, call ``fn(decision)``, record each attempt; on failure the next best, up to
+        ``max_attempts`` in all. Returns what ``fn`` returned; re-raises the last exception."""
+        attempts = self._attempts(operation, candidates, session_id, max_attempts)
+        while True:
+            with attempts.next() as decision:
+                return fn(decision)
+
+    async def acall(
+        self,
+        fn: Callable[[Decision], Awaitable[T]],
+        operation: str,
+        *,
+        candidates: Sequence[str] | None = None,
+        session_id: str | None = None,
+        max_attempts: int = 3,
+    ) -> T:
+        """The same for an async ``fn``."""
+        attempts = self._attempts(operation, candidates, session_id, max_attempts)
+        while True:
+            with attempts.next() as decision:
+                return await fn(decision)
+
+    def _attempts(
+        self, operation: str, candidates: Sequence[str] | None, session_id: str | None, max_attempts: int
+    ) -> Attempts:
+        decision = self.decide(operation, candidates, session_id)
+        return Attempts(self.record, self._clock, self._new_run_id, decision, max_attempts)
+
+    # --- waiting --------------------------------------------------------------------------------------
+
+    def flush(self, timeout_s: float | None = 30.0) -> bool:
+        """Wait until everything recorded so far is learnt and committed; False where time ran out."""
+        if self._engine is None or self._is_closed:
+            return True
+        return self._engine.flush(timeout_s)
+
+    async def aflush(self, timeout_s: float | None = 30.0) -> bool:
+        """The same without blocking the event loop."""
+        return await asyncio.to_thread(self.flush, timeout_s)
+
+    # --- the configuration -----------------------------------------------------------------------------
+
+    def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
+        """Put a deployment into service, or replace what its id stands for; journalled."""
+        self._change(lambda: self._control.add_deployment(_deployment(deployment), by=by))
+
+    def remove_deployment(self, deployment_id: str, *, by: str = "program") -> None:
+        """Take a deployment out of service; journalled."""
+        self._change(lambda: self._control.remove_deployment(deployment_id, by=by))
+
+    def adopt(self, deployment_id: str, *, by: str = "program") -> None:
+        """Put an observed deployment into service."""
+        self._change(lambda: self._control.adopt(deployment_id, by=by))
+
+    def observed(self) -> dict[str, list[str]]:
+        """Deployments that served runs without being declared → operations seen in this process."""
+        self.flush(1.0)
+        here = self._engine.recorder.observed if self._engine else {}
+        known = {r.key: list[str]() for r in self.store.state.list("observed")}
+        known.update({name: sorted(operations) for name, operations in here.items()})
+        return {name: seen for name, seen in known.items() if name not in self.configuration.deployments}
+
+    def propose(self, mutation: Mutation, *, by: str = "program", why: str = "") -> str:
+        """Propose a change; it passes the gates and, in mode ``act``, is executed by the next turn.
+
+        Raises:
+            RefusedError: A gate said no; the message names it and its reason.
+            InvalidInputError: Target or value are not ones that the kind can have.
+        """
+        return self._change(lambda: self._control.propose(mutation, by=by, why=why))
+
+    def approve(self, mutation_id: str, by: str, why: str = "") -> None:
+        """Approve a mutation that waits for a person."""
+        self._change(lambda: self._control.approve(mutation_id, by=by, why=why))
+
+    def reject(self, mutation_id: str, by: str, why: str = "") -> None:
+        """Reject a mutation that nobody is served yet."""
+        self._change(lambda: self._control.reject(mutation_id, by=by, why=why))
+
+    def rollback(self, mutation_id: str, why: str = "", *, by: str = "program") -> None:
+        """End a canary, or take a promoted change back."""
+        self._change(lambda: self._control.rollback(mutation_id, by=by, why=why))
+
+    def rollback_all(self, why: str = "", *, by: str = "program") -> tuple[str, ...]:
+        """End every rollout and take back every promoted change."""
+        return self._change(lambda: self._control.rollback_all(by=by, why=why))
+
+    def why(self, mutation_id: str) -> Why:
+        """The story of a mutation, from the journal."""
+        self._control.refresh()
+        return self._control.why(mutation_id)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is served, as this process knows it."""
+        return self._control.configuration if self._engine else self._passive.config
+
+    @property
+    def ledger(self) -> Ledger:
+        """The life of every mutation, as this process knows it."""
+        return self._control.ledger
+
+    def refresh(self) -> None:
+        """Look for changes of other processes now; threads do this by themselves."""
+        if self._engine is not None and self._control.refresh():
+            self._engine.follow()
+
+    def _add_prompt(self, name: str, text: str) -> int:
+        return self._change(lambda: self._control.add_prompt(name, text))
+
+    def _body(self, content_hash: str) -> str | None:
+        return self.store.journal.body(content_hash)
+
+    def _change(self, change: Callable[[], T]) -> T:
+        """Do something to the journal and serve it at once."""
+        if self._is_closed:
+            raise ClosedError("the loop is closed; make a new FeedbackLoop")
+        if self._engine is None:
+            raise RefusedError("mode is off: nothing is changed; unset HIVEFEEDBACK_MODE or choose another mode")
+        try:
+            return change()
+        finally:
+            self._engine.follow()
+
+    # --- the turn -----------------------------------------------------------------------------------------
+
+    def turn(self) -> Turn:
+        """Analyze, plan, validate, execute, monitor: once, if this process leads or can lead.
+
+        Raises:
+            StoreError: The store could not be read or written.
+        """
+        engine = self._engine
+        if engine is None or self._is_closed:
+            return Turn(turn_id="", leader=False, mode="off")
+        self.flush(5.0)
+        self._follow_quarantine()
+        try:
+            return self._control.turn()
+        finally:
+            engine.follow()
+
+    async def aturn(self) -> Turn:
+        """The same without blocking the event loop."""
+        return await asyncio.to_thread(self.turn)
+
+    def start(self, every_s: float | None = None) -> None:
+        """Run the turn in the background, every ``every_s`` seconds (default: the setting, 60).
+
+        Raises:
+            ConfigurationError: The loop has a given clock, hence no threads.
+        """
+        if self._is_inline:
+            raise ConfigurationError("a loop with a given clock has no threads; call turn() yourself")
+        if self._engine is None or self._is_closed or self._turns is not None:
+            return
+        self._turns = BackgroundTurns(self.turn, every_s or self.settings.turn_every_s, self.counters)
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def view(self, window_s: float = 86400.0) -> View:
+        """The aggregates of the last ``window_s`` seconds."""
+        self.flush(1.0)
+        now_s = self._clock()
+        return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
+
+    def stats(
+        self, window_s: float = 86400.0, operation: str | None = None, by: Sequence[str] = ("deployment",)
+    ) -> Stats:
+        """Statistics per deployment, operation or agent, with what the window really covers.
+
+        Raises:
+            InvalidInputError: ``by`` names something else.
+        """
+        return stats_of(self.view(window_s), operation=operation, by=by)
+
+    def plugins(self) -> list[PluginInfo]:
+        """All plugins with origin, state and errors, the broken ones too."""
+        return self.registry.plugins()
+
+    # --- erasing ------------------------------------------------------------------------------------------------
+
+    def erase(
+        self,
+        *,
+        deployment: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        before: float | None = None,
+    ) -> int:
+        """Remove events, feedback text and exemplars, and take back from the aggregates what is still
+        in the log; answers how many events went. All given parts must hold.
+
+        Raises:
+            InvalidInputError: Nothing was given.
+        """
+        if not any(part is not None for part in (deployment, agent, session, user, before)):
+            raise InvalidInputError("erase what? give deployment, agent, session, user or before")
+        self.flush()
+        hashed = None
+        if user is not None:
+            hashed = Intake(self.counters, user_key=user_key(self.store), max_comment_bytes=0).hash_user(user)
+        return self.store.log.erase(
+            Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
+        )
+
+    # --- plugins out of service -----------------------------------------------------------------------------------
+
+    def enable_plugin(self, name: str) -> None:
+        """Put a quarantined plugin back into service, in every process."""
+        self.registry.enable(name)
+        self.store.state.delete("quarantine", name)
+
+    def _follow_quarantine(self) -> None:
+        """Share with the other processes which plugins are out of service."""
+        quarantined = {r.key: r.value.decode("utf-8", "replace") for r in self.store.state.list("quarantine")}
+        for info in self.registry.plugins():
+            if info.state == "quarantined" and info.name not in quarantined and info.name in self._known_bad:
+                self._known_bad.discard(info.name)
+                self.registry.enable(info.name)  # somebody enabled it
+            elif info.state == "quarantined" and info.name not in quarantined:
+                self._known_bad.add(info.name)
+                self.store.state.put(Record("quarantine", info.name, info.last_error.encode()))
+        for name, reason in quarantined.items():
+            self._known_bad.add(name)
+            self.registry.quarantine(name, reason)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Learn and commit what waits, give the lease back, end the threads. Again: nothing."""
+        if self._is_closed:
+            return
+        if self._turns is not None:
+            self._turns.stop(timeout_s)
+        engine, self._is_closed = self._engine, True
+        if engine is not None:
+            self._lifetime.end()
+            engine.stop(timeout_s)
+            try:
+                self._control.close()
+            except HiveFeedbackError as error:
+                log.warning("the lease could not be given back: %s", error)
+        self.registry.close()
+        self.store.close()
+
+    async def aclose(self, timeout_s: float = 10.0) -> None:
+        """The same without blocking the event loop."""
+        await asyncio.to_thread(self.close, timeout_s)
+
+    def __enter__(self) -> FeedbackLoop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> FeedbackLoop:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _deployment(given: Deployment | DeploymentEntry | str) -> Deployment:
+    """A deployment from an id, a value, or an entry of the configuration file."""
+    if isinstance(given, Deployment):
+        return given
+    if isinstance(given, str):
+        return Deployment(given)
+    if not isinstance(given, DeploymentEntry):
+        raise ConfigurationError(f"deployment {given!r} is {type(given).__name__}; expected Deployment or an id")
+    price = Price(given.price.input_usd_per_mtok, given.price.output_usd_per_mtok) if given.price else None
+    values = given.model_dump(exclude={"price", "tags"})
+    return Deployment(**values, tags=tuple(given.tags), price=price)
+
+
+def _monitor_options(s: Settings) -> dict[str, object]:
+    """The monitor judges by the settings of the canary."""
+    return {
+        "alpha": s.canary_alpha,
+        "margin": s.canary_margin,
+        "min_units": s.canary_min_units,
+        "max_age_s": s.canary_max_age_s,
+    }

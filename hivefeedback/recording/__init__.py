@@ -1,0 +1,32 @@
+"""The recorder's thread: what happened becomes rewards, weights and commits."""
+
+from hivefeedback.recording.breaker import Breakers
+from hivefeedback.recording.committer import Committer, find_run, write
+from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.harm import HarmTests
+from hivefeedback.recording.intake import Intake, clean_id
+from hivefeedback.recording.join import Joins
+from hivefeedback.recording.outbox import Outbox
+from hivefeedback.recording.recorder import Parts, Recorder, RecorderOptions
+from hivefeedback.recording.refresh import Refresher
+from hivefeedback.recording.reward import RewardRule
+from hivefeedback.recording.thread import RecorderThread
+
+__all__ = [
+    "Breakers",
+    "Committer",
+    "Counters",
+    "HarmTests",
+    "Intake",
+    "Joins",
+    "Outbox",
+    "Parts",
+    "Recorder",
+    "RecorderOptions",
+    "RecorderThread",
+    "Refresher",
+    "RewardRule",
+    "clean_id",
+    "find_run",
+    "write",
+]

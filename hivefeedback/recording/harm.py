@@ -1,0 +1,161 @@
+"""The harm test of each open rollout, updated after every batch: core, and always on.
+
+When it trips, this process stops serving the canary at once; the turn writes the rollback. Units
+of assignment (a session, or a request without one) count once per guardrail, in the step in which
+they were first seen, with that step's share.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from math import log
+
+from msgspec import Struct
+
+from hivefeedback.model import ArmCounts, Decision, Rollout, StepCounts
+from hivefeedback.stats import harm_log_e
+
+__all__ = ["GUARDRAILS", "HarmTests", "alpha_of"]
+
+GUARDRAILS = ("error", "quality", "latency", "cost")
+
+
+def alpha_of(guardrail: str, guardrails: tuple[str, ...], alpha: float) -> float:
+    """A guardrail's part of α: half to errors, the rest shared by the others.
+
+    >>> alpha_of("error", ("error", "quality"), 0.01), alpha_of("latency", ("error", "quality", "latency"), 0.01)
+    (0.005, 0.0025)
+    """
+    return alpha / 2 if guardrail == "error" else alpha / 2 / max(1, len(guardrails) - 1)
+
+
+class _Unit(Struct, gc=False):
+    share: float
+    is_canary: bool
+    failed: tuple[str, ...] = ()
+
+
+class _Arm(Struct):
+    units: int = 0
+    failures: dict[str, int] = {}
+
+
+class _Step(Struct):
+    control: _Arm
+    canary: _Arm
+
+
+class _Test:
+    """Units and failures of one rollout, as seen by this process."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        self.rollout = rollout
+        self.steps: dict[float, _Step] = {}
+        self.units: OrderedDict[str, _Unit] = OrderedDict()
+        self.is_changed = False
+
+    def counts(self) -> tuple[StepCounts, ...]:
+        return tuple(
+            StepCounts(share=share, control=_counts(step.control), canary=_counts(step.canary))
+            for share, step in sorted(self.steps.items())
+        )
+
+
+def _counts(arm: _Arm) -> ArmCounts:
+    return ArmCounts(units=arm.units, failures=dict(arm.failures))
+
+
+class HarmTests:
+    """All open rollouts' tests in this process.
+
+    Args:
+        alpha: Chance of stopping a harmless rollout.
+        unit_memory: Units remembered per rollout; one that is forgotten and comes back counts anew.
+    """
+
+    def __init__(self, *, alpha: float, unit_memory: int) -> None:
+        self._alpha, self._unit_memory = alpha, unit_memory
+        self._tests: dict[str, _Test] = {}
+        self.tripped: dict[str, dict[str, float]] = {}
+
+    def follow(self, rollouts: Mapping[str, Rollout]) -> None:
+        """Take in which rollouts are open; what was counted of those that stay is kept."""
+        self._tests = {name: self._tests.get(name) or _Test(rollout) for name, rollout in rollouts.items()}
+        for name, test in self._tests.items():
+            test.rollout = rollouts[name]
+        self.tripped = {name: numbers for name, numbers in self.tripped.items() if name in rollouts}
+
+    def settle(
+        self,
+        decision: Decision,
+        *,
+        is_blamed: bool,
+        reward: float | None,
+        duration_s: float | None,
+        cost_usd: float | None,
+    ) -> list[str]:
+        """Count a run whose end is known for the units that it belongs to; answers rollouts that tripped now."""
+        unit_id = decision.session_id or decision.decision_id
+        tripped = []
+        for assignment in decision.assignments:
+            test = self._tests.get(assignment.rollout_id)
+            if test is None:
+                continue
+            limits = test.rollout.limits or {}
+            failed = []
+            if is_blamed:
+                failed.append("error")
+            if is_blamed or (reward is not None and reward < 0.5):
+                failed.append("quality")
+            if duration_s is not None and duration_s > limits.get("latency", float("inf")):
+                failed.append("latency")
+            if cost_usd is not None and cost_usd > limits.get("cost", float("inf")):
+                failed.append("cost")
+            unit = self._unit(test, unit_id, assignment.share, assignment.variant == "canary")
+            if self._fail(test, unit, failed) and assignment.rollout_id not in self.tripped:
+                tripped.append(assignment.rollout_id)
+        return [name for name in tripped if self._trip(name)]
+
+    def _unit(self, test: _Test, unit_id: str, share: float, is_canary: bool) -> _Unit:
+        unit = test.units.get(unit_id)
+        if unit is None:
+            unit = test.units[unit_id] = _Unit(share, is_canary)
+            if len(test.units) > self._unit_memory:
+                test.units.popitem(last=False)
+            step = test.steps.get(share)
+            if step is None:
+                step = test.steps[share] = _Step(_Arm(), _Arm())
+            (step.canary if is_canary else step.control).units += 1
+            test.is_changed = True
+        return unit
+
+    def _fail(self, test: _Test, unit: _Unit, failed: list[str]) -> bool:
+        new = [name for name in failed if name not in unit.failed]
+        if not new:
+            return False
+        unit.failed += tuple(new)
+        step = test.steps[unit.share]
+        failures = (step.canary if unit.is_canary else step.control).failures
+        for name in new:
+            failures[name] = failures.get(name, 0) + 1
+        test.is_changed = True
+        return True
+
+    def _trip(self, name: str) -> bool:
+        test = self._tests[name]
+        rails = ("error", "quality", *sorted(test.rollout.limits or ()))
+        counts = test.counts()
+        for rail in rails:
+            log_e = harm_log_e([(c.share, c.control.failed(rail), c.canary.failed(rail)) for c in counts])
+            if log_e >= -log(alpha_of(rail, rails, self._alpha)):
+                self.tripped[name] = {"log_e": log_e, f"is_{rail}": 1.0}
+                return True
+        return False
+
+    def changed(self) -> dict[str, tuple[StepCounts, ...]]:
+        """Counts of the rollouts that changed since the last call, by rollout."""
+        changed = {name: test.counts() for name, test in self._tests.items() if test.is_changed}
+        for name in changed:
+            self._tests[name].is_changed = False
+        return changed

@@ -1,0 +1,179 @@
+"""What comes in is checked here, in the recorder: a bad field costs itself, never the caller.
+
+Each defect is counted under a name; the rest of the item is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from msgspec.structs import replace
+
+from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run
+from hivefeedback.recording.counters import Counters
+
+__all__ = ["MAX_ID", "Intake", "clean_id"]
+
+MAX_ID = 512
+"""Longer ids are cut and closed with a hash, alike for runs and feedback, so that they still join."""
+_MAX_DURATION_S = 30 * 86400.0
+_MAX_COST_USD = 1e6
+_MAX_COUNT = 1 << 40
+_MAX_ATTRIBUTES = 64
+_MAX_AHEAD_S = 86400.0
+_OUTCOMES = frozenset(OUTCOMES)
+_RUN_IDS = (
+    "deployment", "operation", "kind", "run_id", "trace_id", "span_id", "parent_id", "response_id", "decision_id",
+    "decided_deployment", "retry_of", "agent_id", "session_id", "user_id", "error",
+)  # fmt: skip
+_FEEDBACK_IDS = (
+    "name", "source", "idempotency_key", "run_id", "trace_id", "decision_id", "response_id", "session_id",
+    "agent_id", "deployment", "operation",
+)  # fmt: skip
+
+
+def clean_id(value: object) -> str:
+    """An id as it is stored: any script, valid Unicode, at most 512 characters.
+
+    >>> clean_id("gpt-4o"), clean_id(7), len(clean_id("x" * 9999))
+    ('gpt-4o', '7', 512)
+    """
+    text = value if isinstance(value, str) else ("" if value is None else str(value))
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    if len(text) > MAX_ID:
+        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        text = f"{text[: MAX_ID - 33]}~{digest}"
+    return text
+
+
+class Intake:
+    """Checks runs and feedback.
+
+    Args:
+        counters: Where defects are counted.
+        user_key: Key of the store under which user ids are hashed.
+        max_comment_bytes: Longer comments and corrections are cut.
+    """
+
+    def __init__(self, counters: Counters, *, user_key: bytes, max_comment_bytes: int) -> None:
+        self._counters, self._user_key, self._max_comment_bytes = counters, user_key, max_comment_bytes
+
+    def run(self, run: Run, now_s: float) -> Run | None:
+        """The run with its defects mended, or None where nothing of it can be used."""
+        changes: dict[str, Any] = {}
+        for name in _RUN_IDS:
+            value = getattr(run, name)
+            if value and (value.__class__ is not str or len(value) > MAX_ID or not value.isascii()):
+                cleaned = clean_id(value)
+                if cleaned != value:
+                    changes[name] = cleaned
+        if not run.deployment:
+            self._counters.note("bad_run_without_deployment")
+            return None
+        if run.outcome not in _OUTCOMES:
+            self._counters.note("bad_outcome", f"{run.outcome!r} is not one of {', '.join(OUTCOMES)}")
+            changes["outcome"] = "internal"
+        if run.user_id:
+            changes["user_id"] = self.hash_user(changes.get("user_id", run.user_id))
+        self._numbers(run, changes)
+        started = run.started_at_s
+        if started is not None and not (_is_number(started) and 0 < started < now_s + _MAX_AHEAD_S):
+            self._counters.note("bad_started_at")
+            changes["started_at_s"] = now_s
+        if run.attributes:
+            changes["attributes"] = self._attributes(run.attributes)
+        return replace(run, **changes) if changes else run
+
+    def _numbers(self, run: Run, changes: dict[str, Any]) -> None:
+        duration_s = run.duration_s
+        if duration_s is not None and not (_is_number(duration_s) and 0 <= duration_s <= _MAX_DURATION_S):
+            self._drop("duration_s", changes)
+        if run.ttft_s is not None and not (_is_number(run.ttft_s) and 0 <= run.ttft_s <= _MAX_DURATION_S):
+            self._drop("ttft_s", changes)
+        if run.cost_usd is not None and not (_is_number(run.cost_usd) and 0 <= run.cost_usd <= _MAX_COST_USD):
+            self._drop("cost_usd", changes)
+        if run.memory_mb is not None and not (_is_number(run.memory_mb) and 0 <= run.memory_mb <= 1e9):
+            self._drop("memory_mb", changes)
+        for name in ("tokens_in", "tokens_out"):
+            value = getattr(run, name)
+            if value is None:
+                continue
+            if not (_is_number(value) and 0 <= value <= _MAX_COUNT):
+                self._drop(name, changes)
+            elif value.__class__ is not int:
+                changes[name] = int(value)
+        if run.attempt.__class__ is not int or run.attempt < 1:
+            self._drop("attempt", changes, 1)
+
+    def _drop(self, name: str, changes: dict[str, Any], instead: object = None) -> None:
+        self._counters.note(f"bad_{name}")
+        changes[name] = instead
+
+    def _attributes(self, attributes: object) -> dict[str, str | int | float | bool]:
+        if not isinstance(attributes, Mapping):
+            self._counters.note("bad_attributes")
+            return {}
+        kept: dict[str, str | int | float | bool] = {}
+        for key, value in list(attributes.items())[:_MAX_ATTRIBUTES]:
+            if isinstance(value, str):
+                kept[clean_id(key)] = clean_id(value)
+            elif isinstance(value, bool | int | float) and isfinite(value) and abs(value) < 1 << 53:
+                kept[clean_id(key)] = value
+            else:
+                self._counters.note("bad_attribute")
+        if len(attributes) > _MAX_ATTRIBUTES:
+            self._counters.note("bad_attribute", f"more than {_MAX_ATTRIBUTES}")
+        return kept
+
+    def feedback(self, feedback: Feedback) -> Feedback | None:
+        """The feedback with ``value`` in [0, 1], or None where it says nothing that can be used."""
+        changes: dict[str, Any] = {}
+        for name in _FEEDBACK_IDS:
+            value = getattr(feedback, name)
+            if value and (value.__class__ is not str or len(value) > MAX_ID or not value.isascii()):
+                changes[name] = clean_id(value)
+        for name in ("comment", "correction"):
+            text = getattr(feedback, name)
+            if text:
+                changes[name] = self._text(text)
+        value = self._value(feedback)
+        if value is None:
+            return None
+        changes["value"] = value
+        return replace(feedback, **changes)
+
+    def _value(self, feedback: Feedback) -> float | None:
+        value, rating = feedback.value, feedback.rating
+        if value is None and rating is not None:
+            if not (_is_number(rating) and 1 <= rating <= 5):
+                self._counters.note("bad_rating", f"{rating!r} is not between 1 and 5")
+                return None
+            return (float(rating) - 1) / 4
+        if value is None and (feedback.name in INVERTED or feedback.correction):
+            return 1.0  # the fact alone counts
+        if isinstance(value, bool):
+            return float(value)
+        if value is None or not (_is_number(value) and 0 <= value <= 1):
+            self._counters.note("bad_feedback_value", f"{feedback.name!r} is {value!r}; expected a number in [0, 1]")
+            return None
+        return float(value)
+
+    def _text(self, text: object) -> str:
+        data = str(text).encode("utf-8", "replace")
+        if len(data) > self._max_comment_bytes:
+            self._counters.note("comment_cut", f"longer than {self._max_comment_bytes} bytes")
+            data = data[: self._max_comment_bytes]
+        return data.decode("utf-8", "ignore")
+
+    def hash_user(self, user_id: str) -> str:
+        """A user id as it is stored."""
+        return hmac.new(self._user_key, user_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

@@ -1,0 +1,167 @@
+"""Late feedback finds its run: a bounded memory of recent runs and decisions."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+from msgspec import Struct
+
+from hivefeedback.model import Decision, Feedback
+from hivefeedback.stats import CellKey
+
+__all__ = ["Joins", "KnownRun", "Recent"]
+
+V = TypeVar("V")
+
+
+class KnownRun(Struct, gc=False):
+    """What is kept of a run after it was learnt, until it falls out of memory.
+
+    Args:
+        run_id, deployment, operation, outcome, kind: Of the run.
+        learner: Id that learns from it; empty where nothing is learnt (a retry, not an llm run).
+        bucket: Minute of its aggregates.
+        keys: Cells that it was counted under.
+        at_s: When it ended.
+        trace_id, unit, attempt, started_at_s, duration_s, cost_usd, propensity: Of the run.
+        decision: The decision behind it, where known.
+        reward: What was learnt, or None.
+        is_awaiting: True while its judgement is expected.
+        judged: Judgements by key: (name, value).
+    """
+
+    run_id: str
+    deployment: str
+    operation: str
+    outcome: str
+    kind: str
+    learner: str
+    bucket: int
+    keys: tuple[CellKey, ...]
+    at_s: float
+    trace_id: str = ""
+    started_at_s: float = 0.0
+    duration_s: float | None = None
+    cost_usd: float | None = None
+    propensity: float | None = None
+    decision: Decision | None = None
+    reward: float | None = None
+    is_awaiting: bool = False
+    judged: dict[str, tuple[str, float]] | None = None
+
+
+class Recent(Generic[V]):
+    """A bounded map that forgets what was added first.
+
+    >>> r = Recent(2)
+    >>> for k in "abc": r.add(k, k)
+    >>> r.get("a"), r.get("c")
+    (None, 'c')
+    """
+
+    __slots__ = ("_items", "_size")
+
+    def __init__(self, size: int) -> None:
+        self._items: OrderedDict[str, V] = OrderedDict()
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, key: str, value: V) -> None:
+        """Remember a value under a key."""
+        self._items[key] = value
+        if len(self._items) > self._size:
+            self._items.popitem(last=False)
+
+    def get(self, key: str) -> V | None:
+        """The value, or None where it was never there or is forgotten."""
+        return self._items.get(key)
+
+    def pop(self, key: str) -> V | None:
+        """Take a value out."""
+        return self._items.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._items
+
+
+class _Trace(Struct, gc=False):
+    """The runs of one trace: its root (or first) run, and the one llm run that may be credited."""
+
+    root: KnownRun
+    has_true_root: bool
+    served: KnownRun | None
+    is_shared: bool = False
+
+
+class Joins:
+    """Recent runs by everything that feedback may name."""
+
+    def __init__(self, size: int) -> None:
+        self._runs: Recent[KnownRun] = Recent(size)
+        self._decided: Recent[KnownRun] = Recent(size)
+        self._responses: Recent[KnownRun] = Recent(size)
+        self._sessions: Recent[KnownRun] = Recent(size)
+        self._traces: Recent[_Trace] = Recent(size)
+        self.decisions: Recent[Decision] = Recent(size)
+
+    def __contains__(self, run_id: str) -> bool:
+        return run_id in self._runs
+
+    def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
+        """Remember a run."""
+        self._runs.add(run.run_id, run)
+        if decision_id:
+            self._decided.add(decision_id, run)
+        if response_id:
+            self._responses.add(response_id, run)
+        if session_id:
+            self._sessions.add(session_id, run)
+        if run.trace_id:
+            self._add_to_trace(run, is_root)
+
+    def _add_to_trace(self, run: KnownRun, is_root: bool) -> None:
+        served = run if run.kind == "llm" else None
+        trace = self._traces.get(run.trace_id)
+        if trace is None:
+            self._traces.add(run.trace_id, _Trace(run, is_root, served))
+            return
+        if is_root and not trace.has_true_root:
+            trace.root, trace.has_true_root = run, True
+        if served is not None:
+            other = trace.served
+            trace.is_shared = trace.is_shared or (other is not None and other.deployment != served.deployment)
+            trace.served = served
+
+    def run(self, run_id: str) -> KnownRun | None:
+        """A recent run by its id."""
+        return self._runs.get(run_id)
+
+    def find(self, feedback: Feedback) -> tuple[KnownRun | None, KnownRun | None]:
+        """The run that feedback is about, and the llm run whose deployment learns from it.
+
+        Feedback by trace belongs to the root run; a deployment is credited only if it alone
+        served the trace, or if the feedback names its run.
+        """
+        if feedback.run_id:
+            run = self._runs.get(feedback.run_id)
+        elif feedback.trace_id:
+            trace = self._traces.get(feedback.trace_id)
+            run = trace.root if trace else None
+        elif feedback.decision_id:
+            run = self._decided.get(feedback.decision_id)
+        elif feedback.response_id:
+            run = self._responses.get(feedback.response_id)
+        elif feedback.session_id:
+            run = self._sessions.get(feedback.session_id)
+        else:
+            run = None
+        if run is None or run.kind == "llm":
+            return run, run
+        return run, self._served_alone(run)
+
+    def _served_alone(self, run: KnownRun) -> KnownRun | None:
+        trace = self._traces.get(run.trace_id) if run.trace_id else None
+        return trace.served if trace is not None and not trace.is_shared else None

@@ -1,0 +1,59 @@
+"""What waits for the store, as commits of one producer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from hivefeedback.hooks import Commit, Record
+from hivefeedback.model import Event, Run
+from hivefeedback.stats import Delta
+
+__all__ = ["Outbox"]
+
+
+class Outbox:
+    """Gathers batches into commits: all that wait go together.
+
+    Args:
+        producer, epoch: Who.
+        send: Takes a finished commit.
+        store_content: Keep prompts and answers.
+    """
+
+    def __init__(self, producer: str, epoch: int, send: Callable[[Commit], None], *, store_content: bool) -> None:
+        self._producer, self._epoch, self._send, self._store_content = producer, epoch, send, store_content
+        self._number = 0
+        self._events: list[Event] = []
+        self._records: list[Record] = []
+        self.delta = Delta()
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing waits."""
+        return not (self._events or self._records or self.delta)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Events of a batch, in order of their numbers."""
+        if self._store_content:
+            self._events += events
+            return
+        for event in events:
+            body = event.body
+            if body.__class__ is Run and not (body.input is body.output is body.reference is None):
+                event = replace(event, body=replace(body, input=None, output=None, reference=None))
+            self._events.append(event)
+
+    def put(self, record: Record) -> None:
+        """A small record of state."""
+        self._records.append(record)
+
+    def hand_over(self) -> None:
+        """Send everything that waits as one commit."""
+        if self.is_empty:
+            return
+        self._number += 1
+        commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
+        self._events, self._records, self.delta = [], [], Delta()
+        self._send(commit)

@@ -1,0 +1,99 @@
+"""The recorder's thread: small slices, then a breath for the other threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.recorder import Item, Recorder
+
+__all__ = ["RecorderThread", "Source"]
+
+log = logging.getLogger(__name__)
+
+_BREATH_S = 0.0002
+"""Sleep between two slices: gives the interpreter's lock to a waiting thread."""
+
+
+class Source(Protocol):
+    """The ring, as the recorder sees it."""
+
+    n_dropped: int
+
+    def take(self, limit: int) -> list[Item]: ...
+
+    def wait(self, timeout_s: float) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class RecorderThread:
+    """Takes slices from the ring until it is stopped.
+
+    Items whose thing is callable are markers: they run on this thread, in their turn.
+    """
+
+    def __init__(
+        self, source: Source, recorder: Recorder, counters: Counters, *, slice_runs: int, clock: Callable[[], float]
+    ) -> None:
+        self._source, self._recorder, self._counters = source, recorder, counters
+        self._slice_runs, self._clock = slice_runs, clock
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="hivefeedback-recorder", daemon=True)
+
+    def start(self) -> None:
+        """Begin to learn."""
+        self._thread.start()
+
+    @property
+    def is_current(self) -> bool:
+        """True on the recorder's own thread."""
+        return threading.current_thread() is self._thread
+
+    def stop(self, timeout_s: float) -> bool:
+        """Learn what is in the ring and end; False where that took too long."""
+        self._is_stopping = True
+        self._source.wake()
+        if self._thread.is_alive() and not self.is_current:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            items = self._source.take(self._slice_runs)
+            try:
+                if items:
+                    self._work(items)
+                elif self._is_stopping:
+                    self._recorder.hand_over(self._clock(), is_final=True)
+                    return
+                else:
+                    self._idle()
+            except Exception as error:  # background thread: it must go on whatever an item holds
+                self._counters.note("recorder_errors", f"{type(error).__name__}: {error}")
+                log.debug("recorder", exc_info=True)
+
+    def _work(self, items: list[Item]) -> None:
+        batch: list[Item] = []
+        for item in items:
+            if callable(item[2]):
+                if batch:
+                    self._recorder.process(batch)
+                    batch = []
+                item[2]()
+            else:
+                batch.append(item)
+        if batch:
+            self._recorder.process(batch)
+        if not self._is_stopping:
+            time.sleep(_BREATH_S)
+
+    def _idle(self) -> None:
+        now_s = self._clock()
+        self._recorder.note_dropped(self._source.n_dropped)
+        self._recorder.tick(now_s)
+        self._source.wait(self._recorder.idle_s(now_s))
