@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hivefeedback.control.approval import changed_since
 from hivefeedback.control.context import Context
+from hivefeedback.control.limits import limits_of
 from hivefeedback.control.moves import APPLYING, move, step
 from hivefeedback.control.plans import content_hash
 from hivefeedback.control.targets import touched
@@ -68,6 +69,7 @@ def _why_not(ctx: Context, life: Life) -> str:
 def _start_canary(ctx: Context, life: Life, patch: Patch, seen: Configuration, token: int) -> bool:
     """Serve the patch to the first share; False where it has to wait for another rollout."""
     mutation, options = life.mutation, ctx.options
+    limits = limits_of(mutation, ctx.view())
 
     def make(config: Configuration, now: Life) -> JournalEntry | None:
         is_busy = any(touched(patch) & touched(r.patch) for r in config.rollouts.values())
@@ -83,6 +85,7 @@ def _start_canary(ctx: Context, life: Life, patch: Patch, seen: Configuration, t
             step=0,
             started_at_s=at_s,
             step_started_at_s=at_s,
+            limits=limits,
         )
         rules = {"alpha": options.canary_alpha, "margin": options.canary_margin, "share": rollout.share}
         entry = step(ctx, mutation.mutation_id, "canary", by="turn")

@@ -1,0 +1,103 @@
+"""``why`` tells the story of a mutation from the journal; spans tell it as it happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivefeedback.control import counts_key, encode_counts
+from hivefeedback.control.spans import evidence_links
+from hivefeedback.errors import UnknownNameError
+from hivefeedback.hooks import Record
+from hivefeedback.model import ArmCounts, Deployment, Effect, Finding, Interval, StepCounts
+from hivefeedback.testing.control import Rig, swap
+from hivefeedback_stores.memory import MemoryStore
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture
+def rig() -> Rig:
+    finding = Finding(
+        finding_id="degradation:a",
+        analyzer="degradation",
+        kind="degradation",
+        message="a fell from 0.90 to 0.30",
+        before=Interval(estimate=0.9, low=0.85, high=0.95),
+        after=Interval(estimate=0.3, low=0.2, high=0.4),
+        p_value=0.001,
+        n_runs=40,
+    )
+    rig = Rig(MemoryStore())
+    rig.control("declarer").declare([Deployment("a")])
+    rig.stages.findings, rig.stages.answers = [finding], {"limits": "yes", "risk": "ask"}
+    rig.stages.planned = [
+        swap(
+            finding_id="degradation:a",
+            evidence=(TRACE, "run-7"),
+            expected_effect=Effect(change=0.4),
+            planner="model_swap",
+            confidence=0.9,
+        )
+    ]
+    return rig
+
+
+def test_the_story_has_finding_numbers_traces_verdicts_approver_arms_outcome_and_undo(rig: Rig) -> None:
+    control = rig.control()
+    control.turn()
+    control.approve("m-2", by="ann", why="the numbers convince")
+    control.turn()
+    counts = StepCounts(
+        share=0.05, control=ArmCounts(units=95, failures={"error": 60}), canary=ArmCounts(units=5, failures={})
+    )
+    rig.store.state.put(Record("rollout", counts_key("m-2", "p", 1), encode_counts([counts])))
+    rig.stages.outlooks, rig.stages.numbers = {"sequential": "promote"}, {"gain": 31.5}
+    control.turn()
+    text = control.why("m-2").text()
+    for part in (
+        'm-2  MODEL_SWAP of \'a\': "a" -> "better"',
+        "state: promoted; confidence 0.90, risk low",
+        "expected: success_rate +0.400",
+        f"evidence: {TRACE}, run-7",
+        "proposed by model_swap: a fell from 0.90 to 0.30",
+        "before 0.9",
+        "p_value 0.001",
+        "gate limits: yes, limits says yes",
+        "approved by ann: the numbers convince",
+        "canary by turn",
+        "promoted by turn: sequential says so",
+        "gain 31.5",
+        "arms at share 0.05: control 95 units (60 error); canary 5 units",
+        "undo: hivefeedback mutations rollback m-2 (put the model back)",
+    ):
+        assert part in text, f"{part!r} is missing in:\n{text}"
+    assert "2023-11-14 22:13:20" in text
+
+
+def test_a_waiting_mutation_says_how_to_reject_it_and_one_that_is_over_says_nothing(rig: Rig) -> None:
+    control = rig.control()
+    control.turn()
+    assert control.why("m-2").undo == "hivefeedback mutations reject m-2"
+    control.reject("m-2", by="ann")
+    assert control.why("m-2").undo == ""
+
+
+def test_an_erased_reason_leaves_the_entry(rig: Rig) -> None:
+    control = rig.control()
+    control.turn()
+    control.approve("m-2", by="ann", why="private")
+    rig.store.journal.erase_body(next(e.why for e in rig.store.journal.read() if e.state == "approved"))
+    assert control.why("m-2").steps[-1].reason == ""
+    assert "private" not in control.why("m-2").text()
+
+
+def test_a_mutation_that_is_not_there_is_named(rig: Rig) -> None:
+    with pytest.raises(UnknownNameError, match="'m-9'"):
+        rig.control().why("m-9")
+
+
+def test_only_trace_ids_become_links_and_every_link_is_valid() -> None:
+    links = evidence_links((TRACE, TRACE.upper(), "run-7", "0" * 32, "g" * 32))
+    assert [f"{link.context.trace_id:032x}" for link in links] == [TRACE, TRACE]
+    assert all(link.context.is_valid for link in links)
+    assert links[0].context.span_id == links[1].context.span_id

@@ -1,0 +1,439 @@
+"""The turn: six stages, one leader, nothing lost when it dies half-way."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivefeedback.control import Control, Turn
+from hivefeedback.errors import PluginError, RefusedError
+from hivefeedback.hooks import Record
+from hivefeedback.model import Deployment, Finding, Interval, Mutation, MutationKind
+from hivefeedback.testing.control import (
+    CrashError,
+    CrashingJournal,
+    FakeStages,
+    OutsideExecutor,
+    Rig,
+    SwapExecutor,
+    swap,
+)
+from hivefeedback_stores.memory import MemoryStore
+
+DEGRADED = Finding(
+    finding_id="degradation:a",
+    analyzer="degradation",
+    kind="degradation",
+    message="a fell from 0.9 to 0.3",
+    severity=0.8,
+    before=Interval(estimate=0.9, low=0.85, high=0.95),
+    p_value=0.001,
+    n_runs=40,
+)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    rig = Rig(MemoryStore())
+    rig.control("declarer").declare([Deployment("a"), Deployment("b")], {"p": "text"})
+    return rig
+
+
+def lives(control: Control) -> dict[str, str]:
+    return {name: life.state for name, life in control.ledger.lives.items()}
+
+
+def test_a_plan_goes_from_finding_to_canary_in_one_turn(rig: Rig) -> None:
+    rig.stages.findings = [DEGRADED]
+    rig.stages.planned = [swap(finding_id="degradation:a", planner="model_swap", evidence=("f" * 32,))]
+    rig.stages.answers = {"limits": "yes"}
+    control = rig.control()
+    turn = control.turn()
+    assert rig.stages.asked == ["analyze", "plan", "validate", "execute", "monitor"]
+    assert (turn.leader, turn.mode, turn.findings) == (True, "act", (DEGRADED,))
+    (mutation,) = turn.plan.mutations
+    assert mutation.mutation_id == "m-4"  # three declarations came before
+    assert mutation.from_ == "a"
+    assert [v.mutation_id for v in turn.verdicts] == ["m-4"]
+    assert [r.mutation_id for r in turn.receipts] == ["m-4"]
+    assert [o.decided for o in turn.outcomes] == ["continue"]
+    assert rig.states("m-4") == ["proposed", "validated", "canary"]
+    rollout = control.configuration.rollouts["m-4"]
+    assert (rollout.step, rollout.share) == (0, 0.05)
+    assert control.configuration.deployments["a"].model == "a"
+
+
+def test_the_content_hash_of_a_plan_depends_on_its_content_and_not_on_ids(rig: Rig) -> None:
+    def hash_of(to: str) -> str:
+        one = Rig(MemoryStore(), FakeStages(planned=[swap(to=to)]))
+        one.control().declare([Deployment("a")], {f"p{i}": "x" for i in range(len(to))})
+        return one.control(mode="advise").turn().plan.content_hash
+
+    first = hash_of("x")
+    assert first == hash_of("x")
+    assert len(first) == 64
+    assert first != hash_of("yy")
+
+
+def test_an_open_mutation_is_not_planned_again(rig: Rig) -> None:
+    rig.stages.planned = [swap()]
+    control = rig.control()
+    control.turn()
+    turn = control.turn()
+    assert turn.plan.mutations == ()
+    assert turn.dropped == ("MODEL_SWAP of 'a': another change of it is open",)
+
+
+def test_of_two_changes_to_one_target_the_more_urgent_is_proposed(rig: Rig) -> None:
+    rig.stages.planned = [swap(to="slow", priority=0.2), swap(to="urgent", priority=0.9), swap("b")]
+    turn = rig.control().turn()
+    assert [(m.target, m.to) for m in turn.plan.mutations] == [("a", "urgent"), ("b", "better")]
+
+
+def test_a_change_that_its_executor_refuses_is_dropped_and_named(rig: Rig) -> None:
+    rig.stages.planned = [swap("nobody"), swap("b")]
+    turn = rig.control().turn()
+    assert [m.target for m in turn.plan.mutations] == ["b"]
+    assert turn.dropped == ("MODEL_SWAP of 'nobody': deployment 'nobody' is not known",)
+
+
+def test_an_executor_that_raises_anything_costs_only_its_own_mutation(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: SwapExecutor, mutation: Mutation, config: object) -> Mutation:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(SwapExecutor, "prepare", broken)
+    rig.stages.planned = [swap(), Mutation(kind=MutationKind.PROMPT_PATCH, target="p", to="new")]
+    turn = rig.control().turn()
+    assert [m.kind for m in turn.plan.mutations] == [MutationKind.PROMPT_PATCH]
+    assert "ZeroDivisionError" in turn.dropped[0]
+    with pytest.raises(PluginError):
+        rig.control().propose(swap())
+
+
+def test_a_planned_prompt_text_is_stored_beside_the_journal_and_not_in_it(rig: Rig) -> None:
+    rig.stages.planned = [Mutation(kind=MutationKind.PROMPT_PATCH, target="p", to="a new text")]
+    control = rig.control()
+    control.turn()
+    assert "a new text" in control.bodies().values()
+    assert "a new text" not in repr(rig.store.journal.read())
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked"), [("off", []), ("observe", ["analyze"]), ("advise", ["analyze", "plan", "validate"])]
+)
+def test_only_act_changes_what_is_served(rig: Rig, mode: str, asked: list[str]) -> None:
+    rig.stages.findings, rig.stages.planned = [DEGRADED], [swap()]
+    before = rig.store.journal.head()
+    control = rig.control(mode=mode)
+    turn = control.turn()
+    assert rig.stages.asked == asked
+    assert turn.mode == mode
+    assert turn.leader == (mode != "off")
+    assert turn.receipts == ()
+    assert not control.configuration.rollouts
+    if mode != "advise":
+        assert rig.store.journal.head() == before
+
+
+def test_a_change_validated_under_advise_is_executed_once_somebody_acts(rig: Rig) -> None:
+    mutation_id = rig.control(mode="advise").propose(swap())
+    advising = rig.control("advisor", mode="advise")
+    advising.turn()
+    advising.close()
+    assert rig.states(mutation_id) == ["proposed", "validated"]
+    rig.control("actor").turn()
+    assert rig.states(mutation_id)[-1] == "canary"
+
+
+def test_a_verdict_that_is_too_old_is_asked_for_again_before_execution(rig: Rig) -> None:
+    mutation_id = rig.control(mode="advise").propose(swap())
+    rig.clock.advance(3601)
+    rig.stages.answers = {"limits": "no"}
+    turn = rig.control().turn()
+    assert [m.mutation_id for m in turn.plan.mutations] == [mutation_id]
+    assert rig.states(mutation_id) == ["proposed", "validated", "rejected"]
+
+
+def test_an_old_approval_stays_one_when_the_gates_are_asked_again(rig: Rig) -> None:
+    rig.stages.answers = {"risk": "ask"}
+    advising = rig.control(mode="advise")
+    mutation_id = advising.propose(swap())
+    advising.approve(mutation_id, by="ann", why="measured it")
+    rig.clock.advance(3601)
+    rig.control().turn()
+    assert rig.states(mutation_id) == ["proposed", "awaiting_approval", "approved", "approved", "canary"]
+    assert [e.by for e in rig.store.journal.read() if e.state == "approved"] == ["ann", "ann"]
+
+
+def test_what_the_gates_refused_is_journalled_again_only_when_they_would_let_it_pass(rig: Rig) -> None:
+    rig.stages.planned, rig.stages.answers = [swap()], {"limits": "no"}
+    control = rig.control()
+    assert control.turn().plan.mutations[0].mutation_id == "m-4"
+    head = rig.store.journal.head()
+    turn = control.turn()
+    assert rig.store.journal.head() == head
+    assert "gate 'limits' refuses it as it refused m-4" in turn.dropped[0]
+    rig.stages.answers = {"limits": "yes"}
+    assert len(control.turn().receipts) == 1
+
+
+def test_a_change_that_was_taken_back_is_not_planned_again_within_the_window(rig: Rig) -> None:
+    rig.stages.planned, rig.stages.outlooks = [swap()], {"sequential": "roll_back"}
+    control = rig.control()
+    control.turn()
+    rig.stages.outlooks = {}
+    assert lives(control) == {"m-4": "rolled_back"}
+    assert "rolled back as m-4" in control.turn().dropped[0]
+    rig.stages.planned = [swap(to="another")]
+    assert len(control.turn().plan.mutations) == 1
+    control.rollback_all()
+    rig.clock.advance(86_401)
+    rig.stages.planned = [swap()]
+    assert len(control.turn().plan.mutations) == 1
+
+
+def test_a_mutation_whose_target_was_edited_after_the_verdict_is_rejected(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap())
+    rig.control().add_deployment(Deployment("a", model="by hand"))
+    control.turn()
+    assert rig.states(mutation_id)[-1] == "rejected"
+    assert "changed since it was proposed" in control.why(mutation_id).text()
+
+
+def test_an_edit_between_receipt_and_append_makes_the_canary_wait_and_then_be_rejected(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap())
+    rig.stages.during = {"execute": lambda: rig.control("other").add_deployment(Deployment("a", model="by hand"))}
+    assert control.turn().receipts == ()
+    rig.stages.during = {}
+    control.turn()
+    assert rig.states(mutation_id)[-1] == "rejected"
+    assert control.configuration.deployments["a"].model == "by hand"
+
+
+def test_a_second_change_of_one_target_waits_for_the_first(rig: Rig) -> None:
+    control = rig.control()
+    first, second = control.propose(swap(to="x")), control.propose(swap(to="y"))
+    assert [r.mutation_id for r in control.turn().receipts] == [first]
+    assert lives(control) == {first: "canary", second: "validated"}
+    rig.stages.outlooks = {"m": "roll_back"}
+    control.turn()
+    rig.stages.outlooks = {}
+    assert [r.mutation_id for r in control.turn().receipts] == [second]
+
+
+def test_a_kind_whose_executor_answers_nothing_fails_and_says_so(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap())
+    monkeypatch.setattr(FakeStages, "execute", lambda self, mutation, config: None)
+    control.turn()
+    assert lives(control) == {mutation_id: "failed"}
+    assert "no change" in control.why(mutation_id).text()
+
+
+def test_a_mutation_that_is_not_what_the_gates_judged_is_not_executed(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap())
+    forged = rig.store.journal.read()[-1]
+    rig.control("forger").keeper.append(
+        lambda c, x: type(forged)(at_s=rig.clock(), state="validated", mutation_id=mutation_id, plan_hash="0" * 64)
+    )
+    control.turn()
+    assert rig.states(mutation_id)[-1] == "rejected"
+    assert "not what the gates judged" in control.why(mutation_id).text()
+
+
+# --- external executors ---------------------------------------------------------------------------
+
+REMEMBER = Mutation(kind=MutationKind.MEMORY_UPDATE, target="agent", to=["x"])
+
+
+def outside(rig: Rig) -> OutsideExecutor:
+    executor = rig.stages.executors[MutationKind.MEMORY_UPDATE]
+    assert isinstance(executor, OutsideExecutor)
+    return executor
+
+
+def test_an_act_outside_is_announced_done_verified_and_confirmed(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(REMEMBER)
+    control.turn()
+    assert rig.states(mutation_id) == ["proposed", "validated", "applying", "promoted"]
+    assert outside(rig).outside == {"agent": ["x"]}
+    control.rollback(mutation_id)
+    assert outside(rig).outside == {}
+    assert rig.states(mutation_id)[-1] == "rolled_back"
+
+
+def test_an_act_outside_that_cannot_be_verified_fails(rig: Rig) -> None:
+    outside(rig).is_broken = True
+    control = rig.control()
+    mutation_id = control.propose(REMEMBER)
+    control.turn()
+    assert lives(control) == {mutation_id: "failed"}
+
+
+@pytest.mark.parametrize(("is_done", "acts"), [(True, 0), (False, 1)])
+def test_an_act_outside_that_a_crash_interrupted_is_done_exactly_once(rig: Rig, is_done: bool, acts: int) -> None:
+    control = rig.control()
+    mutation_id = control.propose(REMEMBER)
+    real = rig.store.journal
+    rig.store.journal = CrashingJournal(real, at=1, is_stored=True)  # dies after the intent
+    with pytest.raises(CrashError):
+        control.turn()
+    rig.store.journal = real
+    if is_done:
+        outside(rig).outside["agent"] = ["x"]
+    rig.control().turn()
+    assert rig.states(mutation_id)[-1] == "promoted"
+    assert len(outside(rig).acts) == acts
+
+
+# --- death half-way -------------------------------------------------------------------------------
+
+
+def finished(rig: Rig) -> tuple[dict[str, str], str]:
+    """Turns of a fresh process until nothing moves, and what came of it."""
+    control = rig.control()
+    for _ in range(4):
+        control.turn()
+    return lives(control), control.configuration.deployments["a"].model
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+@pytest.mark.parametrize("at", range(1, 13))
+def test_a_turn_that_dies_between_any_two_appends_is_taken_up_by_the_next(at: int, is_stored: bool) -> None:
+    rig = Rig(MemoryStore(), FakeStages(planned=[swap("a"), swap("b")], outlooks={"m": "promote"}))
+    rig.control().declare([Deployment("a"), Deployment("b")])
+    real = rig.store.journal
+    dying = CrashingJournal(real, at=at, is_stored=is_stored)
+    rig.store.journal = dying
+    crashed = False
+    try:
+        rig.control().turn()
+    except CrashError:
+        crashed = True
+    assert crashed == (dying.n_appends >= at)
+    rig.store.journal = real
+    rig.stages.planned = [] if at > 4 else rig.stages.planned  # what was not even stored has to be planned again
+    states, model = finished(rig)
+    served = [s for s in states.values() if s == "promoted"]
+    assert len(served) >= 2
+    assert model == "better"
+    entries = rig.store.journal.read()
+    for name in states:
+        assert [e.state for e in entries if e.mutation_id == name].count("promoted") <= 1
+
+
+# --- the lease ------------------------------------------------------------------------------------
+
+
+def test_who_does_not_lead_does_nothing(rig: Rig) -> None:
+    leader, other = rig.control("one"), rig.control("two")
+    rig.stages.planned = [swap()]
+    assert leader.turn().leader
+    rig.stages.asked.clear()
+    turn = other.turn()
+    assert turn == Turn(turn_id="t-1", leader=False, mode="act", plan=turn.plan)
+    assert rig.stages.asked == []
+
+
+def test_a_leader_that_closes_hands_over_at_once(rig: Rig) -> None:
+    leader, other = rig.control("one"), rig.control("two")
+    leader.turn()
+    leader.close()
+    assert other.turn().leader
+    assert not leader.turn().leader
+
+
+def test_a_leader_that_is_replaced_while_it_works_writes_nothing_more(rig: Rig) -> None:
+    old, new = rig.control("old"), rig.control("new")
+    mutation_id = old.propose(swap())
+
+    def overtake() -> None:
+        rig.store.config.release("old")
+        assert new.turn().leader
+
+    calls: list[int] = []
+
+    def once() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            overtake()
+
+    rig.stages.during = {"execute": once}
+    turn = old.turn()
+    assert not turn.leader
+    assert rig.states(mutation_id).count("canary") == 1
+
+
+# --- upkeep ---------------------------------------------------------------------------------------
+
+
+def test_upkeep_is_done_once_an_hour_whichever_process_leads(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[float] = []
+    dropped: list[float] = []
+    monkeypatch.setattr(rig.store.aggregates, "compact", lambda *, now_s: done.append(now_s))
+    monkeypatch.setattr(rig.store.log, "retain", lambda *, before_s: dropped.append(before_s))
+    for _ in range(3):
+        control = rig.control()
+        control.turn()
+        control.close()
+        rig.clock.advance(1801)
+    assert len(done) == 2
+    assert done[1] - done[0] == 3602
+    assert done[0] - dropped[0] == 30 * 86400
+
+
+def test_an_unreadable_note_of_the_last_upkeep_means_that_it_is_due(rig: Rig) -> None:
+    rig.store.state.put(Record("control", "upkeep_at_s", b"yesterday"))
+    rig.control().turn()
+    record = rig.store.state.get("control", "upkeep_at_s")
+    assert record is not None
+    assert float(record.value) == rig.clock()
+
+
+# --- proposals ------------------------------------------------------------------------------------
+
+
+def test_a_refused_proposal_is_kept_and_names_the_gate(rig: Rig) -> None:
+    rig.stages.answers = {"limits": "yes", "conflict": "no"}
+    control = rig.control()
+    with pytest.raises(RefusedError, match="m-4 was refused by gate 'conflict': conflict says no"):
+        control.propose(swap(), by="ann")
+    assert rig.states("m-4") == ["proposed", "rejected"]
+
+
+def test_a_proposal_needs_no_lease(rig: Rig) -> None:
+    rig.control("leader").turn()
+    assert rig.control("other").propose(swap()) == "m-4"
+
+
+def test_nothing_can_be_proposed_while_everything_is_off(rig: Rig) -> None:
+    with pytest.raises(RefusedError, match="off"):
+        rig.control(mode="off").propose(swap())
+
+
+def test_a_proposal_that_died_before_the_gates_is_judged_by_the_next_turn(rig: Rig) -> None:
+    real = rig.store.journal
+    rig.store.journal = CrashingJournal(real, at=2, is_stored=False)
+    with pytest.raises(CrashError):
+        rig.control().propose(swap())
+    rig.store.journal = real
+    assert rig.states("m-4") == ["proposed"]
+    rig.control().turn()
+    assert rig.states("m-4") == ["proposed", "validated", "canary"]
+
+
+def test_the_reason_of_a_person_is_kept_beside_the_journal(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap(reason="my secret reason"))
+    assert "my secret reason" not in repr(rig.store.journal.read())
+    assert control.why(mutation_id).steps[0].reason == "my secret reason"
+
+
+def test_a_kind_that_no_plugin_executes_is_refused_with_the_kinds_that_are(rig: Rig) -> None:
+    with pytest.raises(ValueError, match="no plugin can execute LORA_APPLY; kinds that can be executed: MEMORY_UPDATE"):
+        rig.control().propose(Mutation(kind=MutationKind.LORA_APPLY, target="a", to="x"))
