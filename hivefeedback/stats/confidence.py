@@ -76,8 +76,9 @@ def rate_ratio_sequence(steps: Sequence[FailingUnits], *, alpha: float = 0.05) -
 def harm_bound(counts: Sequence[StepCounts], guardrail: str, *, alpha: float = 0.01) -> float:
     """Upper bound, at every look, of failure rate of the canary − failure rate of the control.
 
-    The smaller of two bounds, α being split over their three parts: (ratio − 1) · rate of the
-    control, where units failed; and the rate of the canary alone, where hardly any did.
+    The smaller of two bounds: (ratio − 1) · rate of the control, where units failed; and the rate
+    of the canary alone, where hardly any did. The ratio, which is known least, has 0.8 of α, the
+    two rates 0.1 each.
 
     Returns:
         A difference in [−1, 1]; 1 where nothing is known.
@@ -87,12 +88,12 @@ def harm_bound(counts: Sequence[StepCounts], guardrail: str, *, alpha: float = 0
     >>> harm_bound([quiet], "error") < 0.01
     True
     """
-    ratio = rate_ratio_sequence(failing_units(counts, guardrail), alpha=alpha / 3)
+    ratio = rate_ratio_sequence(failing_units(counts, guardrail), alpha=0.8 * alpha)
     control = rate_sequence(
-        sum(c.control.failed(guardrail) for c in counts), sum(c.control.units for c in counts), alpha=alpha / 3
+        sum(c.control.failed(guardrail) for c in counts), sum(c.control.units for c in counts), alpha=0.1 * alpha
     )
     canary = rate_sequence(
-        sum(c.canary.failed(guardrail) for c in counts), sum(c.canary.units for c in counts), alpha=alpha / 3
+        sum(c.canary.failed(guardrail) for c in counts), sum(c.canary.units for c in counts), alpha=0.1 * alpha
     )
     by_ratio = (ratio.high - 1) * (control.high if ratio.high > 1 else control.low)
     return min(by_ratio, canary.high)
