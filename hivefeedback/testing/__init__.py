@@ -1,9 +1,34 @@
 """For plugin authors: contract suites, a fake clock, fake deployments."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from hivefeedback.testing.clock import FakeClock
 from hivefeedback.testing.executor_contract import ExecutorContract
 from hivefeedback.testing.gate_contract import GateContract
 from hivefeedback.testing.scorer_contract import ScorerContract, event_of
 from hivefeedback.testing.views import Seen, view_of
 
-__all__ = ["ExecutorContract", "FakeClock", "GateContract", "ScorerContract", "Seen", "event_of", "view_of"]
+if TYPE_CHECKING:
+    from hivefeedback.testing.store_contract import StoreContract
+
+__all__ = [
+    "ExecutorContract",
+    "FakeClock",
+    "GateContract",
+    "ScorerContract",
+    "Seen",
+    "StoreContract",
+    "event_of",
+    "view_of",
+]
+
+
+def __getattr__(name: str) -> object:
+    """The store suite needs pytest, the fakes do not: it is imported when asked for."""
+    if name != "StoreContract":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from hivefeedback.testing.store_contract import StoreContract
+
+    return StoreContract
