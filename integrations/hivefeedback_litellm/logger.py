@@ -20,7 +20,7 @@ from hivefeedback_litellm.flights import Recent
 from hivefeedback_litellm.outcome import outcome_of_answer, outcome_of_error
 from hivefeedback_litellm.owned import Owned
 from hivefeedback_litellm.request import Json, deployment_id, ids_of, metadata_of, stamp_of, text
-from hivefeedback_litellm.serve import served_as_decided
+from hivefeedback_litellm.serve import prompted_as_decided, served_as_decided
 from hivefeedback_litellm.sync import call_in_turn, planned_calls
 
 try:
@@ -89,14 +89,17 @@ class FeedbackLogger(CustomLogger):
             return healthy_deployments
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        """After the pick: serve the decision's model and parameters, where a rollout or promotion changed them."""
+        """After the pick: serve what a rollout or promotion changed: model, parameters, the named prompt."""
         try:
             metadata = metadata_of(kwargs)
             flight = self._chooser.flight_of(metadata)
             entry = self._owned.entry(served_by(kwargs, {}))
-            if flight is None or entry is None or stamp_of(metadata).deployment != deployment_id(entry):
+            if flight is None or entry is None:
                 return None
-            return served_as_decided(kwargs, flight.decision, entry)
+            changed = prompted_as_decided(kwargs.get("messages"), flight.decision, metadata)
+            if stamp_of(metadata).deployment == deployment_id(entry):
+                changed |= served_as_decided(kwargs, flight.decision, entry)
+            return {**kwargs, **changed} if changed else None
         except Exception as error:  # noqa: BLE001 - plugin border: an exception here would fail the request
             self._broken("async_pre_call_deployment_hook", error)
             return None

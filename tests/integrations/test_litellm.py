@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -35,6 +36,7 @@ class FakeLoop:
         self.asked: list[tuple[str, tuple[str, ...], str | None]] = []
         self.configuration = Configuration()
         self.models: dict[str, Deployment] = {}
+        self.prompts: dict[str, str] = {}
         self.broken = False
 
     def decide(self, operation: str, candidates: list[str], session_id: str | None = None) -> Decision:
@@ -44,7 +46,7 @@ class FakeLoop:
         names = tuple(candidates)
         index = names.index(self.pick) if self.pick in names else 0
         deployments = tuple(self.models.get(n, Deployment(n)) for n in names)
-        lineup = Lineup("k", names, names, deployments, {}, 1)
+        lineup = Lineup("k", names, names, deployments, self.prompts, 1)
         weights = [3 if i == index else 1 for i in range(len(names))]
         offer = Offer.of(
             lineup,
@@ -95,6 +97,23 @@ async def _worker() -> AsyncIterator[None]:
     """LiteLLM delivers events from a worker of the running event loop; let it end with the test."""
     yield
     await litellm.litellm_core_utils.logging_worker.GLOBAL_LOGGING_WORKER.stop()
+
+
+@contextmanager
+def watched() -> Iterator[list[dict[str, Any]]]:
+    """What LiteLLM sends to providers in the meantime, as its own hook after each call tells it."""
+    seen: list[dict[str, Any]] = []
+
+    class Watcher(litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc, name-defined]  # litellm is Any
+        async def async_post_call_success_deployment_hook(
+            self, request_data: Any, response: Any, call_type: Any
+        ) -> None:
+            seen.append(dict(request_data))
+
+    watcher = Watcher()
+    litellm.callbacks.append(watcher)
+    yield seen
+    litellm.callbacks.remove(watcher)
 
 
 async def until(loop: FakeLoop, count: int) -> list[Run]:
@@ -341,26 +360,29 @@ async def test_a_deployment_added_to_the_router_later_is_known(joined: Attach) -
     assert (await until(loop, 1))[0].deployment == "late"
 
 
-async def test_a_swapped_model_and_changed_parameters_are_served(
-    joined: Attach, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_swapped_model_and_changed_parameters_are_served(joined: Attach) -> None:
     loop = FakeLoop("a")
-    seen: list[dict[str, Any]] = []
-
-    class Watcher(litellm.integrations.custom_logger.CustomLogger):  # type: ignore[misc, name-defined]  # litellm is Any here
-        async def async_post_call_success_deployment_hook(
-            self, request_data: Any, response: Any, call_type: Any
-        ) -> None:
-            seen.append(dict(request_data))
-
     router, _ = joined(loop, [entry("a", temperature=1.0), entry("b")])
-    monkeypatch.setattr(litellm, "callbacks", [*litellm.callbacks, Watcher()])
     loop.models["a"] = Deployment("a", model="openai/newer", params={"temperature": 0.25, "max_tokens": 7})
-    answer = await router.acompletion("chat", messages=HELLO, max_tokens=9)
+    with watched() as seen:
+        answer = await router.acompletion("chat", messages=HELLO, max_tokens=9)
     (run,) = await until(loop, 1)
     assert answer.model.endswith("newer")
     assert run.deployment == "a"
     assert (seen[0]["temperature"], seen[0]["max_tokens"]) == (0.25, 9)
+
+
+async def test_the_prompt_of_the_decisions_arm_replaces_the_system_message(joined: Attach) -> None:
+    loop = FakeLoop("a")
+    loop.prompts = {"answer": "Answer in {tone} words."}
+    router, logger = joined(loop, THREE)
+    metadata = {"prompt": "answer", "prompt_fields": {"tone": "few"}}
+    messages = [{"role": "system", "content": "the default"}, *HELLO]
+    with watched() as seen:
+        await router.acompletion("chat", messages=messages, metadata=metadata)
+        await router.acompletion("chat", messages=messages, metadata={"prompt": "not known"})
+    assert [d["messages"][0]["content"] for d in seen] == ["Answer in few words.", "the default"]
+    assert logger.counters["async_pre_call_deployment_hook"] == 1
 
 
 def test_a_sync_call_through_the_logger_serves_the_pick(joined: Attach) -> None:
