@@ -23,6 +23,11 @@ __all__ = [
     "EVALUATION_VALUE",
     "EVENTS_COUNT",
     "FEEDBACK_SOURCE",
+    "FLAG_EVENT",
+    "FLAG_KEY",
+    "FLAG_REASON",
+    "FLAG_VARIANT",
+    "FLAG_VERSION",
     "HOOK_NAME",
     "LINK_KIND",
     "MUTATION_ID",
@@ -51,6 +56,7 @@ __all__ = [
     "TIME_TO_FIRST_CHUNK",
     "TOKENS_IN",
     "TOKENS_OUT",
+    "TOOL_NAME",
     "TURN_ID",
 ]
 
@@ -69,6 +75,7 @@ OPERATION_NAME: Final = "gen_ai.operation.name"
 PROVIDER_NAME: Final = "gen_ai.provider.name"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 RESPONSE_ID: Final = "gen_ai.response.id"
+TOOL_NAME: Final = "gen_ai.tool.name"
 AGENT_NAME: Final = "gen_ai.agent.name"
 CONVERSATION_ID: Final = "gen_ai.conversation.id"
 TOKENS_IN: Final = "gen_ai.usage.input_tokens"
@@ -79,6 +86,13 @@ EVALUATION_NAME: Final = "gen_ai.evaluation.name"
 EVALUATION_VALUE: Final = "gen_ai.evaluation.score.value"
 EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
 ERROR_TYPE: Final = "error.type"
+
+# OpenTelemetry feature flags: which arm of a rollout a decision is in
+FLAG_EVENT: Final = "feature_flag.evaluation"
+FLAG_KEY: Final = "feature_flag.key"
+FLAG_VARIANT: Final = "feature_flag.result.variant"
+FLAG_VERSION: Final = "feature_flag.version"
+FLAG_REASON: Final = "feature_flag.result.reason"
 
 # our own
 RUN_ID: Final = "hivefeedback.run.id"

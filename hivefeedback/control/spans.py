@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
@@ -12,6 +11,9 @@ from hivefeedback import telemetry
 from hivefeedback.model import JournalEntry, Mutation
 
 __all__ = ["evidence_links", "mutation_moved", "stage"]
+
+
+_LOW_HALF = (1 << 64) - 1
 
 
 def stage(name: str, turn_id: str) -> AbstractContextManager[trace.Span]:
@@ -38,13 +40,14 @@ def mutation_moved(mutation: Mutation, entry: JournalEntry) -> None:
 def evidence_links(evidence: Iterable[str]) -> list[trace.Link]:
     """Links to those pieces of evidence that are trace ids (32 hex digits).
 
-    Only the trace is known, while a link needs a span too: its id is made from the trace id.
+    Only the trace is known, while a link needs a span too: the low half of the trace id, which is the
+    span id of a root run whose trace was named after it.
     """
     links = []
     for name in evidence:
         trace_id = _trace_id(name)
         if trace_id:
-            span_id = int(hashlib.sha256(name.lower().encode()).hexdigest()[:16], 16) or 1
+            span_id = trace_id & _LOW_HALF or 1
             where = trace.SpanContext(trace_id, span_id, is_remote=True)
             links.append(trace.Link(where, {telemetry.LINK_KIND: "evidence"}))
     return links
