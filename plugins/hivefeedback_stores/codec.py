@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, isnan
 from typing import TypeVar
@@ -12,9 +12,8 @@ from msgspec import structs
 
 from hivefeedback.errors import InvalidInputError, StoreCorruptError
 from hivefeedback.model import Alarm, Configuration, Control, Event, JournalEntry, Score, SystemSample, encode_event
-from hivefeedback.stats import Exemplar
 
-__all__ = ["decode", "decode_packed", "encode", "event_bytes", "finite", "newest", "packed"]
+__all__ = ["decode", "decode_packed", "encode", "event_bytes", "finite", "packed"]
 
 T = TypeVar("T")
 _LARGEST = 1.7976931348623157e308
@@ -102,8 +101,3 @@ def finite(entry: JournalEntry) -> JournalEntry:
 
 def _finite(numbers: Mapping[str, float]) -> dict[str, float]:
     return {k: v if isfinite(v) else (_LARGEST if v > 0 else -_LARGEST) for k, v in numbers.items() if not isnan(v)}
-
-
-def newest(exemplars: Sequence[Exemplar], limit: int) -> list[Exemplar]:
-    """The newest exemplars, newest last; the order of merging does not change the answer."""
-    return sorted(exemplars, key=lambda e: (e.started_at_s, e.run_id))[-limit:]

@@ -15,7 +15,7 @@ from hivefeedback.model import Configuration, JournalEntry
 from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar
 from hivefeedback_stores.bodies import new_salt
 from hivefeedback_stores.buckets import Horizon
-from hivefeedback_stores.codec import newest
+from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Heartbeat
 from hivefeedback_stores.rules import is_live
 from hivefeedback_stores.seen import Seen
@@ -56,7 +56,7 @@ class Shelf:
             kept = self.exemplars.setdefault(name, [])
             kept += added
             if len(kept) > 2 * MAX_EXEMPLARS:  # sorted and cut when read; twice the bound saves most sorts
-                self.exemplars[name] = newest(kept, MAX_EXEMPLARS)
+                self.exemplars[name] = newest(kept)
 
     def merge_cell(self, place: Place, cell: Cell) -> None:
         """Add one cell at its place."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 from hivefeedback.hooks import Lease, Record, Selector
 from hivefeedback.model import Configuration, Event, JournalEntry, Run
-from hivefeedback.stats import MAX_EXEMPLARS, Slice, View
+from hivefeedback.stats import Slice, View
 from hivefeedback_stores.bodies import hash_of
 from hivefeedback_stores.buckets import is_read
-from hivefeedback_stores.codec import newest
 from hivefeedback_stores.erasure import check_selector, choose_run, to_erase
+from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Observer
 from hivefeedback_stores.rules import appended, check_version, is_live, joins_of, released
 from hivefeedback_stores.shelf import Access, Place, Shelf
@@ -85,7 +85,7 @@ class ShelfAggregates:
             places = sorted(p for p in shelf.cells if is_read(p[0], p[1], from_s, to_s))
             shelf.lent.update(places)
             slices = tuple(Slice(start, width, key, shelf.cells[(start, width, key)]) for start, width, key in places)
-            exemplars = {name: tuple(newest(kept, MAX_EXEMPLARS)) for name, kept in shelf.exemplars.items()}
+            exemplars = {name: tuple(newest(kept)) for name, kept in shelf.exemplars.items()}
         return View(asked_from_s=from_s, asked_to_s=to_s, slices=slices, exemplars=exemplars)
 
     def compact(self, *, now_s: float) -> None:

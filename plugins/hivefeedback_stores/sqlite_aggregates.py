@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, msgpack
 
-from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar, Slice, View
+from hivefeedback.stats import Cell, CellKey, Delta, Exemplar, Slice, View
 from hivefeedback_stores.buckets import DAY_S, Horizon, is_read
-from hivefeedback_stores.codec import decode_packed, newest, packed
+from hivefeedback_stores.codec import decode_packed, packed
+from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 from hivefeedback_stores.takeback import CellAt, Share, take_back
@@ -46,7 +47,7 @@ def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
         return
     row = _Waiting(
         [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
-        [(*name, newest(kept, MAX_EXEMPLARS)) for name, kept in delta.exemplars.items()],
+        [(*name, newest(kept)) for name, kept in delta.exemplars.items()],
     )
     connection.execute("INSERT INTO deltas (delta) VALUES (?)", (packed(row),))
     (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()
@@ -78,7 +79,7 @@ def fold(connection: sqlite3.Connection) -> None:
     for (key, minute), cell in delta.cells.items():
         _merge_cell(connection, (*horizon.bucket(minute), *key), cell)
     for name, added in delta.exemplars.items():
-        kept = newest([*_exemplars_of(connection, name), *added], MAX_EXEMPLARS)
+        kept = newest([*_exemplars_of(connection, name), *added])
         connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
     connection.execute("DELETE FROM deltas")
 
@@ -164,7 +165,7 @@ class SqliteAggregates:
             for place, cell in sorted(found.items(), key=lambda item: item[0])
             if is_read(place[0], place[1], from_s, to_s)
         )
-        exemplars = {name: tuple(newest(several, MAX_EXEMPLARS)) for name, several in kept.items()}
+        exemplars = {name: tuple(newest(several)) for name, several in kept.items()}
         return View(asked_from_s=from_s, asked_to_s=to_s, slices=slices, exemplars=exemplars)
 
     def compact(self, *, now_s: float) -> None:

@@ -1,8 +1,9 @@
 """What an erasure takes back from the aggregates.
 
 The log does not hold a cell's whole key: the configuration's fingerprint is missing, and the agent
-may have been pooled. So what a run had added is computed again and taken from the first cell of
-its deployment, operation, arm and time that has counts of it; nothing ever falls below zero.
+may have been pooled. So what a run had added is computed again, by the default rules of reward,
+and taken from the first cell of its deployment, operation, arm and time that has counts of it;
+nothing ever falls below zero.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed
-from hivefeedback.stats import Cell, CellKey, bucket_of
+from hivefeedback.stats import Cell, CellKey, Judged, bucket_of
 from hivefeedback_stores.erasure import Source, run_of, said_of
 
 __all__ = ["CellAt", "Share", "shares_of", "subtract", "take_back"]
@@ -27,17 +28,19 @@ class Share(Struct, frozen=True):
     """What some erased events had added to one arm.
 
     Args:
-        deployments: Ids that the cell may stand under: the deployment, the canary's variant.
-        minutes: Minutes that it may have been counted in, the likeliest first.
+        deployment, operation, agent, arm: The parts of the cell's key that the log knows.
+        minute: The minute that it was counted in.
+        cell: What was added.
+        may_await: True where the run may still have awaited its judgement, so earned nothing.
     """
 
-    deployments: tuple[str, ...]
+    deployment: str
     operation: str
     agent: str
     arm: str
-    minutes: tuple[int, ...]
+    minute: int
     cell: Cell
-    is_awaiting: bool = False
+    may_await: bool = False
 
 
 def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
@@ -48,7 +51,7 @@ def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
     for event in events:
         if isinstance(event.body, Run):
             said = [e for _, e in said_of(source, event)]
-            shares += _of_arms(source, event, _counted(event.body, said), is_awaiting=not said)
+            shares += _of_arms(source, event, _counted(event.body, said), may_await=not said)
         elif isinstance(event.body, Feedback | Score):
             run = run_of(source, event)
             if run is not None and run.event_id not in erased:
@@ -58,21 +61,21 @@ def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
     return shares
 
 
-def _of_arms(source: Source, event: Event, cell: Cell, *, is_awaiting: bool = False) -> list[Share]:
+def _of_arms(source: Source, event: Event, cell: Cell, *, may_await: bool = False) -> list[Share]:
+    """A share for the total and one for each arm; only llm runs stand under their deployment."""
     run = event.body
     assert isinstance(run, Run)
     made = [e.body for _, e in source.with_id(run.decision_id)] if run.decision_id else []
     decisions = [d for d in made if isinstance(d, DecisionRecord)]
     arms = ["", *(f"{a.rollout_id}:{a.variant}" for d in decisions for a in d.assignments)]
-    names = dict.fromkeys([run.deployment, *(d.variant for d in decisions if d.variant)])
-    times = [event.event_time_s] if run.started_at_s is None else [event.event_time_s, run.started_at_s]
-    minutes = tuple(dict.fromkeys(bucket_of(t) for t in times))
-    return [Share(tuple(names), run.operation, run.agent_id, arm, minutes, cell, is_awaiting) for arm in arms]
+    operation = run.operation or next((d.operation for d in decisions), "")
+    deployment, agent = (run.deployment, run.agent_id) if run.kind == "llm" else ("", run.agent_id or run.deployment)
+    minute = bucket_of(event.event_time_s)
+    return [Share(deployment, operation, agent, arm, minute, cell, may_await) for arm in arms]
 
 
 def _unjoined(event: Event, body: Feedback) -> Share:
-    minutes = (bucket_of(event.event_time_s),)
-    return Share((body.deployment,), body.operation, body.agent_id, "", minutes, _judged([event]))
+    return Share(body.deployment, body.operation, body.agent_id, "", bucket_of(event.event_time_s), _judged([event]))
 
 
 def _counted(run: Run, said: Sequence[Event]) -> Cell:
@@ -97,15 +100,14 @@ def _judged(said: Sequence[Event]) -> Cell:
 
 
 def _values(said: Sequence[Event]) -> list[tuple[str, float]]:
-    """(name, value) of what was said; the same idempotency key replaces."""
-    latest: dict[tuple[str, str], tuple[str, float]] = {}
+    """(name, value) of what was said; the same idempotency key or scorer replaces."""
+    latest: dict[str, tuple[str, float]] = {}
     for event in said:
         body = event.body
         if isinstance(body, Score):
-            latest[("", event.event_id)] = (body.name, body.value)
+            latest[f"{body.source}:{body.name}"] = (body.name, body.value)
         elif isinstance(body, Feedback):
-            key = (body.source, body.idempotency_key) if body.idempotency_key else ("", event.event_id)
-            latest[key] = (body.name, _value(body))
+            latest[body.idempotency_key or event.event_id] = (body.name, _value(body))
     return list(latest.values())
 
 
@@ -129,9 +131,8 @@ def subtract(cell: Cell, taken: Cell) -> Cell:
     for name, lost in taken.judged.items():
         mine = rest.judged.pop(name, None)
         if mine is not None and mine.n > lost.n:
-            left_judged = type(mine)(mine.n - lost.n, max(0, mine.total - lost.total), mine.squares - lost.squares)
-            left_judged.squares = max(0, left_judged.squares)
-            rest.judged[name] = left_judged
+            total, squares = max(0, mine.total - lost.total), max(0, mine.squares - lost.squares)
+            rest.judged[name] = Judged(mine.n - lost.n, total, squares)
     rest.n_awaiting = max(0, cell.n_awaiting - taken.n_awaiting)
     return rest
 
@@ -152,33 +153,22 @@ def take_back(
         cells: The cells of (deployment, operation, arm, minute), at today's bucket width.
         put: Replaces a cell, or with None removes it.
     """
-    for minute in share.minutes:
-        for deployment in share.deployments:
-            found = cells(deployment, share.operation, share.arm, minute)
-            of_agent = [c for c in found if c[1].agent == share.agent]
-            for at, _, cell in of_agent or found:
-                if _has(cell, share.cell):
-                    put(at, _taken(cell, share))
-                    return
+    found = cells(share.deployment, share.operation, share.arm, share.minute)
+    of_agent = [c for c in found if c[1].agent == share.agent]
+    for at, _, cell in of_agent or found:  # none of the agent: it was pooled with others
+        if _has(cell, share.cell):
+            rest = subtract(cell, _earned(share, cell))
+            put(at, rest if rest != Cell() else None)
+            return
 
 
-def _taken(cell: Cell, share: Share) -> Cell | None:
-    taken = share.cell
-    if (
-        share.is_awaiting
-        and cell.n_awaiting > 0
-        and "reward" in taken.judged
-        and not is_blamed(next(iter(taken.outcomes)))
-    ):
-        # the run's judgement was awaited, so it had earned nothing yet
-        taken = _without_reward(taken)
-    rest = subtract(cell, taken)
-    return rest if rest != Cell() else None
-
-
-def _without_reward(cell: Cell) -> Cell:
+def _earned(share: Share, cell: Cell) -> Cell:
+    """The share, without the reward where the run still awaited the judgement that earns it."""
+    is_ok = "ok" in share.cell.outcomes
+    if not (share.may_await and is_ok and cell.n_awaiting > 0):
+        return share.cell
     copy = Cell(n_awaiting=1)
-    copy.merge(cell)
+    copy.merge(share.cell)
     copy.judged.pop("reward", None)
     return copy
 
