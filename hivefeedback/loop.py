@@ -118,6 +118,7 @@ class FeedbackLoop:
         for plugin in plugins:
             self.registry.add(plugin)
         self._engine: Engine | None = None
+        self._is_passive, self._run_prefix = True, "r"
         if s.mode == "off":
             self.store: Store = open_store(self.registry, "memory://")
             self._control = self._make_control("off")
@@ -130,9 +131,16 @@ class FeedbackLoop:
         self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
         self._control.refresh()
         self._control.declare(declared, texts)
-        self._engine = self._make_engine()
-        self._engine.start()
+        self._use(self._make_engine())
         self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)
+
+    def _use(self, engine: Engine) -> None:
+        """Keep what the application's thread touches one attribute away."""
+        self._engine = engine
+        self._is_passive = self._is_inline
+        self._ring, self._items, self._ring_size = engine.ring, engine.ring.items, self.settings.ring_size
+        self._next_number, self._run_prefix = engine.numbers.__next__, engine.run_prefix
+        engine.start()
 
     def _make_engine(self) -> Engine:
         s = self.settings
@@ -158,11 +166,10 @@ class FeedbackLoop:
         self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
         try:
             self._control.refresh()
-            self._engine = self._make_engine()
-            self._engine.start()
+            self._use(self._make_engine())
         except HiveFeedbackError as error:
             log.error("hivefeedback is off in a forked process: %s", error)
-            self._engine = None
+            self._engine, self._is_passive = None, True
         if self._turns is not None:
             self._turns = BackgroundTurns(self.turn, self.settings.turn_every_s, self.counters)
 
@@ -220,37 +227,48 @@ class FeedbackLoop:
             run: What happened.
             durable: Wait until it is committed (at most 10 s).
         """
-        seq = self._put(run)
-        if durable and seq:
-            self.flush(10.0)
-        run_id = getattr(run, "run_id", "")
-        return run_id or self._run_id(seq)
+        try:
+            if self._is_passive:
+                return self._record_passively(run)
+            seq = self._next_number()
+            items = self._items
+            if len(items) < self._ring_size:  # the ring's ``put``, written out: a call costs a third of all this
+                items.append((seq, self._clock(), run))
+                if self._ring.is_idle:
+                    self._ring.wake()
+            else:
+                self._ring.n_dropped += 1
+            if durable:
+                self.flush(10.0)
+            return run.run_id or f"{self._run_prefix}{seq}"
+        except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
+            self.counters.note("record_failed", f"{type(error).__name__}: {error}")
+            return ""
+
+    def _record_passively(self, run: Run) -> str:
+        """Inline loops learn at once; without an engine a run has an id and nothing else happens."""
+        engine = self._engine
+        if engine is None or self._is_closed:
+            if self._is_closed:
+                self.counters.note("after_close")
+            return run.run_id or self._new_run_id()
+        seq = engine.put(run)
+        return run.run_id or f"{self._run_prefix}{seq}"
 
     def feedback(self, feedback: Feedback) -> None:
         """Take in a signal about a run, however late. Microseconds; never raises."""
-        self._put(feedback)
-
-    def _put(self, thing: Run | Feedback) -> int:
         engine = self._engine
         try:
             if engine is None or self._is_closed:
                 if self._is_closed:
                     self.counters.note("after_close")
-                return 0
-            if self._is_inline:
-                return engine.put(thing)
-            seq = next(engine.numbers)
-            engine.ring.put((seq, self._clock(), thing))
-            return seq
+                return
+            engine.put(feedback)
         except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
-            self.counters.note("record_failed", f"{type(error).__name__}: {error}")
-            return 0
-
-    def _run_id(self, seq: int) -> str:
-        return f"{self._engine.run_prefix if self._engine else 'r'}{seq:x}"
+            self.counters.note("feedback_failed", f"{type(error).__name__}: {error}")
 
     def _new_run_id(self) -> str:
-        return self._run_id(next(self._engine.numbers)) if self._engine else "r"
+        return f"{self._run_prefix}{next(self._engine.numbers)}" if self._engine else ""
 
     def track(
         self,
@@ -527,7 +545,7 @@ class FeedbackLoop:
             return
         if self._turns is not None:
             self._turns.stop(timeout_s)
-        engine, self._is_closed = self._engine, True
+        engine, self._is_closed, self._is_passive = self._engine, True, True
         if engine is not None:
             self._lifetime.end()
             engine.stop(timeout_s)

@@ -28,7 +28,7 @@ class Lifetime:
 
     def __init__(self, loop: _Closable, after_fork: Callable[[], None], *, flush_s: float) -> None:
         self._loop = weakref.ref(loop)
-        self._after_fork = weakref.WeakMethod(after_fork)  # type: ignore[type-var]  # a bound method by contract
+        self._after_fork = weakref.WeakMethod(after_fork)
         self._flush_s = flush_s
         self._is_over = False
         self._pid = os.getpid()

@@ -5,16 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
 
 from hivefeedback.engine.outcomes import outcome_of
 from hivefeedback.model import Decision, Run
 
 __all__ = ["TrackedRun", "Tracking"]
-
-
-class _Recorder(Protocol):
-    def __call__(self, run: Run) -> str: ...
 
 
 class TrackedRun:
@@ -46,7 +41,7 @@ class Tracking:
 
     def __init__(
         self,
-        record: _Recorder,
+        record: Callable[[Run], str],
         clock: Callable[[], float],
         *,
         run_id: str,

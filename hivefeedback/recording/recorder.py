@@ -222,7 +222,7 @@ class Recorder:
         clean = self._p.intake.run(run, now_s)
         if clean is None:
             return
-        run_id = clean.run_id or f"r{self._prefix}{seq:x}"
+        run_id = clean.run_id or f"r{self._prefix}{seq}"
         if run_id in self._p.joins:
             self._p.counters.note("duplicate_run", f"run_id {run_id!r} was recorded already; the first one counts")
             return
@@ -232,12 +232,12 @@ class Recorder:
     def _take_feedback(self, seq: int, at_s: float, now_s: float, feedback: Feedback, events: list[Event]) -> None:
         clean = self._p.intake.feedback(feedback)
         if clean is not None:
-            events.append(self._event(seq, f"f{self._prefix}{seq:x}", at_s, now_s, clean))
+            events.append(self._event(seq, f"f{self._prefix}{seq}", at_s, now_s, clean))
 
     def _control(self, what: What, now_s: float) -> None:
         seq = next(self._p.numbers)
         body = Control(what)
-        self._events.append(self._event(seq, f"c{self._prefix}{seq:x}", now_s, now_s, body))
+        self._events.append(self._event(seq, f"c{self._prefix}{seq}", now_s, now_s, body))
 
     def _collect(self, events: list[Event], now_s: float) -> dict[str, list[Event]]:
         """Call the collect hooks; scrub and tag the events in place, answer score events by run."""
@@ -254,7 +254,7 @@ class Recorder:
                     self._p.counters.note("bad_score", f"{score.name!r} is {score.value!r}; expected [0, 1]")
                     continue
                 seq = next(self._p.numbers)
-                event = self._event(seq, f"s{self._prefix}{seq:x}", now_s, now_s, score)
+                event = self._event(seq, f"s{self._prefix}{seq}", now_s, now_s, score)
                 scores.setdefault(score.run_id, []).append(event)
         return scores
 

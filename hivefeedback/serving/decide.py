@@ -73,7 +73,7 @@ class Decider:
         draw = self._draws.at(seq) * offer.total >> 64
         index = bisect_right(offer.cumulative, draw)
         at_s = self._clock()
-        decision = Decision(f"{self._prefix}{seq:x}", operation, offer, index, draw, offer.reason, at_s)
+        decision = Decision(f"{self._prefix}{seq}", operation, offer, index, draw, offer.reason, at_s)
         self._ring.put((seq, at_s, decision))
         return decision
 
@@ -109,7 +109,7 @@ class Decider:
         """The arm of each rollout; a missing session is drawn per request, never hashed into one bucket."""
         if at_s - self._live.refreshed_at_s > self._max_stale_s:
             return ()  # the rollout may have been taken back meanwhile: control only
-        unit = session_id if session_id is not None else f"{self._prefix}{seq:x}"
+        unit = session_id if session_id is not None else f"{self._prefix}{seq}"
         assigned = []
         for rollout_id in offer.lineup.rollouts:
             if rollout_id not in snapshot.stopped:
@@ -128,7 +128,7 @@ class Decider:
         at_s: float,
         assignments: tuple[Assignment, ...],
     ) -> Decision:
-        name = f"{self._prefix}{seq:x}"
+        name = f"{self._prefix}{seq}"
         if not offer.lineup.candidates:
             return Decision(name, operation, None, 0, None, "no_candidates", at_s)
         if snapshot.mode != "act":

@@ -22,21 +22,21 @@ class Ring(Generic[T]):
     ([True, True, False], ['a', 'b'], 1)
     """
 
-    __slots__ = ("_items", "_size", "_wake", "is_idle", "n_dropped")
+    __slots__ = ("_size", "_wake", "is_idle", "items", "n_dropped")
 
     def __init__(self, size: int) -> None:
-        self._items: deque[T] = deque()
+        self.items: deque[T] = deque()
         self._size = size
         self._wake = threading.Event()
         self.is_idle = False
         self.n_dropped = 0
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def put(self, item: T) -> bool:
         """Add an item; False (and counted) where the ring is full."""
-        items = self._items
+        items = self.items
         if len(items) >= self._size:
             self.n_dropped += 1
             return False
@@ -48,12 +48,12 @@ class Ring(Generic[T]):
 
     def put_always(self, item: T) -> None:
         """Add an item past the bound; for the loop's own few markers."""
-        self._items.append(item)
+        self.items.append(item)
         self.wake()
 
     def take(self, limit: int) -> list[T]:
         """Up to ``limit`` items, oldest first. One reader only."""
-        items = self._items
+        items = self.items
         taken: list[T] = []
         while len(taken) < limit and items:
             taken.append(items.popleft())
@@ -63,7 +63,7 @@ class Ring(Generic[T]):
         """Sleep until an item comes or the time is over. One reader only."""
         self._wake.clear()
         self.is_idle = True
-        if not self._items:  # looked at again after raising the flag, so that no wake-up is lost
+        if not self.items:  # looked at again after raising the flag, so that no wake-up is lost
             self._wake.wait(timeout_s)
         self.is_idle = False
 
