@@ -26,6 +26,7 @@ from hivefeedback.recording import (
     Breakers,
     Committer,
     Counters,
+    EventMaker,
     HarmTests,
     Intake,
     Joins,
@@ -149,13 +150,11 @@ class Engine:
             outbox=Outbox(self.identity.producer, self.identity.epoch, send, store_content=values.store_content),
             refresher=Refresher(self.policy, snapshot, self._publish, counters),
             counters=counters,
-            numbers=self.numbers,
+            events=EventMaker(self.identity.producer, self.identity.epoch, self.numbers, self.clock),
             clock=self.clock,
             lookup=self._look_up_inline if self.is_inline else self.committer.look_up,
         )
         options = RecorderOptions(
-            producer=self.identity.producer,
-            epoch=self.identity.epoch,
             judgement_horizon_s=values.judgement_horizon_s,
             unjudged_earns=values.unjudged == "ok",
             agents_tracked=values.agents_tracked,

@@ -249,7 +249,7 @@ class StoreFactory(Protocol):
 # --- learning ----------------------------------------------------------------------------------
 
 
-class Observation(Struct, frozen=True):
+class Observation(Struct, frozen=True, gc=False):
     """One reward that a policy learns from.
 
     Args:

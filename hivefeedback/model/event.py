@@ -41,7 +41,7 @@ __all__ = [
 SCHEMA_VERSION: Final = 1
 
 
-class DecisionRecord(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="decision"):
+class DecisionRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="decision"):
     """A decision as it is logged; its id is the envelope's ``event_id``.
 
     ``unit`` is what a rollout assigns: ``session`` or ``request``. ``propensity`` is null where
@@ -153,7 +153,7 @@ class Control(Struct, frozen=True, tag_field="type", tag="control"):
 Body = DecisionRecord | Run | Feedback | Score | Control
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """The envelope of everything that is logged.
 
     Args:

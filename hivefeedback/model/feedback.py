@@ -26,7 +26,7 @@ INVERTED: Final[frozenset[str]] = frozenset({"complaint", "correction", "loop_ba
 """Names that speak against the run: they enter the reward as 1 − value."""
 
 
-class Feedback(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="feedback"):
+class Feedback(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="feedback"):
     """A signal from outside, often late.
 
     Args:
@@ -61,7 +61,7 @@ class Feedback(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="f
     operation: str = ""
 
 
-class Score(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="score"):
+class Score(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="score"):
     """Our own judgement of a run.
 
     Args:

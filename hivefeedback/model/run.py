@@ -56,7 +56,7 @@ def is_counted(outcome: str) -> bool:
     return outcome not in UNCOUNTED
 
 
-class Run(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="run"):
+class Run(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="run"):
     """One finished piece of work.
 
     ``Run("gpt-x", "text-to-text/medical", "ok", 0.8)`` is enough: ``record()`` fills the ids and

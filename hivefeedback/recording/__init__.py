@@ -3,11 +3,13 @@
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.committer import Committer, find_run, write
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
 from hivefeedback.recording.intake import Intake, clean_id
 from hivefeedback.recording.join import Joins
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.recorder import Parts, Recorder, RecorderOptions
+from hivefeedback.recording.parts import Parts, RecorderOptions
+from hivefeedback.recording.recorder import Recorder
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.reward import RewardRule
 from hivefeedback.recording.thread import RecorderThread
@@ -16,6 +18,7 @@ __all__ = [
     "Breakers",
     "Committer",
     "Counters",
+    "EventMaker",
     "HarmTests",
     "Intake",
     "Joins",

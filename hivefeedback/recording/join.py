@@ -107,8 +107,14 @@ class Joins:
         self._traces: Recent[_Trace] = Recent(size)
         self.decisions: Recent[Decision] = Recent(size)
 
-    def __contains__(self, run_id: str) -> bool:
-        return run_id in self._runs
+        self._claimed: Recent[bool] = Recent(size)
+
+    def claim(self, run_id: str) -> bool:
+        """True the first time that a run of this id comes in."""
+        if run_id in self._claimed or run_id in self._runs:
+            return False
+        self._claimed.add(run_id, True)
+        return True
 
     def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
         """Remember a run."""

@@ -1,0 +1,268 @@
+"""From runs and judgements to cells, rewards, breakers, harm tests and observations."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from hivefeedback.hooks import Observation, Record
+from hivefeedback.model import BLAMED, Assignment, Decision, Event, Run
+from hivefeedback.recording.intake import clean_id
+from hivefeedback.recording.join import KnownRun
+from hivefeedback.recording.parts import Parts, RecorderOptions
+from hivefeedback.stats import CellKey, Exemplar, bucket_of
+
+__all__ = ["POOLED_AGENT", "Learner"]
+
+POOLED_AGENT = "~other"
+"""Agents beyond the bound are counted together under this name."""
+_OBSERVED = 10_000
+
+
+class Learner:
+    """Learns one run or judgement at a time; ``teach`` hands the batch to the policy.
+
+    ``is_shut_dirty`` is raised when a breaker changed or a harm test tripped: what may be served
+    is then not what the snapshot says.
+    """
+
+    def __init__(self, parts: Parts, options: RecorderOptions) -> None:
+        self._p, self._o = parts, options
+        self._observations: list[Observation] = []
+        self._awaiting: deque[tuple[float, KnownRun]] = deque()
+        self._agents: set[str] = set()
+        self.observed: dict[str, set[str]] = {}
+        self.is_shut_dirty = True
+
+    # --- runs -----------------------------------------------------------------------------------
+
+    def learn_run(self, event: Event, run: Run, now_s: float) -> KnownRun:
+        """Count a run, settle its breaker, and give it a reward if one is known."""
+        decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
+        known = self.known(event, run, decision)
+        if run.kind == "llm":
+            self._settle_breaker(known, run, decision, now_s)
+        reward = self._p.rule.of(run.outcome, known.operation, ())
+        known.is_awaiting = reward is None and run.outcome == "ok" and self._p.rule.awaits(known.operation)
+        self._count(known, run)
+        self.remember(known, run)
+        if known.is_awaiting:
+            self._awaiting.append((now_s + self._o.judgement_horizon_s, known))
+        self._set_reward(known, reward)
+        self._settle_units(known)
+        return known
+
+    def known(self, event: Event, run: Run, decision: Decision | None) -> KnownRun:
+        """What is kept of a run. The one that served a later attempt, or that was not the one
+        decided for, saw only the hard cases: it feeds its breaker, not the policy's estimate."""
+        operation = run.operation or (clean_id(decision.operation) if decision else "")
+        if not operation:
+            self._p.counters["run_without_operation"] += 1
+        is_as_decided = decision is None or decision.deployment == run.deployment
+        learner = ""
+        if run.kind == "llm" and run.attempt == 1 and is_as_decided:
+            learner = (decision.variant if decision else None) or run.deployment
+        return KnownRun(
+            run_id=event.event_id,
+            deployment=run.deployment,
+            operation=operation,
+            outcome=run.outcome,
+            kind=run.kind,
+            learner=learner,
+            bucket=bucket_of(event.event_time_s),
+            keys=_keys(run, operation, self._agent(run.agent_id), decision),
+            at_s=event.event_time_s + (run.duration_s or 0.0),
+            trace_id=run.trace_id,
+            started_at_s=event.event_time_s,
+            duration_s=run.duration_s,
+            cost_usd=run.cost_usd,
+            propensity=decision.propensity if decision else None,
+            decision=decision,
+        )
+
+    def remember(self, known: KnownRun, run: Run) -> None:
+        """Keep it for feedback that comes later."""
+        self._p.joins.add(
+            known,
+            is_root=not run.parent_id,
+            decision_id=run.decision_id,
+            response_id=run.response_id,
+            session_id=run.session_id,
+        )
+
+    def recall(self, event: Event, run: Run) -> KnownRun:
+        """Take a run from the log back into memory, as it was learnt then."""
+        decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
+        known = self.known(event, run, decision)
+        known.reward = self._p.rule.of(run.outcome, known.operation, ())
+        known.is_awaiting = known.reward is None and run.outcome == "ok"
+        self.remember(known, run)
+        return known
+
+    def _agent(self, agent: str) -> str:
+        if not agent or agent in self._agents:
+            return agent
+        if len(self._agents) >= self._o.agents_tracked:
+            self._p.counters["agents_pooled"] += 1
+            return POOLED_AGENT
+        self._agents.add(agent)
+        return agent
+
+    def _settle_breaker(self, known: KnownRun, run: Run, decision: Decision | None, now_s: float) -> None:
+        if decision is None and run.deployment not in self._p.refresher.snapshot.config.deployments:
+            self._observe_undeclared(run.deployment, known.operation)
+        is_as_decided = decision is not None and decision.deployment == run.deployment
+        variant = known.learner or ((decision.variant or "") if is_as_decided and decision else "") or run.deployment
+        if self._p.breakers.settle(variant, run.outcome, now_s):
+            self.is_shut_dirty = True
+
+    def _observe_undeclared(self, deployment: str, operation: str) -> None:
+        """A deployment that nobody declared is accepted as observed: counted and listed."""
+        operations = self.observed.get(deployment)
+        if operations is None:
+            if len(self.observed) >= _OBSERVED:
+                self._p.counters["observed_not_listed"] += 1
+                return
+            operations = self.observed[deployment] = set()
+            value = msgspec.json.encode({"deployment": deployment, "since_s": self._p.clock()})
+            self._p.outbox.put(Record("observed", deployment, value))
+        if len(operations) < 100:
+            operations.add(operation)
+
+    def _count(self, known: KnownRun, run: Run) -> None:
+        delta = self._p.outbox.delta
+        for key in known.keys:
+            cell = delta.cell(key, known.bucket)
+            cell.add_run(run)
+            if known.is_awaiting:
+                cell.n_awaiting += 1
+        delta.add_exemplar(run.deployment, known.operation, _exemplar(known))
+
+    # --- judgements -------------------------------------------------------------------------------
+
+    def judge(self, known: KnownRun, credited: KnownRun | None, key: str, name: str, value: float) -> None:
+        """A judgement of a run: count it, and correct the reward of the run that is credited."""
+        self._put_judgement(known, key, name, value)
+        if credited is None:
+            return
+        if credited is not known:
+            credited.judged = {**(credited.judged or {}), key: (name, value)}
+        rule = self._p.rule
+        if rule.enters(credited.operation, name):
+            rule.observe(credited.operation)
+        is_first = credited.reward is None
+        reward = rule.of(credited.outcome, credited.operation, tuple((credited.judged or {}).values()))
+        self._set_reward(credited, reward)
+        if is_first and reward is not None:
+            self._settle_units(credited)
+
+    def _put_judgement(self, known: KnownRun, key: str, name: str, value: float) -> None:
+        """Into the run's own cells; the same key replaces, never adds."""
+        judged = known.judged
+        if judged is None:
+            judged = known.judged = {}
+        before = judged.get(key)
+        judged[key] = (name, value)
+        for cell_key in known.keys:
+            cell = self._p.outbox.delta.cell(cell_key, known.bucket)
+            if before is not None:
+                cell.add_judged(before[0], before[1], -1)
+            cell.add_judged(name, value)
+
+    def _set_reward(self, known: KnownRun, reward: float | None) -> None:
+        before = known.reward
+        if reward is None or reward == before:
+            return
+        known.reward = reward
+        delta = self._p.outbox.delta
+        for key in known.keys:
+            cell = delta.cell(key, known.bucket)
+            if before is not None:
+                cell.add_judged("reward", before, -1)
+            cell.add_judged("reward", reward)
+            if known.is_awaiting:
+                cell.n_awaiting -= 1
+        known.is_awaiting = False
+        if known.judged:
+            delta.add_exemplar(known.deployment, known.operation, _exemplar(known))
+        if known.learner:
+            self._observations.append(_observation(known, reward, before))
+
+    def _settle_units(self, known: KnownRun) -> None:
+        """Count a run for the rollouts that its decision was assigned to, once its end is known."""
+        decision = known.decision
+        if decision is None or not decision.assignments or known.is_awaiting:
+            return
+        tripped = self._p.harm.settle(
+            decision,
+            is_blamed=known.outcome in BLAMED,
+            reward=known.reward,
+            duration_s=known.duration_s,
+            cost_usd=known.cost_usd,
+        )
+        for rollout_id in tripped:
+            self.is_shut_dirty = True
+            self._p.events.alarm("harm", rollout_id, known.operation, self._p.harm.tripped[rollout_id])
+
+    def expire(self, now_s: float) -> None:
+        """Runs whose judgement did not come in time stay unlearnt, or earn 1 where that is asked for."""
+        while self._awaiting and self._awaiting[0][0] <= now_s:
+            _, known = self._awaiting.popleft()
+            if not known.is_awaiting:
+                continue
+            if self._o.unjudged_earns:
+                self._set_reward(known, 1.0)
+                self._settle_units(known)
+                continue
+            known.is_awaiting = False
+            for key in known.keys:
+                self._p.outbox.delta.cell(key, known.bucket).n_awaiting -= 1
+
+    # --- the policy ---------------------------------------------------------------------------------
+
+    def teach(self) -> None:
+        """Hand the rewards of the batch to the policy."""
+        if not self._observations:
+            return
+        observations, self._observations = self._observations, []
+        policy = self._p.policy
+        try:
+            policy.learn(observations)
+            alarms = policy.alarms()
+        except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+            self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
+            return
+        for observation in observations:
+            self._p.refresher.touch(observation.operation)
+        for deployment, operation, numbers in alarms:
+            self._p.events.alarm("change", deployment, operation, numbers)
+
+
+def _keys(run: Run, operation: str, agent: str, decision: Decision | None) -> tuple[CellKey, ...]:
+    """The total's cell, and one per assignment; only llm runs count for deployments."""
+    deployment = run.deployment if run.kind == "llm" else ""
+    agent = agent if deployment else agent or run.deployment
+    fingerprint = decision.offer.lineup.fingerprint if decision and decision.offer else ""
+    assignments: tuple[Assignment, ...] = decision.assignments if decision else ()
+    return (
+        CellKey(deployment, operation, agent, "", fingerprint),
+        *(CellKey(deployment, operation, agent, f"{a.rollout_id}:{a.variant}", fingerprint) for a in assignments),
+    )
+
+
+def _exemplar(known: KnownRun) -> Exemplar:
+    return Exemplar(known.started_at_s, known.run_id, known.duration_s, known.outcome, known.trace_id, known.reward)
+
+
+def _observation(known: KnownRun, reward: float, before: float | None) -> Observation:
+    return Observation(
+        known.operation,
+        known.learner,
+        reward,
+        known.at_s,
+        before,
+        known.duration_s,
+        known.cost_usd,
+        known.propensity,
+    )
