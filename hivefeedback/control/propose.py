@@ -14,7 +14,7 @@ from hivefeedback.control.validate import judge
 from hivefeedback.errors import RefusedError
 from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation
 
-__all__ = ["propose", "propose_planned", "refusal_of"]
+__all__ = ["propose", "propose_planned"]
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def propose(ctx: Context, mutation: Mutation, *, by: str, why: str = "") -> str:
     judge(ctx, plan_of(mutation_id, [stored]), ctx.view())
     life = ctx.keeper.ledger.lives[mutation_id]
     if life.state == "rejected":
-        raise RefusedError(f"mutation {mutation_id} was refused by {refusal_of(life)}")
+        raise RefusedError(f"mutation {mutation_id} was refused by {_refusal(ctx, life)}")
     if ctx.options.mode != "act":
         log.info("mutation %s is stored; in mode %r this process will not execute it", mutation_id, ctx.options.mode)
     return mutation_id
@@ -58,13 +58,11 @@ def propose_planned(ctx: Context, mutation: Mutation, finding: Finding | None, *
     return _append(ctx, mutation, by=by, why=why, is_planned=True, numbers=numbers, token=token)
 
 
-def refusal_of(life: Life) -> str:
-    """Which gate refused a rejected mutation, and why; else who did."""
-    for entry in reversed(life.entries):
-        for verdict in entry.verdicts:
-            if verdict.answer == "no":
-                return f"gate {verdict.gate!r}: {verdict.reason}"
-    return life.entries[-1].by
+def _refusal(ctx: Context, life: Life) -> str:
+    """Which gate refused a rejected mutation, and why; else who did (a turn that was faster)."""
+    last = life.entries[-1]
+    no = next((v for v in last.verdicts if v.answer == "no"), None)
+    return f"gate {no.gate!r}: {no.reason}" if no else f"{last.by}: {ctx.keeper.body(last.why)}"
 
 
 def _append(

@@ -17,14 +17,16 @@ __all__ = ["is_fresh", "judge", "unjudged"]
 def judge(ctx: Context, plan: Plan, view: View, *, token: int = 0) -> tuple[Verdict, ...]:
     """Ask every gate about every mutation of a stored plan and journal what follows.
 
-    One ``no`` rejects a mutation; ``ask``, or a high risk, sends it to a person.
+    One ``no`` rejects a mutation; ``ask``, or a high risk, sends it to a person. A mutation that
+    moved on while the gates were asked (another process judged it, a person decided) stays as it is.
     """
     if not plan.mutations:
         return ()
-    keeper = ctx.keeper
-    verdicts = tuple(ctx.stages.validate(plan, view, keeper.configuration, keeper.ledger, ctx.clock()))
+    config, ledger = ctx.keeper.configuration, ctx.keeper.ledger
+    verdicts = tuple(ctx.stages.validate(plan, view, config, ledger, ctx.clock()))
     for mutation in plan.mutations:
-        _settle(ctx, mutation, tuple(v for v in verdicts if v.mutation_id == mutation.mutation_id), token)
+        ours = tuple(v for v in verdicts if v.mutation_id == mutation.mutation_id)
+        _settle(ctx, ledger.lives[mutation.mutation_id], ours, token)
     return verdicts
 
 
@@ -45,8 +47,12 @@ def _is_ready(ctx: Context, life: Life) -> bool:
     return life.state in ("validated", "approved") and not is_served and ctx.options.mode == "act"
 
 
-def _settle(ctx: Context, mutation: Mutation, verdicts: tuple[Verdict, ...], token: int) -> None:
+def _settle(ctx: Context, seen: Life, verdicts: tuple[Verdict, ...], token: int) -> None:
+    mutation = seen.mutation
+
     def make(config: Configuration, life: Life) -> JournalEntry | None:
+        if len(life.entries) != len(seen.entries):
+            return None
         approval = next((e for e in reversed(life.entries) if e.state == "approved"), None)
         state = _state(mutation, verdicts, is_approved=approval is not None)
         entry = step(ctx, mutation.mutation_id, state, by=GATES)

@@ -11,7 +11,7 @@ from hivefeedback.control.context import Context
 from hivefeedback.control.counts import read_counts
 from hivefeedback.control.moves import WAITING
 from hivefeedback.control.targets import as_json
-from hivefeedback.model import ArmCounts, EntryState, JournalEntry, Mutation, StepCounts, Verdict
+from hivefeedback.model import ArmCounts, EntryState, JournalEntry, JsonValue, Mutation, StepCounts, Verdict
 
 __all__ = ["Why", "WhyStep", "why"]
 
@@ -49,7 +49,7 @@ class Why:
     def text(self) -> str:
         """The story in lines for people; times are UTC."""
         m = self.mutation
-        lines = [f"{m.mutation_id}  {m.kind} of {m.target!r}: {as_json(m.from_)} -> {as_json(m.to)}"]
+        lines = [f"{m.mutation_id}  {m.kind} of {m.target!r}: {_value(m.from_)} -> {_value(m.to)}"]
         lines.append(f"state: {self.state.replace('_', ' ')}; confidence {m.confidence:.2f}, risk {m.risk}")
         effect = m.expected_effect
         if effect.change:
@@ -104,6 +104,13 @@ def _undo(mutation: Mutation, state: EntryState) -> str:
             f" ({mutation.undo})" if mutation.undo else ""
         )
     return ""
+
+
+def _value(value: JsonValue) -> str:
+    """A value in a line; a stored text by the beginning of its hash."""
+    if isinstance(value, dict) and set(value) == {"body"}:
+        return f"stored text {str(value['body'])[:12]}"
+    return as_json(value)
 
 
 def _lines_of(one: WhyStep) -> list[str]:

@@ -411,6 +411,20 @@ def test_a_proposal_needs_no_lease(rig: Rig) -> None:
     assert rig.control("other").propose(swap()) == "m-4"
 
 
+def test_of_two_processes_that_judge_a_proposal_at_once_only_the_faster_is_journalled(rig: Rig) -> None:
+    judged: list[int] = []
+
+    def overtake() -> None:
+        judged.append(1)
+        if len(judged) == 1:
+            rig.control("leader", mode="advise").turn()
+
+    rig.stages.during = {"validate": overtake}
+    mutation_id = rig.control().propose(swap())
+    assert len(judged) == 2
+    assert rig.states(mutation_id) == ["proposed", "validated"]
+
+
 def test_nothing_can_be_proposed_while_everything_is_off(rig: Rig) -> None:
     with pytest.raises(RefusedError, match="off"):
         rig.control(mode="off").propose(swap())
