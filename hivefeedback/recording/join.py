@@ -110,7 +110,7 @@ class Joins:
         self._claimed: Recent[bool] = Recent(size)
 
     def claim(self, run_id: str) -> bool:
-        """True the first time that a run of this id comes in."""
+        """True the first time that a run of this id comes in (ids that we made are unique anyway)."""
         if run_id in self._claimed or run_id in self._runs:
             return False
         self._claimed.add(run_id, True)

@@ -11,7 +11,7 @@ from hivefeedback.model import BLAMED, Assignment, Decision, Event, Run
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.parts import Parts, RecorderOptions
-from hivefeedback.stats import CellKey, Exemplar, bucket_of
+from hivefeedback.stats import MAX_EXEMPLARS, CellKey, Exemplar, bucket_of
 
 __all__ = ["POOLED_AGENT", "Learner"]
 
@@ -32,6 +32,7 @@ class Learner:
         self._observations: list[Observation] = []
         self._awaiting: deque[tuple[float, KnownRun]] = deque()
         self._agents: set[str] = set()
+        self._newest: dict[tuple[str, str], deque[KnownRun]] = {}
         self.observed: dict[str, set[str]] = {}
         self.is_shut_dirty = True
 
@@ -45,12 +46,15 @@ class Learner:
             self._settle_breaker(known, run, decision, now_s)
         reward = self._p.rule.of(run.outcome, known.operation, ())
         known.is_awaiting = reward is None and run.outcome == "ok" and self._p.rule.awaits(known.operation)
-        self._count(known, run)
+        known.reward = reward
+        self._count(known, run, reward)
         self.remember(known, run)
         if known.is_awaiting:
             self._awaiting.append((now_s + self._o.judgement_horizon_s, known))
-        self._set_reward(known, reward)
-        self._settle_units(known)
+        elif reward is not None and known.learner:
+            self._observations.append(_observation(known, reward, None))
+        if decision is not None and decision.assignments:
+            self._settle_units(known)
         return known
 
     def known(self, event: Event, run: Run, decision: Decision | None) -> KnownRun:
@@ -63,22 +67,23 @@ class Learner:
         learner = ""
         if run.kind == "llm" and run.attempt == 1 and is_as_decided:
             learner = (decision.variant if decision else None) or run.deployment
-        return KnownRun(
-            run_id=event.event_id,
-            deployment=run.deployment,
-            operation=operation,
-            outcome=run.outcome,
-            kind=run.kind,
-            learner=learner,
-            bucket=bucket_of(event.event_time_s),
-            keys=_keys(run, operation, self._agent(run.agent_id), decision),
-            at_s=event.event_time_s + (run.duration_s or 0.0),
-            trace_id=run.trace_id,
-            started_at_s=event.event_time_s,
-            duration_s=run.duration_s,
-            cost_usd=run.cost_usd,
-            propensity=decision.propensity if decision else None,
-            decision=decision,
+        started_at_s, duration_s = event.event_time_s, run.duration_s
+        return KnownRun(  # by position: this runs for each run, and names cost as much as the values
+            event.event_id,
+            run.deployment,
+            operation,
+            run.outcome,
+            run.kind,
+            learner,
+            bucket_of(started_at_s),
+            _keys(run, operation, self._agent(run.agent_id), decision),
+            started_at_s + (duration_s or 0.0),
+            run.trace_id,
+            started_at_s,
+            duration_s,
+            run.cost_usd,
+            decision.propensity if decision is not None else None,
+            decision,
         )
 
     def remember(self, known: KnownRun, run: Run) -> None:
@@ -130,14 +135,32 @@ class Learner:
         if len(operations) < 100:
             operations.add(operation)
 
-    def _count(self, known: KnownRun, run: Run) -> None:
+    def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
         delta = self._p.outbox.delta
         for key in known.keys:
             cell = delta.cell(key, known.bucket)
             cell.add_run(run)
-            if known.is_awaiting:
+            if reward is not None:
+                cell.add_judged("reward", reward)
+            elif known.is_awaiting:
                 cell.n_awaiting += 1
-        delta.add_exemplar(run.deployment, known.operation, _exemplar(known))
+        if run.kind == "llm":
+            self._remember_newest(known)
+
+    def _remember_newest(self, known: KnownRun) -> None:
+        name = (known.deployment, known.operation)
+        newest = self._newest.get(name)
+        if newest is None:
+            newest = self._newest[name] = deque(maxlen=MAX_EXEMPLARS)
+        newest.append(known)
+
+    def put_exemplars(self) -> None:
+        """Add the newest runs since the last call, with the rewards that they have by now."""
+        delta = self._p.outbox.delta
+        for (deployment, operation), newest in self._newest.items():
+            for known in newest:
+                delta.add_exemplar(deployment, operation, _exemplar(known))
+        self._newest = {}
 
     # --- judgements -------------------------------------------------------------------------------
 
@@ -184,8 +207,8 @@ class Learner:
             if known.is_awaiting:
                 cell.n_awaiting -= 1
         known.is_awaiting = False
-        if known.judged:
-            delta.add_exemplar(known.deployment, known.operation, _exemplar(known))
+        if known.judged and known.kind == "llm":
+            self._remember_newest(known)
         if known.learner:
             self._observations.append(_observation(known, reward, before))
 
@@ -243,8 +266,10 @@ def _keys(run: Run, operation: str, agent: str, decision: Decision | None) -> tu
     """The total's cell, and one per assignment; only llm runs count for deployments."""
     deployment = run.deployment if run.kind == "llm" else ""
     agent = agent if deployment else agent or run.deployment
-    fingerprint = decision.offer.lineup.fingerprint if decision and decision.offer else ""
-    assignments: tuple[Assignment, ...] = decision.assignments if decision else ()
+    if decision is None:
+        return (CellKey(deployment, operation, agent),)
+    fingerprint = decision.offer.lineup.fingerprint if decision.offer else ""
+    assignments: tuple[Assignment, ...] = decision.assignments
     return (
         CellKey(deployment, operation, agent, "", fingerprint),
         *(CellKey(deployment, operation, agent, f"{a.rollout_id}:{a.variant}", fingerprint) for a in assignments),

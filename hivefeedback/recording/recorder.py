@@ -126,8 +126,10 @@ class Recorder:
         clean = self._p.intake.run(run, now_s)
         if clean is None:
             return None
-        run_id = clean.run_id or self._p.events.name("r", seq)
-        if not self._p.joins.claim(run_id):
+        run_id = clean.run_id
+        if not run_id:
+            run_id = self._p.events.name("r", seq)
+        elif not self._p.joins.claim(run_id):
             self._p.counters.note("duplicate_run", f"run_id {run_id!r} was recorded already; the first one counts")
             return None
         started = clean.started_at_s if clean.started_at_s is not None else at_s - (clean.duration_s or 0.0)
@@ -185,6 +187,7 @@ class Recorder:
         """Send what waits to the store, with the learnt state where that is due."""
         outbox, events = self._p.outbox, self._p.events
         outbox.add(events.take_own())
+        self._learner.put_exemplars()
         for rollout_id, counts in self._p.harm.changed().items():
             key = f"{rollout_id}/{events.producer}/{events.epoch}"
             outbox.put(Record("rollout", key, msgspec.json.encode(counts)))

@@ -66,29 +66,31 @@ class Cell(Struct, omit_defaults=True):
         """Count a run; its duration enters the latency of successes only where it is ``ok``."""
         outcome = run.outcome
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
-        if run.duration_s is not None and outcome not in UNCOUNTED:
+        duration_s = run.duration_s
+        if duration_s is not None and outcome not in UNCOUNTED:
+            units, k = round(duration_s * 1_000_000), bin_of(duration_s)
             if outcome == "ok":
-                self._add("duration_us", run.duration_s, 1_000_000)
-            self._add("all_us", run.duration_s, 1_000_000)
-        if run.ttft_s is not None:
-            self._add("ttft_us", run.ttft_s, 1_000_000)
+                self._add("duration_us", units, k)
+            self._add("all_us", units, k)
         if run.tokens_in is not None:
-            self._add("tokens_in", run.tokens_in, 1)
+            self._add("tokens_in", run.tokens_in, bin_of(run.tokens_in))
         if run.tokens_out is not None:
-            self._add("tokens_out", run.tokens_out, 1)
+            self._add("tokens_out", run.tokens_out, bin_of(run.tokens_out))
         if run.cost_usd is not None:
-            self._add("cost_nusd", run.cost_usd, 1_000_000_000)
+            self._add("cost_nusd", round(run.cost_usd * 1_000_000_000), bin_of(run.cost_usd))
+        if run.ttft_s is not None:
+            self._add("ttft_us", round(run.ttft_s * 1_000_000), bin_of(run.ttft_s))
         if run.memory_mb is not None:
-            self._add("memory_kb", run.memory_mb, 1024)
+            self._add("memory_kb", round(run.memory_mb * 1024), bin_of(run.memory_mb))
 
-    def _add(self, name: str, value: float, scale: int) -> None:
-        self.sums[name] = self.sums.get(name, 0) + round(value * scale)
-        self.ns[name] = self.ns.get(name, 0) + 1
+    def _add(self, name: str, units: int, k: int) -> None:
         bins = self.bins.get(name)
         if bins is None:
-            bins = self.bins[name] = {}
-        k = bin_of(value)
+            self.bins[name], self.sums[name], self.ns[name] = {k: 1}, units, 1
+            return
         bins[k] = bins.get(k, 0) + 1
+        self.sums[name] += units
+        self.ns[name] += 1
 
     def add_judged(self, name: str, value: float, sign: int = 1) -> None:
         """Count (or with ``sign`` −1 take back) a judgement in [0, 1]."""

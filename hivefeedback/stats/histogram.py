@@ -22,6 +22,8 @@ _ZERO = -(1 << 20)
 
 def bin_of(value: float) -> int:
     """Bin of a value; zero and less share one."""
+    if _SMALLEST <= value <= _LARGEST:
+        return ceil(log(value) * _PER_LOG)
     if value <= 0.0:
         return _ZERO
     return ceil(log(min(max(value, _SMALLEST), _LARGEST)) * _PER_LOG)
