@@ -6,8 +6,12 @@ links made earlier hit them; an id generator hands these to the SDK.
 
 from __future__ import annotations
 
+import atexit
 import logging
+import os
+import queue
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Literal
 
 from opentelemetry import trace
@@ -111,23 +115,31 @@ class Export:
     this export, so that no other one sends the same spans.
 
     Spans wait in a batch processor (bounds and pace by the ``OTEL_BSP_*`` variables); a full queue or
-    a dead endpoint drops spans and never waits.
+    a dead endpoint drops spans and never waits. The SDK's own flush and shutdown have no working time
+    limit, so a thread of ours waits for them; it exists from the start, since none can be started
+    at interpreter exit.
     """
 
-    def __init__(self, provider: TracerProvider, ids: _Ids) -> None:
-        self.provider = provider
-        self.is_passed = False
-        self._ids = ids
+    def __init__(self, exporter: SpanExporter, service_name: str) -> None:
+        self._ids = _Ids()
+        self._exporter = exporter
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], threading.Event] | None] = queue.SimpleQueue()
+        self._pid = os.getpid()
+        self.is_passed = self._is_closed = False
+        provider = _Provider(
+            resource=Resource.create({SERVICE_NAME: service_name}), id_generator=self._ids, shutdown_on_exit=False
+        )
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        provider.hivefeedback_export = self
+        self.provider: TracerProvider = provider
         self._tracer = provider.get_tracer(telemetry.SCOPE)
+        threading.Thread(target=self._serve, name="hivefeedback-otel", daemon=True).start()
+        atexit.register(self.close)
 
     @classmethod
     def to(cls, exporter: SpanExporter, service_name: str = "hivefeedback") -> Export:
         """An export to any SDK exporter, in a provider of its own."""
-        ids = _Ids()
-        provider = _Provider(resource=Resource.create({SERVICE_NAME: service_name}), id_generator=ids)
-        provider.add_span_processor(BatchSpanProcessor(exporter))
-        export = provider.hivefeedback_export = cls(provider, ids)
-        return export
+        return cls(exporter, service_name)
 
     def become_global(self) -> bool:
         """Be the global tracer provider where none is set; answers whether it is."""
@@ -158,12 +170,29 @@ class Export:
         made.end(span.end_ns)
 
     def flush(self, timeout_s: float = 5.0) -> bool:
-        """Send what waits; False where it took longer."""
-        return self.provider.force_flush(int(timeout_s * 1000))
+        """Send what waits; False where it took longer, or where this is closed."""
+        return not self._is_closed and self._wait_for(self.provider.force_flush, timeout_s)
 
-    def close(self) -> None:
-        """Send what waits and end the exporter's thread."""
-        self.provider.shutdown()
+    def close(self, timeout_s: float = 2.0) -> None:
+        """Send what waits and end the threads; what takes longer is given up. Again: nothing."""
+        atexit.unregister(self.close)
+        if self._is_closed or os.getpid() != self._pid:
+            return
+        self._is_closed = True
+        if not self._wait_for(self.provider.shutdown, timeout_s):
+            self._exporter.shutdown()
+        self._jobs.put(None)
+
+    def _wait_for(self, work: Callable[[], object], timeout_s: float) -> bool:
+        done = threading.Event()
+        self._jobs.put((work, done))
+        return done.wait(timeout_s)
+
+    def _serve(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            work, done = job
+            work()
+            done.set()
 
 
 def _below(trace_id: int, parent_id: int) -> Context:
