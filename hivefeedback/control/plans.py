@@ -103,7 +103,8 @@ def _last_try(ctx: Context, mutation: Mutation, ledger: Ledger) -> Life | None:
     since_s = ctx.clock() - ctx.options.turn_window_s
     key = same_change(mutation)
     for life in reversed(ledger.lives.values()):
-        if life.state in ("rejected", "rolled_back", "failed") and same_change(life.mutation) == key:
+        is_over = life.mutation.target == mutation.target and life.state in ("rejected", "rolled_back", "failed")
+        if is_over and same_change(life.mutation) == key:
             return life if life.entries[-1].at_s >= since_s else None
     return None
 

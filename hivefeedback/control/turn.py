@@ -66,12 +66,20 @@ def run_turn(ctx: Context, leadership: Leadership, number: int) -> Turn:
     token = 0 if mode == "off" else leadership.take()
     if not token:
         return turn
-    turn = replace(turn, turn_id=f"t-{token}.{number}", leader=True)
+    try:
+        return _led(ctx, leadership, replace(turn, turn_id=f"t-{token}.{number}", leader=True))
+    finally:
+        if mode != "act":  # who may not act must not keep one that may from leading
+            leadership.release()
+
+
+def _led(ctx: Context, leadership: Leadership, turn: Turn) -> Turn:
+    """The stages of a turn that began as the leader's."""
     ctx.keeper.refresh()
     expire(ctx)
     close_orphans(ctx, by="turn")
     view = ctx.view()
-    for work in _WORK[mode]:
+    for work in _WORK[turn.mode]:
         try:
             token = leadership.take()  # renewed for each stage: hooks may take longer than a lease
             turn = work(ctx, turn, view, token) if token else replace(turn, leader=False)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from hivefeedback.control import counts_key, encode_counts
 from hivefeedback.control.spans import evidence_links
@@ -94,6 +97,33 @@ def test_an_erased_reason_leaves_the_entry(rig: Rig) -> None:
 def test_a_mutation_that_is_not_there_is_named(rig: Rig) -> None:
     with pytest.raises(UnknownNameError, match="'m-9'"):
         rig.control().why("m-9")
+
+
+def test_a_turn_is_visible_as_stages_and_as_linked_steps_of_its_mutations(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer", provider.get_tracer)
+    rig.stages.answers = {"limits": "yes"}
+    turn = rig.control().turn()
+    done = exporter.get_finished_spans()
+    names = [s.name for s in done if s.name.startswith("hivefeedback.stage")]
+    assert names == [f"hivefeedback.stage {n}" for n in ("analyze", "plan", "validate", "execute", "monitor")]
+    assert {dict(s.attributes or {}).get("hivefeedback.turn.id") for s in done if s.name in names} == {turn.turn_id}
+    moves = [s for s in done if s.name == "hivefeedback.mutation MODEL_SWAP"]
+    assert [dict(s.attributes or {})["hivefeedback.mutation.state"] for s in moves] == [
+        "proposed",
+        "validated",
+        "canary",
+    ]
+    by_id = {s.context.span_id: s.name for s in done if s.context}
+    assert [by_id[s.parent.span_id] for s in moves if s.parent] == [
+        "hivefeedback.stage plan",
+        "hivefeedback.stage validate",
+        "hivefeedback.stage execute",
+    ]
+    assert all(f"{s.links[0].context.trace_id:032x}" == TRACE for s in moves)
 
 
 def test_only_trace_ids_become_links_and_every_link_is_valid() -> None:

@@ -138,9 +138,7 @@ def test_only_act_changes_what_is_served(rig: Rig, mode: str, asked: list[str]) 
 
 def test_a_change_validated_under_advise_is_executed_once_somebody_acts(rig: Rig) -> None:
     mutation_id = rig.control(mode="advise").propose(swap())
-    advising = rig.control("advisor", mode="advise")
-    advising.turn()
-    advising.close()
+    rig.control("advisor", mode="advise").turn()
     assert rig.states(mutation_id) == ["proposed", "validated"]
     rig.control("actor").turn()
     assert rig.states(mutation_id)[-1] == "canary"
@@ -346,6 +344,15 @@ def test_a_leader_that_closes_hands_over_at_once(rig: Rig) -> None:
     leader.close()
     assert other.turn().leader
     assert not leader.turn().leader
+
+
+@pytest.mark.parametrize("mode", ["observe", "advise"])
+def test_a_process_that_may_not_act_gives_the_lease_back_after_each_turn(rig: Rig, mode: str) -> None:
+    passive, acting = rig.control("server", mode=mode), rig.control("application")
+    for _ in range(2):
+        assert passive.turn().leader
+    assert acting.turn().leader
+    assert not passive.turn().leader
 
 
 def test_a_leader_that_is_replaced_while_it_works_writes_nothing_more(rig: Rig) -> None:
