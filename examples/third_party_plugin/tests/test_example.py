@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hivefeedback.errors import StoreUnreachableError
-from hivefeedback.hooks import Commit, Store
-from hivefeedback.model import Configuration, Event, JournalEntry, Ledger, Mutation, MutationKind, Plan, Run
-from hivefeedback.stats import Cell, CellKey, Delta, Slice, View
-from hivefeedback.testing import StoreContract
+from hivefeedback.hooks import Commit, Gate, Scorer, Store
+from hivefeedback.model import Configuration, JournalEntry, Ledger, Mutation, MutationKind, Plan, Run
+from hivefeedback.stats import Delta, View
+from hivefeedback.testing import GateContract, ScorerContract, StoreContract, event_of, view_of
 from hivefeedback_example import AuditedStore, BrevityScorer, ExamplePlugin, Options, ReasonGate, slow_deployments
 
 CONFIG = Configuration()
@@ -24,23 +25,40 @@ class TestAuditedStore(StoreContract):
         return AuditedStore(f"audited://sqlite:///{folder / 'hive.db'}")
 
 
-def view_of(deployment: str, duration_s: float, n_runs: int) -> View:
-    """A view of one minute in which a deployment had runs of one duration."""
-    cell = Cell()
-    for _ in range(n_runs):
-        cell.add_run(Run(deployment, "x", "ok", duration_s))
-    return View(asked_from_s=0, asked_to_s=60, slices=(Slice(0, 60, CellKey(deployment, "x"), cell),))
+class TestReasonGate(GateContract):
+    """The gate keeps the contract of gates; the harmless mutation has to say why."""
+
+    def make_gate(self) -> Gate:
+        return ReasonGate()
+
+    def make_harmless(self) -> Mutation:
+        return replace(super().make_harmless(), reason="it answers better and costs less")
+
+
+class TestBrevityScorer(ScorerContract):
+    """The scorer keeps the contract of scorers."""
+
+    def make_scorer(self) -> Scorer:
+        return BrevityScorer()
+
+    def good_run(self) -> Run:
+        return Run("a", "x", output="forty-two")
+
+
+def view_with(duration_s: float, n_runs: int) -> View:
+    """A view in which deployment ``a`` had runs of one duration."""
+    return view_of(Run("a", "x", "ok", duration_s, started_at_s=30.0) for _ in range(n_runs))
 
 
 def test_a_slow_deployment_is_found_and_a_quick_one_is_not() -> None:
-    found = list(slow_deployments(view_of("a", 9.0, 30), max_p95_s=5.0, min_runs=20))
+    found = list(slow_deployments(view_with(9.0, 30), max_p95_s=5.0, min_runs=20))
     assert [f.deployment for f in found] == ["a"]
-    assert "9.0" in found[0].message
-    assert list(slow_deployments(view_of("a", 1.0, 30), max_p95_s=5.0, min_runs=20)) == []
+    assert found[0].message.startswith("'a' takes 8.9")
+    assert list(slow_deployments(view_with(1.0, 30), max_p95_s=5.0, min_runs=20)) == []
 
 
 def test_few_runs_are_no_finding() -> None:
-    assert list(slow_deployments(view_of("a", 9.0, 19), max_p95_s=5.0, min_runs=20)) == []
+    assert list(slow_deployments(view_with(9.0, 19), max_p95_s=5.0, min_runs=20)) == []
 
 
 @pytest.mark.parametrize(("reason", "answer"), [("", "no"), ("..........", "no"), ("it is cheaper now", "yes")])
@@ -53,12 +71,12 @@ def test_the_gate_wants_a_reason(reason: str, answer: str) -> None:
 
 @pytest.mark.parametrize(("words", "value"), [(0, 1.0), (10, 1.0), (15, 0.5), (20, 0.0), (1000, 0.0)])
 def test_the_score_falls_with_the_length(words: int, value: float) -> None:
-    event = Event("p", 1, 1, "r", 0.0, 0.0, Run("a", "x", output="word " * words))
+    event = event_of(Run("a", "x", output="word " * words), "r")
     assert [(s.run_id, s.value) for s in BrevityScorer(max_words=10).score(event)] == [("r", value)]
 
 
 def test_a_run_without_an_output_is_not_judged() -> None:
-    assert list(BrevityScorer().score(Event("p", 1, 1, "r", 0.0, 0.0, Run("a", "x")))) == []
+    assert list(BrevityScorer().score(event_of(Run("a", "x")))) == []
 
 
 def test_the_audit_file_has_a_line_per_change(tmp_path: Path) -> None:
@@ -80,6 +98,6 @@ def test_an_unknown_inner_store_is_named() -> None:
 def test_options_reach_what_the_plugin_registers() -> None:
     plugin = ExamplePlugin()
     plugin.configure(Options(max_words=1, max_p95_s=0.1, min_runs=1))
-    event = Event("p", 1, 1, "r", 0.0, 0.0, Run("a", "x", output="one two"))
+    event = event_of(Run("a", "x", output="one two"))
     assert plugin.hive_scorers()[0].score(event)[0].value == 0.0
-    assert [f.deployment for f in plugin.hive_analyze(view_of("a", 1.0, 5), CONFIG, 0.0)] == ["a"]
+    assert [f.deployment for f in plugin.hive_analyze(view_with(1.0, 5), CONFIG, 0.0)] == ["a"]
