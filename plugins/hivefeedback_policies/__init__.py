@@ -1,1 +1,1 @@
-"""To be filled."""
+"""Policies: how calls are shared among deployments. One algorithm, one file."""
