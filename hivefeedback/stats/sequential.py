@@ -36,7 +36,7 @@ __all__ = [
 GUARDRAILS: Final = ("error", "quality", "latency", "cost")
 """What a canary is judged by; errors have half of α, the others share the rest equally."""
 
-HARM_RATIOS: Final = ((1.3, 0.03), (2.0, 0.04), (4.0, 0.04), (10.0, 0.89))
+HARM_RATIOS: Final = ((1.3, 0.04), (2.0, 0.04), (3.5, 0.04), (7.0, 0.352), (12.0, 0.528))
 """Ratios of failure rates with their weights. Most of the weight lies where every request counts, on
 a broken canary; a small weight on mild harm delays its detection only by log(1/weight)."""
 GAIN_RATIOS: Final = ((0.85, 0.2), (0.65, 0.2), (0.45, 0.2), (0.25, 0.2), (0.08, 0.2))
@@ -68,7 +68,7 @@ def harm_log_e(steps: Iterable[Failing]) -> float:
     Under "the canary is no worse" it reaches log(1/α) with probability at most α, however often one looks.
 
     >>> round(harm_log_e([FailingUnits(0.05, 4, 4)]), 3)
-    6.13
+    6.076
     >>> harm_log_e([FailingUnits(1.0, 0, 50)])
     0.0
     """
