@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 from hivefeedback.stats import MAX_EXEMPLARS, Exemplar
 
 __all__ = ["newest"]
+
+_AGE = attrgetter("started_at_s", "run_id")
 
 
 def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
@@ -23,4 +26,4 @@ def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
         known = latest.get(exemplar.run_id)
         if known is None or known.reward is None or exemplar.reward is not None:
             latest[exemplar.run_id] = exemplar
-    return sorted(latest.values(), key=lambda e: (e.started_at_s, e.run_id))[-MAX_EXEMPLARS:]
+    return sorted(latest.values(), key=_AGE)[-MAX_EXEMPLARS:]

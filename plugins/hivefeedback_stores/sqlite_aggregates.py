@@ -47,7 +47,7 @@ def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
         return
     row = _Waiting(
         [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
-        [(*name, newest(kept)) for name, kept in delta.exemplars.items()],
+        [(*name, kept) for name, kept in delta.exemplars.items()],
     )
     connection.execute("INSERT INTO deltas (delta) VALUES (?)", (packed(row),))
     (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()

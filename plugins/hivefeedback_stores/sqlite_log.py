@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Selector
-from hivefeedback.model import Body, DecisionRecord, Event, Feedback, Run, Score, decode_event
+from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
 from hivefeedback_stores.codec import encode, event_bytes
-from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, to_erase
+from hivefeedback_stores.erasure import JOINS, Join, Placed, check_selector, choose_run, matches, to_erase
 from hivefeedback_stores.rules import joins_of
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
 from hivefeedback_stores.sqlite_database import Database
@@ -22,8 +23,13 @@ __all__ = ["SqliteLog", "insert_events"]
 RETAIN_STEP = 50_000
 """Events per transaction of ``retain``, so that it does not hold up commits."""
 DECISION, RUN, FEEDBACK, SCORE, CONTROL = range(5)
-_INSERT = f"INSERT OR IGNORE INTO events VALUES ({', '.join('?' * 12)})"
-_Columns = tuple[int, str | None, str | None, str | None, str | None, str | None]
+_KINDS: dict[type, int] = {DecisionRecord: DECISION, Run: RUN, Feedback: FEEDBACK, Score: SCORE, Control: CONTROL}
+_RUNS: dict[str, int] = {name: number for number, name in enumerate(JOINS, 1)}
+"""Number of each join of a run in the table ``joins``."""
+_SAID = {name: number + 4 for name, number in _RUNS.items()} | {"run_id": 9}
+"""The same for feedback and scores."""
+_values_of = attrgetter(*JOINS)
+_JoinRow = tuple[int, str, int]
 
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sources: dict[tuple[str, int], int]) -> None:
@@ -34,25 +40,36 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
     """
     (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
     first = max(last or 0, int(get_meta(connection, "last_position") or 0)) + 1
-    connection.executemany(_INSERT, [_row(first + i, sources[(e.producer, e.epoch)], e) for i, e in enumerate(events)])
+    rows = [
+        (p, sources[(e.producer, e.epoch)], e.seq, e.event_time_s, _KINDS[type(e.body)], e.event_id, event_bytes(e))
+        for p, e in enumerate(events, first)
+    ]
+    n_before = connection.total_changes
+    connection.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+    n_new = connection.total_changes - n_before
+    connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", _joins(enumerate(events, first)))
+    if n_new < len(rows):  # positions of skipped events will be given again
+        connection.execute(
+            "DELETE FROM joins WHERE position >= ? AND position NOT IN (SELECT position FROM events)", (first,)
+        )
 
 
-def _row(position: int, source: int, event: Event) -> tuple[object, ...]:
-    columns = _columns(event.body)
-    return (position, source, event.seq, event.event_time_s, event.event_id, *columns, event_bytes(event))
-
-
-def _columns(body: Body) -> _Columns:
-    """Kind, and what it is found by: run, trace, decision, response, session."""
-    if isinstance(body, Run):
-        decided, answered = body.decision_id or None, body.response_id or None
-        return RUN, None, body.trace_id or None, decided, answered, body.session_id or None
-    if isinstance(body, Feedback):
-        decided, answered = body.decision_id or None, body.response_id or None
-        return FEEDBACK, body.run_id or None, body.trace_id or None, decided, answered, body.session_id or None
-    if isinstance(body, Score):
-        return SCORE, body.run_id, None, None, None, None
-    return DECISION if isinstance(body, DecisionRecord) else CONTROL, None, None, None, None, None
+def _joins(placed: Iterable[Placed]) -> list[_JoinRow]:
+    """What the events can be found by, beside their ids."""
+    found: list[_JoinRow] = []
+    for position, event in placed:
+        body = event.body
+        if isinstance(body, Run):
+            found += [
+                (what, value, position) for what, value in zip(_RUNS.values(), _values_of(body), strict=True) if value
+            ]
+        elif isinstance(body, Feedback):
+            found += [
+                (_SAID[name], value, position) for name, value in zip(JOINS, _values_of(body), strict=True) if value
+            ]
+        if isinstance(body, Feedback | Score) and body.run_id:
+            found.append((_SAID["run_id"], body.run_id, position))
+    return found
 
 
 class SqliteLog:
@@ -71,7 +88,7 @@ class SqliteLog:
 
     def find(self, event_id: str) -> Event | None:
         with self._database.read() as connection:
-            found = _Rows(connection).newest("event_id = ?", "position DESC", event_id)
+            found = _Rows(connection).where("event_id = ? ORDER BY position DESC LIMIT 1", event_id)
         return found[0][1] if found else None
 
     def find_run(
@@ -82,7 +99,7 @@ class SqliteLog:
                 rows = _Rows(connection)
                 if join == "trace_id":
                     return choose_run(join, rows.runs_by(join, value))
-                found = rows.newest(f"{join} = ? AND kind = {RUN}", "at_s DESC, position DESC", value)
+                found = rows.joined(_RUNS[join], value, "at_s DESC, position DESC LIMIT 1")
             return found[0][1] if found else None
         return None
 
@@ -100,6 +117,9 @@ class SqliteLog:
             forget_exemplars(connection, {e.event_id for e in gone.values() if isinstance(e.body, Run)})
             _keep_position(connection)
             connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in gone])
+            connection.executemany(
+                "DELETE FROM joins WHERE what = ? AND value = ? AND position = ?", _joins(gone.items())
+            )
         return len(gone)
 
     def retain(self, *, before_s: float) -> int:
@@ -115,6 +135,11 @@ class SqliteLog:
                     "DELETE FROM events WHERE position >= ? AND position < ? AND at_s < ?",
                     (start, start + RETAIN_STEP, before_s),
                 ).rowcount
+        if gone:
+            with self._database.write() as connection:  # joins of younger gaps point nowhere and are found by nobody
+                connection.execute(
+                    "DELETE FROM joins WHERE position < (SELECT coalesce(min(position), ?) FROM events)", (high + 1,)
+                )
         return gone
 
 
@@ -141,26 +166,28 @@ class _Rows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def _where(self, condition: str, *values: object) -> list[Placed]:
+    def where(self, condition: str, *values: object) -> list[Placed]:
+        """Events for which an SQL condition holds."""
         return _decoded(self._connection.execute(f"SELECT position, payload FROM events WHERE {condition}", values))
 
-    def newest(self, condition: str, order: str, value: str) -> list[Placed]:
-        """The first event in that order."""
-        return self._where(f"{condition} ORDER BY {order} LIMIT 1", value)
+    def joined(self, what: int, value: str, order: str = "position") -> list[Placed]:
+        """Events that carry a value, in an order."""
+        positions = "position IN (SELECT position FROM joins WHERE what = ? AND value = ?)"
+        return self.where(f"{positions} ORDER BY {order}", what, value)
 
     def matching(self, selector: Selector) -> list[Placed]:
         """Only rows whose JSON holds the encoded names are decoded: the encoder writes a text in one way."""
         names = [n for n in (selector.deployment, selector.agent, selector.session, selector.user) if n]
         before_s = float("inf") if selector.before_s is None else selector.before_s
         condition = f"kind <> {CONTROL} AND at_s < ?" + " AND instr(payload, ?)" * len(names)
-        rows = self._where(condition, before_s, *(encode("a name to erase", n) for n in names))
+        rows = self.where(condition, before_s, *(encode("a name to erase", n) for n in names))
         return [(p, e) for p, e in rows if matches(e, selector)]
 
     def with_id(self, event_id: str) -> Sequence[Placed]:
-        return self._where("event_id = ? ORDER BY position", event_id)
+        return self.where("event_id = ? ORDER BY position", event_id)
 
     def runs_by(self, join: Join, value: str) -> Sequence[Placed]:
-        return self._where(f"{join} = ? AND kind = {RUN} ORDER BY position", value)
+        return self.joined(_RUNS[join], value)
 
     def said_by(self, join: Join | Literal["run_id"], value: str) -> Sequence[Placed]:
-        return self._where(f"{join} = ? AND kind IN ({FEEDBACK}, {SCORE}) ORDER BY position", value)
+        return self.joined(_SAID[join], value)

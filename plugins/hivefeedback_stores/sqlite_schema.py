@@ -1,7 +1,7 @@
 """Tables of the SQLite store, and the refusal of what it cannot read.
 
-Events carry beside their JSON only the columns that ``find``, ``find_run``, ``erase`` and
-``retain`` look by; each index but one is partial, so that what a run does not have costs nothing.
+Events carry beside their JSON only what they are read, found and dropped by. What feedback may join
+a run by lies in a table of its own, so that an event pays for the ids that it has and no others.
 Deltas wait as they came and are folded into cells by the dozen (see ``sqlite_aggregates``).
 """
 
@@ -23,15 +23,12 @@ _TABLES = (
         source INTEGER PRIMARY KEY, producer TEXT NOT NULL, epoch INTEGER NOT NULL, seen BLOB NOT NULL,
         UNIQUE (producer, epoch))""",
     """CREATE TABLE events (
-        position INTEGER PRIMARY KEY, source INTEGER NOT NULL, seq INTEGER NOT NULL, at_s REAL NOT NULL,
-        event_id TEXT NOT NULL, kind INTEGER NOT NULL, run_id TEXT, trace_id TEXT, decision_id TEXT, response_id TEXT,
-        session_id TEXT, payload BLOB NOT NULL)""",
+        position INTEGER PRIMARY KEY, source INTEGER, seq INTEGER, at_s REAL, kind INTEGER, event_id TEXT,
+        payload BLOB)""",
     "CREATE UNIQUE INDEX events_once ON events (source, seq)",
     "CREATE INDEX events_by_id ON events (event_id)",
-    *(
-        f"CREATE INDEX events_by_{name} ON events ({name}) WHERE {name} IS NOT NULL"
-        for name in ("run_id", "trace_id", "decision_id", "response_id", "session_id")
-    ),
+    """CREATE TABLE joins (
+        what INTEGER, value TEXT, position INTEGER, PRIMARY KEY (what, value, position)) WITHOUT ROWID""",
     """CREATE TABLE cells (
         start_s INTEGER, width_s INTEGER, deployment TEXT, operation TEXT, agent TEXT, arm TEXT, fingerprint TEXT,
         cell BLOB NOT NULL,
