@@ -17,7 +17,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage, get_buffer_string
 from opentelemetry import trace
-from opentelemetry.context import get_current
+from opentelemetry.context import Context, get_current
 
 from hivefeedback import telemetry
 from hivefeedback.model import BLAMED, Configuration, Outcome, Run
@@ -109,9 +109,9 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
         try:
             parent = self._live.get(parent_id) if parent_id is not None else None
             known, now_s = metadata or _NOTHING, time.perf_counter()
-            run = LiveRun(kind, run_id, parent_id, parent, known, name or "", now_s, self._clock(), now_s, run_id.hex)
-            if parent is None:
-                _take_trace(run)
+            run = LiveRun(kind, run_id, parent_id, parent, known, name or "", now_s, self._clock(), now_s)
+            if parent is None and (context := get_current()):
+                _take_ambient(run, context)  # an empty context has no span; that look is all that most calls pay
             if kind == "llm" and (tags or self._failed):
                 self._number_attempt(run, known, tags)
             if self._captures and kind:
@@ -319,6 +319,7 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
                 self._remember(decision_id, live, outcome)
             if cost_usd is None and names.prices:
                 cost_usd = names.cost_usd(deployment, reply.tokens_in, reply.tokens_out)
+        own = live.run_id.hex
         self._record(
             Run(
                 deployment,
@@ -326,11 +327,11 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
                 outcome,
                 time.perf_counter() - live.started_s,
                 kind,
-                _text_id(live.hex),
+                _text_id(own),
                 live.started_at_s,
-                live.trace_id if above is None else live.root.trace_id,
-                live.hex[16:],
-                "" if above is None else live.recorded_above_hex[16:],
+                live.root.trace_id if above is not None else live.trace_id,
+                own[16:],
+                live.span_above if above is not None else "",
                 reply.response_id,
                 decision_id,
                 decided,
@@ -378,7 +379,7 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
 
     def _remember(self, decision_id: str, live: LiveRun, outcome: Outcome) -> None:
         if outcome in BLAMED:
-            self._failed[decision_id] = (_text_id(live.hex), live.attempt)
+            self._failed[decision_id] = (_text_id(live.run_id.hex), live.attempt)
             if len(self._failed) > _MAX_RETRIES:
                 self._failed.popitem(last=False)
         elif self._failed:
@@ -391,16 +392,11 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
         log.log(level, "a LangChain run could not be recorded (counted as %s): %s", name, error, exc_info=level > 10)
 
 
-def _take_trace(run: LiveRun) -> None:
-    """The ambient trace of a root, else ids of its own run, so that they exist before it ends."""
-    context = get_current()
-    if context:  # an empty context has no span; this look is all that most calls pay
-        span = trace.get_current_span(context).get_span_context()
-        if span.is_valid:
-            run.trace_id, run.ambient_span = f"{span.trace_id:032x}", f"{span.span_id:016x}"
-            return
-    # Of a parent that was never seen (the handler hangs on the model alone) the siblings share the trace.
-    run.trace_id = run.hex if run.parent_id is None else run.parent_id.hex
+def _take_ambient(run: LiveRun, context: Context) -> None:
+    """The trace and span around a root, where there are any."""
+    span = trace.get_current_span(context).get_span_context()
+    if span.is_valid:
+        run.ambient_trace, run.ambient_span = f"{span.trace_id:032x}", f"{span.span_id:016x}"
 
 
 def _class_name(serialized: dict[str, Any] | None) -> str:

@@ -38,10 +38,9 @@ class LiveRun(Struct, eq=False):
     started_s: float
     started_at_s: float
     heard_s: float
-    hex: str
     ttft_s: float | None = None
     children: dict[int, LiveRun] | None = None
-    trace_id: str = ""
+    ambient_trace: str = ""
     ambient_span: str = ""
     attempt: int = 1
     retry_of: str = ""
@@ -57,12 +56,20 @@ class LiveRun(Struct, eq=False):
         return run
 
     @property
-    def recorded_above_hex(self) -> str:
-        """Id of the nearest run above that is recorded; empty for a root."""
+    def trace_id(self) -> str:
+        """The ambient trace of a root, else its run id, so that it is known before the run ends.
+
+        Of a parent that was never seen (the handler hangs on the model alone) the siblings share a trace.
+        """
+        return self.ambient_trace or (self.parent_id or self.run_id).hex
+
+    @property
+    def span_above(self) -> str:
+        """Span id of the nearest run above that is recorded; empty for a root."""
         above = self.parent
         while above is not None and not above.kind:
             above = above.parent
-        return above.hex if above is not None else ""
+        return above.run_id.hex[16:] if above is not None else ""
 
 
 class LiveRuns:
