@@ -1,7 +1,7 @@
 """Imports every module of the installed distribution, without any extra.
 
-A module that needs a vendor may say so by ``ImportError`` for that vendor, a package (its
-``__init__``) never: every package imports without its extra.
+A module that needs a vendor may say so, by ``MissingExtraError`` or by ``ImportError`` for that
+vendor; a package (its ``__init__``) never: every package imports without its extra.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import importlib
 import pkgutil
 import sys
 from importlib.metadata import distribution, entry_points
+
+from hivefeedback.errors import MissingExtraError
 
 VENDORS = {
     "langchain",
@@ -24,9 +26,11 @@ VENDORS = {
 }
 
 
-def vendor_of(error: ImportError) -> str:
-    """The vendor that an import failed for, or empty where it failed for another reason."""
-    name = error.name or ""
+def missing(error: Exception) -> str:
+    """The vendor or extra that an import failed for, or empty where it failed for another reason."""
+    if isinstance(error, MissingExtraError):
+        return f"extra {error.extra}"
+    name = getattr(error, "name", None) or ""
     return name if name.split(".")[0] in VENDORS or name.startswith("opentelemetry.") else ""
 
 
@@ -40,10 +44,10 @@ def import_all(package: str) -> tuple[int, list[str]]:
         try:
             importlib.import_module(info.name)
             count += 1
-        except ImportError as error:
-            if info.ispkg or not vendor_of(error):
+        except (ImportError, MissingExtraError) as error:
+            if info.ispkg or not missing(error):
                 raise
-            waiting.append(f"{info.name} ({vendor_of(error)})")
+            waiting.append(f"{info.name} ({missing(error)})")
     return count, waiting
 
 
