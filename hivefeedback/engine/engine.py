@@ -47,6 +47,8 @@ __all__ = ["Engine"]
 _REFRESH_EVERY_S = 0.02
 _REFRESH_BUDGET_S = 0.0005
 _SAVE_EVERY_S = 5.0
+_SAVE_EVERY_INLINE_S = 300.0
+"""Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _INLINE_BACKLOG = 10_000
 
 
@@ -161,7 +163,7 @@ class Engine:
             commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
             refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,
             refresh_budget_s=None if self.is_inline else _REFRESH_BUDGET_S,
-            save_every_s=_SAVE_EVERY_S,
+            save_every_s=_SAVE_EVERY_INLINE_S if self.is_inline else _SAVE_EVERY_S,
         )
         return Recorder(parts, options)
 

@@ -25,6 +25,7 @@ from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.hooks.stages import CoreStages
+from hivefeedback.hooks.tracing import span
 from hivefeedback.model import (
     Configuration,
     Event,
@@ -81,7 +82,6 @@ class Registry:
         self._infos: dict[str, PluginInfo] = {}
         self._owner: dict[int, str] = {}
         self._impls: dict[str, list[_Impl]] = {}
-        self._tracer = trace.get_tracer(telemetry.SCOPE)
         self._stages = CoreStages(self._guarded)
         self._stores: dict[str, StoreFactory] = {}
         self._policies: dict[str, PolicyFactory] = {}
@@ -196,14 +196,12 @@ class Registry:
             answer = function(*(values[n] for n in names))
             return None if answer is None else check(answer)
 
-        with self._tracer.start_as_current_span(f"{telemetry.SPAN_HOOK} {hook}") as span:
-            if span.is_recording():
-                span.set_attribute(telemetry.HOOK_NAME, hook)
-                span.set_attribute(telemetry.PLUGIN_NAME, info.name)
+        attributes = {telemetry.HOOK_NAME: hook, telemetry.PLUGIN_NAME: info.name}
+        with span(f"{telemetry.SPAN_HOOK} {hook}", attributes) as current:
             errors = info.errors
             answer = self.guard.call(info, hook, call, timeout_s=timeout_s, default=None)
             if info.errors != errors:
-                span.set_status(trace.StatusCode.ERROR, info.last_error)
+                current.set_status(trace.StatusCode.ERROR, info.last_error)
             return answer
 
     def _all(self, hook: str, **values: Any) -> list[Any]:

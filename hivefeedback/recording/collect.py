@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
-from opentelemetry import trace
 
 from hivefeedback import telemetry
 from hivefeedback.hooks import Collected
+from hivefeedback.hooks.tracing import span
 from hivefeedback.model import Event, Run, Score
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.parts import Parts
@@ -21,16 +21,13 @@ class Collector:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
-        self._tracer = trace.get_tracer(telemetry.SCOPE)
 
     def collect(self, events: list[Event], now_s: float) -> dict[str, list[Event]]:
         """Scrub and tag the events in place; answer the score events by the run that they judge."""
         if not events or not self._p.registry.has_collectors:
             return {}
-        with self._tracer.start_as_current_span(f"{telemetry.SPAN_STAGE} collect") as span:
-            if span.is_recording():
-                span.set_attribute(telemetry.STAGE_NAME, "collect")
-                span.set_attribute(telemetry.EVENTS_COUNT, len(events))
+        attributes: dict[str, str | int] = {telemetry.STAGE_NAME: "collect", telemetry.EVENTS_COUNT: len(events)}
+        with span(f"{telemetry.SPAN_STAGE} collect", attributes):
             answers = self._p.registry.collect(tuple(events))
         scores: dict[str, list[Event]] = {}
         for collected in answers:
