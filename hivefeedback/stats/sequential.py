@@ -17,7 +17,7 @@ be learnt.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import exp, inf, lgamma, log
+from math import exp, inf, lgamma, log, sqrt
 from typing import Final, NamedTuple
 
 from hivefeedback.model import StepCounts
@@ -28,6 +28,7 @@ __all__ = [
     "failing_units",
     "gain_log_e",
     "guardrail_alpha",
+    "harm_lean",
     "harm_log_e",
     "sample_ratio_log_e",
     "tripped_guardrail",
@@ -94,6 +95,21 @@ def log_likelihood_ratio(steps: Iterable[Failing], ratio: float) -> float:
         q_over_s = ratio / (share * ratio + 1.0 - share)
         total += canary * log(q_over_s) + control * log(q_over_s / ratio)
     return total
+
+
+def harm_lean(steps: Iterable[Failing]) -> float:
+    """Standard deviations by which failing canaries exceed what the shares explain; negative where they fall short.
+
+    A score test at one look (binomial, normal approximation): a hint for today, no proof.
+
+    >>> harm_lean([(0.5, 32, 68)])
+    3.6
+    """
+    excess, variance = 0.0, 0.0
+    for share, control, canary in steps:
+        excess += canary - (control + canary) * share
+        variance += (control + canary) * share * (1.0 - share)
+    return excess / sqrt(variance) if variance > 0 else 0.0
 
 
 def _log_mixture(steps: Iterable[Failing], ratios: Sequence[tuple[float, float]]) -> float:

@@ -26,12 +26,16 @@ from hivefeedback.stats import (
     gain_log_e,
     guardrail_alpha,
     harm_bound,
+    harm_lean,
     harm_log_e,
     rate_ratio_sequence,
     sample_ratio_log_e,
 )
 
 __all__ = ["SequentialMonitor", "SequentialOptions"]
+
+_LEANS = 1.645
+"""Standard deviations; one look in twenty at a harmless guardrail delays a promotion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +147,11 @@ class _Evidence:
         """Which improvement is proven while nothing leans to harm, in words; empty: none.
 
         Two improvements are tested, so each needs twice the evidence. A guardrail leans to harm
-        once its evidence has gone half the way (on the log scale) to tripping.
+        where it is worse than chance explains at this look, without being proven.
         """
         needed = log(len(self.gain) / self._options.alpha)
         self.numbers["log_e_needed_gain"] = needed
-        if any(self.harm[g] >= self.numbers[f"log_e_needed_{g}"] / 2 for g in self._guardrails):
+        if max(harm_lean(failing_units(self._counts, g)) for g in self._guardrails) >= _LEANS:
             return ""
         best = max(self.gain, key=lambda g: self.gain[g])
         if self.gain[best] >= needed:

@@ -14,6 +14,7 @@ from hivefeedback.stats import (
     failing_units,
     gain_log_e,
     guardrail_alpha,
+    harm_lean,
     harm_log_e,
     sample_ratio_log_e,
     tripped_guardrail,
@@ -102,6 +103,13 @@ def test_a_truly_better_canary_makes_the_harm_evidence_smaller_on_average() -> N
     assert mean < 1.0
 
 
+def test_the_lean_of_one_look_adds_up_over_the_steps() -> None:
+    # excess (3 − 1) + (6 − 5), variance 20·0.05·0.95 + 10·0.25
+    steps = [FailingUnits(0.05, 17, 3), FailingUnits(0.5, 4, 6)]
+    assert harm_lean(steps) == pytest.approx(3 / (0.95 + 2.5) ** 0.5)
+    assert harm_lean([]) == harm_lean([FailingUnits(1.0, 0, 5)]) == 0.0
+
+
 # --- α and guardrails ---------------------------------------------------------------------------
 
 
@@ -134,7 +142,7 @@ def _false_rollbacks(shares: Floats, is_failed: Bools, rng: np.random.Generator,
     return float((log_e.max(axis=1) >= log(1 / alpha)).mean())
 
 
-N = 5000
+N = 4000
 RAMP = np.repeat([0.05, 0.25, 0.5], [1000, 400, 600])
 
 
