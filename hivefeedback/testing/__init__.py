@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hivefeedback.testing.clock import FakeClock
 from hivefeedback.testing.executor_contract import ExecutorContract
 from hivefeedback.testing.gate_contract import GateContract
+from hivefeedback.testing.policy_contract import PolicyContract, play
 from hivefeedback.testing.scorer_contract import ScorerContract, event_of
 from hivefeedback.testing.views import Seen, view_of
 
@@ -17,10 +18,12 @@ __all__ = [
     "ExecutorContract",
     "FakeClock",
     "GateContract",
+    "PolicyContract",
     "ScorerContract",
     "Seen",
     "StoreContract",
     "event_of",
+    "play",
     "view_of",
 ]
 

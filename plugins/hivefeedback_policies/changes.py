@@ -42,7 +42,7 @@ class Rules(Struct, frozen=True):
         wait_calls: Calls until a share of ``wait_share`` is reached after a probe.
     """
 
-    falls: tuple[Fall, ...] = (Fall(0.3, 8.0), Fall(0.65, 10.0))
+    falls: tuple[Fall, ...] = (Fall(0.3, 8.5), Fall(0.65, 10.5))
     back_threshold: float = 3.5
     memory: float = 40.0
     accept_after: int = 100

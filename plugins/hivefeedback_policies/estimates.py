@@ -40,12 +40,13 @@ class Estimates:
         cell_strength: How many observations the row's and column's opinion of a cell is worth.
             Public tables lie at 6 to 9 where models differ in kind, above 80 where they do not.
         ability_sd: Spread of deployments on the logit scale before anything is known.
-        ease: Mean of the operations on the logit scale before anything is known; 1.2 is 77 %.
+        ease: Mean of the operations on the logit scale before anything is known; 1.5 is 82 %. It is
+            hopeful on purpose, and not fitted: where all start low the first good one wins too early.
         ease_sd: Its spread.
     """
 
     def __init__(
-        self, *, cell_strength: float = 5.0, ability_sd: float = 0.6, ease: float = 1.2, ease_sd: float = 1.0
+        self, *, cell_strength: float = 5.0, ability_sd: float = 0.6, ease: float = 1.5, ease_sd: float = 1.0
     ) -> None:
         self._strength = cell_strength
         self._ability_weight = ability_sd**-2
@@ -70,7 +71,7 @@ class Estimates:
         """A new operation; answers its index."""
         if self.n_rows == len(self.ease):
             self._grow(rows=2 * self.n_rows, columns=self.counts.shape[1])
-        self.ease[self.n_rows] = self.mean_ease()
+        self.ease[self.n_rows] = self._first_ease
         self.n_rows += 1
         return self.n_rows - 1
 
@@ -92,10 +93,6 @@ class Estimates:
         if not self._sum_grip[k]:
             self.ability[k] = prior
 
-    def mean_ease(self) -> float:
-        """Mean ease of the operations seen, shrunk to the first guess."""
-        return (2 * self._first_ease + float(self.ease[: self.n_rows].sum())) / (2 + self.n_rows)
-
     def add(self, row: int, k: int, reward: float, n: float = 1.0) -> None:
         """Count a reward; ``n`` = 0 corrects an earlier one by a difference, −1 takes one back."""
         count = max(self.counts[row, k] + n, 0.0)
@@ -112,7 +109,7 @@ class Estimates:
         residual = share * (self.sums[row, :k] - n * rate)
         grip = share * n * rate * (1 - rate)
         total = float(grip.sum())
-        target = (self.mean_ease() * self._ease_weight + float(residual.sum()) + ease * total) / (
+        target = (self._first_ease * self._ease_weight + float(residual.sum()) + ease * total) / (
             self._ease_weight + total
         )
         self.ease[row] += min(max(target - ease, -_MAX_STEP), _MAX_STEP)
@@ -137,7 +134,7 @@ class Estimates:
         weight = self.prior_weight[:k] + self._sum_grip[:k]
         pull = self.prior[:k] * self.prior_weight[:k] + self._sum_pull[:k]
         if row < 0:
-            rate, n, total = _sigmoid(self.mean_ease() + pull / weight), 0.0, 0.0
+            rate, n, total = _sigmoid(self._first_ease + pull / weight), 0.0, 0.0
             return self._posterior(rate, weight, n, total)
         weight = weight - self._grip[row, :k]
         rate = _sigmoid(self.ease[row] + (pull - self._pull[row, :k]) / weight)
