@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 for name in {packages(repository)!r}:
     importlib.import_module(name)
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, packages_distributions
 for point in entry_points(group="hivefeedback"):
     point.load()
 """
@@ -91,14 +92,42 @@ def test_constraints_hold_names_and_versions_only_and_cover_every_dependency(
     pins = [line for line in lines if not line.startswith("#")]
     assert [p for p in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", p)] == []
 
-    def key(name: str) -> str:
-        return re.sub(r"[-_.]+", "-", name).lower()
+    pinned = {re.sub(r"[-_.]+", "-", p.split("==")[0]).lower() for p in pins}
+    extras = list(project["project"]["optional-dependencies"])
+    assert requirements(project, *extras) - pinned - {"hivefeedback"} == set()
 
-    pinned = {key(p.split("==")[0]) for p in pins}
-    extras: dict[str, list[str]] = project["project"]["optional-dependencies"]
-    wanted = [*project["project"]["dependencies"], *(r for extra in extras.values() for r in extra)]
-    names = {key(re.split(r"[\[<>=!~; ]", r)[0]) for r in wanted} - {"hivefeedback"}
-    assert names - pinned == set()
+
+def requirements(project: dict[str, Any], *extras: str) -> set[str]:
+    """Normalised names of the base dependencies and of some extras."""
+    declared: dict[str, list[str]] = project["project"]["optional-dependencies"]
+    wanted = [*project["project"]["dependencies"], *(r for extra in extras for r in declared[extra])]
+    return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", r)[0]).lower() for r in wanted}
+
+
+@pytest.mark.parametrize(
+    ("rooms", "extras"),
+    [
+        (("hivefeedback", "plugins"), ("dev",)),  # dev, since the contract suites need pytest when they are used
+        (("integrations",), ("otel", "langchain", "litellm", "demo")),
+        (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev")),
+    ],
+)
+def test_every_import_is_of_a_declared_dependency(
+    repository: Path, project: dict[str, Any], rooms: tuple[str, ...], extras: tuple[str, ...]
+) -> None:
+    declared = requirements(project, *extras)
+    providers = packages_distributions()
+    wrong = set()
+    for path in (p for room in rooms for p in (repository / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            for name in {n.split(".")[0] for n in names}:
+                known = name in sys.stdlib_module_names or name.startswith("hivefeedback") or name == "tests"
+                providing = {re.sub(r"[-_.]+", "-", p).lower() for p in providers.get(name, [])}
+                if not known and not providing & declared:
+                    wrong.add(f"{path.relative_to(repository)}: {name}")
+    assert wrong == set()
 
 
 def test_all_is_everything_that_the_demo_and_the_integrations_need(project: dict[str, Any]) -> None:
