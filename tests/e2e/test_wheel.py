@@ -27,12 +27,13 @@ def built(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_wheel_has_every_source_file_at_its_installed_place(built: Path, repository: Path) -> None:
+def test_the_wheel_has_every_file_at_its_installed_place(built: Path, repository: Path) -> None:
     (wheel,) = built.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
     for room in ROOMS:
         top = repository if room == "hivefeedback" else repository / room
-        sources = [p for p in (repository / room).rglob("*") if p.suffix == ".py" or p.name == "py.typed"]
+        files = [p for p in (repository / room).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+        sources = [p for p in files if p.suffix != ".md"]
         missing = [p for p in sources if p.relative_to(top).as_posix() not in held]
         assert missing == []
 
