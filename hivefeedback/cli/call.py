@@ -1,0 +1,108 @@
+"""What a command has at hand while it runs."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from hivefeedback.cli.console import say
+from hivefeedback.errors import RefusedError
+
+if TYPE_CHECKING:
+    from hivefeedback.cli.reader import Reader
+    from hivefeedback.loop import FeedbackLoop
+    from hivefeedback.settings import Settings
+
+__all__ = ["Call", "shown_url"]
+
+_SECRET = re.compile(r"(?<=//)[^/@]*@")
+
+
+def shown_url(url: str) -> str:
+    """A store's URL without the password that may be in it.
+
+    >>> shown_url("redis://me:secret@host/0")
+    'redis://***@host/0'
+    """
+    return _SECRET.sub("***@", url)
+
+
+class Call:
+    """One call of a command. What is slow to import or open is so when it is asked for.
+
+    Args:
+        args: The arguments, parsed.
+        rest: The arguments behind the name of a command that takes them unparsed.
+    """
+
+    def __init__(self, args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
+        self.args, self.rest = args, tuple(rest)
+        self.store_url = ""
+
+    @property
+    def is_json(self) -> bool:
+        """True where a program reads the answer."""
+        return bool(self.args.json)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of this process. Raises ConfigurationError."""
+        from hivefeedback.settings import load_settings
+
+        return load_settings(self.args.config, store=self.args.store)
+
+    @property
+    def by(self) -> str:
+        """Who does it: ``--by``, else the name under which the person is logged in."""
+        given = getattr(self.args, "by", None)
+        if given is not None:
+            return str(given)
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container may run under a user without a name
+            return "cli"
+
+    def use_store(self) -> str:
+        """Say which store is used; its URL."""
+        if not self.store_url:
+            self.store_url = shown_url(self.settings.store)
+            if not self.is_json:
+                say(f"store: {self.store_url}")
+        return self.settings.store
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """The store, to look at. Raises StoreError."""
+        from hivefeedback.cli.reader import reading
+
+        self.use_store()
+        with reading(self.settings) as reader:
+            yield reader
+
+    @contextmanager
+    def loop(self, *, may_create: bool = False, **given: Any) -> Iterator[FeedbackLoop]:
+        """A loop on the store, to change something; closed behind the block.
+
+        Args:
+            may_create: Make the store where there is none yet.
+            given: Further arguments of ``FeedbackLoop``.
+
+        Raises:
+            RefusedError: The mode is ``off``.
+            StoreError: The store cannot be opened.
+        """
+        from hivefeedback.cli.reader import check_exists
+        from hivefeedback.loop import FeedbackLoop
+
+        url = self.use_store()
+        if self.settings.mode == "off":
+            raise RefusedError("the mode is 'off', so nothing is changed; unset HIVEFEEDBACK_MODE for this command")
+        if not may_create:
+            check_exists(url)
+        with FeedbackLoop(store=url, config=self.args.config, on_store_error="raise", **given) as loop:
+            yield loop

@@ -1,0 +1,118 @@
+"""Checks of the installation, the settings and the plugins."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from hivefeedback.settings import Settings
+
+__all__ = ["Check", "check_environment", "check_plugins", "check_settings"]
+
+_OURS: Final = "hivefeedback"
+_REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9._-]+)[^;]*;.*extra\s*==\s*[\"']([\w-]+)[\"']")
+_NOT_FOR_USERS: Final = ("dev",)
+_EARLIEST_S: Final = 1_735_689_600.0
+"""2025-01-01: a clock before that was never set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at.
+
+    Args:
+        name: What.
+        state: ``ok``, ``note`` (as it may be, but worth knowing) or ``wrong``.
+        detail: What was found, and where it is wrong what to do.
+        code: Exit code that it asks for; 0: the usual one.
+    """
+
+    name: str
+    state: Literal["ok", "note", "wrong"]
+    detail: str
+    code: int = 0
+
+
+def check_environment() -> Iterator[Check]:
+    """Versions, extras, the clock."""
+    yield Check("version", "ok", f"hivefeedback {version(_OURS)}, Python {platform.python_version()}")
+    yield from _extras()
+    if time.time() < _EARLIEST_S:
+        yield Check("clock", "wrong", "the system's clock stands in the past; set it, since all windows depend on it")
+    else:
+        yield Check("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+
+
+def _extras() -> Iterator[Check]:
+    """Each extra with the versions of what it brings."""
+    extras: dict[str, list[str]] = {}
+    for line in requires(_OURS) or ():
+        match = _REQUIREMENT.match(line)
+        if match and match[1] != _OURS and match[2] not in _NOT_FOR_USERS:
+            extras.setdefault(match[2], []).append(match[1])
+    for extra, names in sorted(extras.items()):
+        found = {name: _version(name) for name in names}
+        missing = [name for name, known in found.items() if known is None]
+        shown = ", ".join(f"{name} {known}" for name, known in found.items() if known)
+        if missing:
+            shown = f"{shown + '; ' if shown else ''}missing: {', '.join(missing)}"
+            yield Check(f"extra {extra}", "note", f"{shown}; install it with: pip install '{_OURS}[{extra}]'")
+        else:
+            yield Check(f"extra {extra}", "ok", shown)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def check_settings(settings: Settings, args: argparse.Namespace) -> Iterator[Check]:
+    """The configuration file, the mode, and where each setting that was set comes from."""
+    from hivefeedback.settings import find_config_file
+
+    path = find_config_file(args.config)
+    yield Check("config file", "ok", str(path.absolute()) if path else "none; write one with: hivefeedback init")
+    sources = {name: _source(name, args) for name in sorted(settings.model_fields_set)}
+    if not args.store and "HIVEFEEDBACK_STORE" not in os.environ and sources.get("store") != "file":
+        sources.pop("store", None)
+    shown = ", ".join(f"{name} ({source})" for name, source in sources.items())
+    yield Check("settings", "ok", shown or "all have their defaults")
+    if settings.mode == "off":
+        yield Check("mode", "note", "off: nothing is decided, recorded or changed (HIVEFEEDBACK_MODE or the file)")
+    else:
+        yield Check("mode", "ok", settings.mode)
+
+
+def _source(name: str, args: argparse.Namespace) -> str:
+    if name == "store" and args.store:
+        return "command line"
+    return "environment" if f"HIVEFEEDBACK_{name.upper()}" in os.environ else "file"
+
+
+def check_plugins(settings: Settings) -> Iterator[Check]:
+    """Which plugins do not load, and whether the policy is there."""
+    from hivefeedback.cli.reader import make_registry
+
+    registry = make_registry(settings)
+    registry.close()
+    plugins = [info for info in registry.plugins() if info.origin != "core"]
+    broken = [info for info in plugins if info.state == "broken"]
+    yield Check("plugins", "ok" if plugins else "wrong", f"{len(plugins) - len(broken)} loaded")
+    for info in broken:
+        remedy = f"mend or remove {info.origin}, or name it in plugins_deny"
+        yield Check(f"plugin {info.name}", "wrong", f"it does not load: {info.last_error}; {remedy}")
+    if settings.policy in registry.policies:
+        yield Check("policy", "ok", settings.policy)
+    else:
+        known = ", ".join(sorted(registry.policies)) or "none"
+        yield Check("policy", "wrong", f"{settings.policy!r} is not known; known: {known}; set 'policy' to one of them")

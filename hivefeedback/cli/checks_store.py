@@ -1,0 +1,82 @@
+"""Checks of the store: is it there, is it whole, does its time agree with ours."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hivefeedback.cli.checks import Check
+from hivefeedback.cli.exits import STORE
+from hivefeedback.cli.words import age, count
+
+if TYPE_CHECKING:
+    from hivefeedback.cli.reader import Reader
+    from hivefeedback.settings import Settings
+
+__all__ = ["check_store"]
+
+_AHEAD_S: Final = 60.0
+"""How far another machine's clock may be ahead before it is worth a word."""
+
+
+def check_store(settings: Settings, url: str) -> Iterator[Check]:
+    """Everything that can be found out without changing the store.
+
+    Raises:
+        StoreError: It cannot be opened or read.
+    """
+    from hivefeedback.cli.reader import file_of, reading
+
+    path = file_of(url)
+    if path is not None:
+        yield _rights(path)
+        if not path.exists():
+            yield Check("store", "note", f"{path.absolute()} is not there yet; the first FeedbackLoop makes it")
+            return
+    with reading(settings) as reader:
+        yield Check("store", "ok", "it can be opened and read")
+        wrong = reader.store.check()
+        yield from (Check("store content", "wrong", sentence, code=STORE) for sentence in wrong)
+        if not wrong:
+            yield Check("store content", "ok", "nothing wrong was found")
+        yield _schema(reader)
+        yield _time(reader, time.time())
+        yield from _quarantined(reader)
+
+
+def _rights(path: Path) -> Check:
+    place = path if path.exists() else next(p for p in path.absolute().parents if p.exists())
+    for one in {place, place if place.is_dir() else place.parent}:
+        if not os.access(one, os.W_OK):
+            return Check("store rights", "wrong", f"{one} cannot be written; check its rights", code=STORE)
+    return Check("store rights", "ok", f"{place} can be written")
+
+
+def _schema(reader: Reader) -> Check:
+    from hivefeedback.model.event import SCHEMA_VERSION
+
+    config, open_ones = reader.configuration, len(reader.ledger.open())
+    detail = (
+        f"wire schema {SCHEMA_VERSION}, configuration {config.version}, {count(len(config.deployments))} deployments, "
+        f"{count(len(reader.ledger.lives))} mutations ({open_ones} open)"
+    )
+    return Check("schema", "ok", detail)
+
+
+def _time(reader: Reader, now_s: float) -> Check:
+    entries = reader.store.journal.read(after=max(0, reader.store.journal.head() - 1))
+    ahead_s = entries[-1].at_s - now_s if entries else 0.0
+    if ahead_s > _AHEAD_S:
+        remedy = "set the clocks of all machines by the same time service"
+        return Check("store time", "wrong", f"its newest entry lies {age(ahead_s)} in the future; {remedy}")
+    return Check("store time", "ok", "it agrees with the system's clock")
+
+
+def _quarantined(reader: Reader) -> Iterator[Check]:
+    for info in reader.plugins():
+        if info.state == "quarantined":
+            remedy = f"mend it, then: hivefeedback plugins enable {info.name}"
+            yield Check(f"plugin {info.name}", "wrong", f"out of service: {info.last_error}; {remedy}")

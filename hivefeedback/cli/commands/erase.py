@@ -1,0 +1,60 @@
+"""``hivefeedback erase``: forget what is stored of someone or something."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from hivefeedback.cli.answer import Answer
+from hivefeedback.cli.call import Call
+from hivefeedback.cli.spec import Spec, arg
+from hivefeedback.cli.words import clock_time, count, moment_s
+from hivefeedback.errors import InvalidInputError
+
+__all__ = ["SPEC"]
+
+
+def run(call: Call) -> Answer:
+    """Remove events, texts and examples, and take them out of the aggregates as far as they are still logged."""
+    args = call.args
+    parts = {name: getattr(args, name) for name in ("deployment", "agent", "session", "user")}
+    given = {name: value for name, value in parts.items() if value is not None}
+    empty = [name for name, value in given.items() if not value]
+    if empty:
+        raise InvalidInputError(f"--{empty[0]} is empty; name whose data is to be erased")
+    before_s = _before(args.before)
+    if not given and before_s is None:
+        raise InvalidInputError("erase what? give --deployment, --agent, --session, --user or --before; all must hold")
+    with call.loop() as loop:
+        n_erased = loop.erase(before=before_s, **given)
+    what = " and ".join([*given, *([f"before {clock_time(before_s)} UTC"] if before_s is not None else [])])
+    text = f"{count(n_erased)} events were erased (by {what})"
+    return Answer(data={"n_erased": n_erased, **given, "before_s": before_s}, text=text)
+
+
+def _before(text: str | None) -> float | None:
+    if text is None:
+        return None
+    now_s = time.time()
+    try:
+        before_s = moment_s(text, now_s)
+    except ValueError as error:
+        raise InvalidInputError(f"--before: {error}") from error
+    if before_s > now_s:
+        raise InvalidInputError(f"--before {text!r} lies in the future; everything would go")
+    return before_s
+
+
+SPEC: Final = Spec(
+    name="erase",
+    help="remove what is stored of a deployment, agent, session, user or time",
+    run=run,
+    arguments=(
+        arg("--deployment", metavar="ID"),
+        arg("--agent", metavar="ID"),
+        arg("--session", metavar="ID"),
+        arg("--user", metavar="ID", help="as the application gave it; it is hashed as it was when stored"),
+        arg("--before", metavar="TIME", help="older than this: 2026-01-31, 2026-01-31T12:00Z, or 30d (ago)"),
+    ),
+    details="All given parts must hold. What is erased cannot be brought back.",
+)

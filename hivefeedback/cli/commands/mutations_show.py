@@ -1,0 +1,116 @@
+"""``hivefeedback mutations list`` and ``show``."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from hivefeedback.cli import console
+from hivefeedback.cli.answer import Answer, as_document, plain_data
+from hivefeedback.cli.call import Call
+from hivefeedback.cli.table import Column, table
+from hivefeedback.cli.words import age, clock_time, percent, plain
+from hivefeedback.errors import InvalidInputError
+from hivefeedback.model import Configuration, EntryState, Life, Mutation, MutationKind, PromptVersions
+
+if TYPE_CHECKING:
+    from hivefeedback.cli.reader import Reader
+
+__all__ = ["list_mutations", "prompt_diff", "show"]
+
+_COLUMNS: Final = (
+    Column("id"),
+    Column("state"),
+    Column("kind"),
+    Column("target"),
+    Column("from", rank=3),
+    Column("to", rank=1),
+    Column("share", "%", is_number=True, rank=2),
+    Column("risk", rank=4),
+    Column("by", rank=5),
+    Column("since", is_number=True, rank=2),
+)
+
+
+def list_mutations(call: Call) -> Answer:
+    """Mutations in the order in which they were proposed."""
+    args = call.args
+    if args.state is not None and args.state not in get_args(EntryState):
+        raise InvalidInputError(f"state {args.state!r} is not known; known: {', '.join(get_args(EntryState))}")
+    with call.reader() as reader:
+        lives, config = list(reader.ledger.lives.values()), reader.configuration
+    chosen = [x for x in lives if (x.is_open or not args.open) and args.state in (None, x.state)]
+    now_s = time.time()
+    rows = [_row(life, config, now_s) for life in chosen]
+    text = table(_COLUMNS, rows, width=console.width()) if rows else "no mutations"
+    return Answer(data={"mutations": [_summary(life, config) for life in chosen]}, text=text)
+
+
+def _summary(life: Life, config: Configuration) -> dict[str, Any]:
+    rollout = config.rollouts.get(life.mutation.mutation_id)
+    last = life.entries[-1]
+    return {
+        **plain_data(life.mutation),
+        "state": life.state,
+        "is_open": life.is_open,
+        "share": rollout.share if rollout else None,
+        "by": last.by,
+        "at_s": last.at_s,
+        "applied_at_s": life.applied_at_s,
+    }
+
+
+def _row(life: Life, config: Configuration, now_s: float) -> list[str]:
+    m = life.mutation
+    rollout = config.rollouts.get(m.mutation_id)
+    return [
+        m.mutation_id,
+        life.state.replace("_", " "),
+        m.kind.value,
+        m.target or "(all)",
+        _short(m.from_),
+        _short(m.to),
+        percent(rollout.share if rollout else None),
+        m.risk,
+        life.entries[-1].by or "-",
+        age(now_s - life.entries[-1].at_s),
+    ]
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else " ".join(as_document({"v": value})[1:-1].split()).removeprefix('"v": ')
+
+
+def show(call: Call) -> Answer:
+    """One mutation in full."""
+    with call.reader() as reader:
+        why = reader.why(call.args.mutation_id)
+        summary = _summary(reader.ledger.lives[call.args.mutation_id], reader.configuration)
+        diff = prompt_diff(reader, why.mutation)
+    steps = [{**plain_data(step), "at": f"{clock_time(step.at_s)} UTC"} for step in why.steps]
+    data = {**summary, "steps": steps, "arms": plain_data(why.arms), "undo_command": why.undo, "diff": diff}
+    return Answer(data=data, text=plain("\n".join([why.text(), *(["", diff] if diff else [])]), is_block=True))
+
+
+def prompt_diff(reader: Reader, mutation: Mutation) -> str:
+    """What a PROMPT_PATCH changes, line by line; empty for other kinds."""
+    if mutation.kind != MutationKind.PROMPT_PATCH:
+        return ""
+    prompt = reader.configuration.prompts.get(mutation.target, PromptVersions())
+    before, after = (_text(reader, prompt, value) for value in (mutation.from_, mutation.to))
+    if before is None or after is None:
+        return "(a text of this change was erased)"
+    names = (f"{mutation.target} (before)", f"{mutation.target} ({mutation.mutation_id})")
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
+    return "\n".join(lines)
+
+
+def _text(reader: Reader, prompt: PromptVersions, value: object) -> str | None:
+    """The text that a value stands for: a version's number, or ``{"body": hash}``."""
+    if isinstance(value, dict) and isinstance(value.get("body"), str):
+        return reader.store.journal.body(value["body"])
+    if isinstance(value, int) and 0 < value <= len(prompt.bodies):
+        body = prompt.bodies[value - 1]
+        return reader.store.journal.body(body) if body else None
+    return ""

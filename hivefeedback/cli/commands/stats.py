@@ -1,0 +1,124 @@
+"""``hivefeedback stats``: how deployments, operations or agents do."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from hivefeedback.cli import console
+from hivefeedback.cli.answer import Answer, plain_data
+from hivefeedback.cli.call import Call
+from hivefeedback.cli.spec import Spec, arg
+from hivefeedback.cli.table import Column, table
+from hivefeedback.cli.words import amount, clock_time, count, duration_s, percent
+
+if TYPE_CHECKING:
+    from hivefeedback.engine import StatRow, Stats
+    from hivefeedback.stats import Coverage
+
+__all__ = ["SPEC"]
+
+_NUMBERS: Final = (
+    Column("runs", is_number=True),
+    Column("failed", is_number=True, rank=3),
+    Column("success", "%", is_number=True),
+    Column("quality", "%", is_number=True),
+    Column("reward", "%", is_number=True, rank=5),
+    Column("mean", "s", is_number=True, rank=4),
+    Column("p50", "s", is_number=True, rank=6),
+    Column("p95", "s", is_number=True, rank=1),
+    Column("ttft", "s", is_number=True, rank=8),
+    Column("cost", "USD", is_number=True, rank=1),
+    Column("tokens", "mean", is_number=True, rank=2),
+    Column("awaiting", "runs", is_number=True, rank=7),
+)
+_CSV: Final = (
+    "n_runs", "failures", "success_rate", "quality", "reward", "mean_duration_s", "p50_s", "p95_s", "ttft_s",
+    "cost_usd", "mean_tokens", "n_judged", "n_awaiting",
+)  # fmt: skip
+
+
+def run(call: Call) -> Answer:
+    """Read the window and show it."""
+    from hivefeedback.engine import stats_of
+
+    args = call.args
+    by = tuple(part.strip() for part in args.by.split(",") if part.strip())
+    call.args.json = args.json or args.format == "json"
+    with call.reader() as reader:
+        stats = stats_of(reader.view(args.window, time.time()), operation=args.operation, by=by)
+    if args.format == "csv":
+        console.say(_covered(stats.coverage))
+        return Answer(data=_data(stats, call, by), text=_as_csv(stats, by))
+    return Answer(data=_data(stats, call, by), text=_as_table(stats, by))
+
+
+def _data(stats: Stats, call: Call, by: Sequence[str]) -> dict[str, object]:
+    rows = [{k: v for k, v in plain_data(row).items() if k != "coverage"} for row in stats]
+    return {
+        "window_s": call.args.window,
+        "operation": call.args.operation,
+        "by": list(by),
+        "coverage": plain_data(stats.coverage),
+        "rows": rows,
+    }
+
+
+def _covered(coverage: Coverage) -> str:
+    """What the numbers rest on, in one line."""
+    if not coverage.n_runs:
+        return "no finished run in this window"
+    return (
+        f"{clock_time(coverage.from_s)} to {clock_time(coverage.to_s)} UTC, {count(coverage.n_runs)} runs, "
+        f"{count(coverage.n_awaiting)} of them await a judgement, resolution {coverage.resolution_s} s"
+    )
+
+
+def _as_table(stats: Stats, by: Sequence[str]) -> str:
+    columns = [*(Column(part) for part in by), *_NUMBERS]
+    rows = [[*(getattr(row, part) or "-" for part in by), *_numbers(row)] for row in stats]
+    shown = [table(columns, rows, width=console.width())] if rows else []
+    return "\n".join([*shown, _covered(stats.coverage)])
+
+
+def _numbers(row: StatRow) -> list[str]:
+    return [
+        count(row.n_runs),
+        count(row.failures),
+        percent(row.success_rate),
+        percent(row.quality),
+        percent(row.reward),
+        amount(row.mean_duration_s),
+        amount(row.p50_s),
+        amount(row.p95_s),
+        amount(row.ttft_s),
+        amount(row.cost_usd),
+        amount(row.mean_tokens),
+        count(row.n_awaiting),
+    ]
+
+
+def _as_csv(stats: Stats, by: Sequence[str]) -> str:
+    """Comma-separated values with a header; nothing where nothing is known."""
+    sink = io.StringIO()
+    writer = csv.writer(sink, lineterminator="\n")
+    writer.writerow([*by, *_CSV])
+    for row in stats:
+        writer.writerow([getattr(row, name) for name in (*by, *_CSV)])
+    return sink.getvalue().rstrip("\n")
+
+
+SPEC: Final = Spec(
+    name="stats",
+    help="show runs, success, quality, time and cost",
+    run=run,
+    arguments=(
+        arg("--window", type=duration_s, default=86400.0, metavar="TIME", help="how far back: 30m, 24h, 7d (24h)"),
+        arg("--operation", metavar="PREFIX", help="only this operation and those below it"),
+        arg("--by", default="deployment", metavar="PARTS", help="of deployment, operation, agent; with commas between"),
+        arg("--format", choices=("table", "json", "csv"), default="table", help="how to show it (table)"),
+    ),
+)

@@ -1,0 +1,138 @@
+"""Runs the ``hivefeedback`` command: parse, do, answer, and one line for whatever went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from hivefeedback.cli.answer import Answer, as_document
+from hivefeedback.cli.call import Call
+from hivefeedback.cli.commands.all import SPECS
+from hivefeedback.cli.console import error_line, logged, out, progress, say, tolerant
+from hivefeedback.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USE, code_of
+from hivefeedback.cli.parser import build, command_index
+from hivefeedback.cli.spec import Spec
+from hivefeedback.errors import HiveFeedbackError, InvalidInputError
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; answers its exit code and never raises.
+
+    Args:
+        argv: The arguments; default: those of the process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    tolerant(sys.stdout)
+    tolerant(sys.stderr)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _hush()
+        return DONE
+    except SystemExit as end:  # argparse has said what was wrong, or has printed the help
+        return end.code if isinstance(end.code, int) else FAILED
+
+
+def _run(words: list[str]) -> int:
+    is_json, is_verbose = "--json" in words, any(w in ("-v", "-vv", "--verbose") for w in words)
+    try:
+        _check_text(words)
+        call, spec = _parsed(words)
+        if spec is None:
+            return _without_command(call.args)
+        with logged(call.args.verbose):
+            return _answered(call, spec)
+    except HiveFeedbackError as error:
+        return _failed(str(error), code_of(error), is_json, is_verbose)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return _failed(f"{what}; check the path and its rights", FAILED, is_json, is_verbose)
+
+
+def _parsed(words: list[str]) -> tuple[Call, Spec | None]:
+    """The call and its command; plugins are only loaded where the command is none of ours."""
+    specs = {spec.name: spec for spec in SPECS}
+    at = command_index(words)
+    name = words[at] if at is not None else ""
+    if at is not None and name in specs and specs[name].takes_rest:
+        args = build(SPECS).parse_args(words[:at])
+        return Call(args, words[at + 1 :]), specs[name]
+    if name not in specs and "--version" not in words:
+        specs = {**_of_plugins(words[:at]), **specs}
+    args = build(specs.values()).parse_args(words)
+    if args.spec is None and "group" in args:
+        args.group.print_help(sys.stderr)
+        raise SystemExit(WRONG_USE)
+    return Call(args), args.spec
+
+
+def _of_plugins(words: list[str]) -> dict[str, Spec]:
+    from hivefeedback.cli.plugin_commands import plugin_specs
+
+    args, _ = build(()).parse_known_args([w for w in words if w not in ("-h", "--help")])
+    return {spec.name: spec for spec in plugin_specs(Call(args))}
+
+
+def _without_command(args: argparse.Namespace) -> int:
+    if args.version:
+        text = version("hivefeedback")
+        out(as_document({"version": text}) if args.json else f"hivefeedback {text}")
+        return DONE
+    build(SPECS).print_help(sys.stderr)
+    return WRONG_USE
+
+
+def _answered(call: Call, spec: Spec) -> int:
+    assert spec.run is not None  # a group without a command was refused before
+    if spec.takes_rest:
+        return spec.run(call).code
+    with progress(spec.name):
+        answer = spec.run(call)
+    _print(call, answer)
+    return answer.code
+
+
+def _print(call: Call, answer: Answer) -> None:
+    if call.is_json:
+        store = {"store": call.store_url} if call.store_url else {}
+        if answer.data or store:
+            out(as_document({**store, **answer.data}))
+    elif answer.text:
+        out(answer.text)
+
+
+def _failed(message: str, code: int, is_json: bool, is_verbose: bool) -> int:
+    if is_verbose:
+        traceback.print_exc()
+    say(error_line(message))
+    if is_json:
+        out(as_document({"error": message, "exit_code": code}))
+    return code
+
+
+def _check_text(words: Sequence[str]) -> None:
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInputError(
+                f"argument {word!r} is no text in UTF-8; write it in the terminal's encoding"
+            ) from error
+
+
+def _hush() -> None:
+    """Nobody reads on: let the interpreter's last flush go nowhere."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is no file, so nothing is flushed at exit
+        return

@@ -1,0 +1,129 @@
+"""Looks at a store without changing a byte of it: for the commands that only read.
+
+A ``FeedbackLoop`` is a producer: it logs that it began, learns, and writes down what it learnt.
+Who only asks for numbers must do none of that, must not make a file that was not there, and may
+lack the right to write.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote
+
+from hivefeedback.control import Control, ControlOptions, Why
+from hivefeedback.engine.assemble import open_store
+from hivefeedback.engine.prompts import Prompts
+from hivefeedback.errors import StoreUnreachableError
+from hivefeedback.hooks import Store
+from hivefeedback.hooks.guard import PluginInfo
+from hivefeedback.hooks.registry import Registry
+from hivefeedback.model import Configuration, Ledger
+from hivefeedback.settings import Settings
+from hivefeedback.stats import View
+
+__all__ = ["Reader", "check_exists", "file_of", "make_registry", "reading"]
+
+
+class Reader:
+    """An open store, seen from outside.
+
+    Args:
+        settings: Of this process.
+        registry: The plugins, for the stores among them.
+        store: Opened for reading.
+    """
+
+    def __init__(self, settings: Settings, registry: Registry, store: Store) -> None:
+        self.settings, self.registry, self.store = settings, registry, store
+        self._control = Control(store, registry, ControlOptions(mode=settings.mode), time.time, "reader")
+        self.prompts = Prompts(_no_add, lambda: self.configuration, store.journal.body)
+
+    @property
+    def configuration(self) -> Configuration:
+        """What is served."""
+        return self._control.configuration
+
+    @property
+    def ledger(self) -> Ledger:
+        """The life of every mutation."""
+        return self._control.ledger
+
+    def why(self, mutation_id: str) -> Why:
+        """The story of a mutation. Raises UnknownNameError."""
+        return self._control.why(mutation_id)
+
+    def view(self, window_s: float, now_s: float) -> View:
+        """The aggregates of the last ``window_s`` seconds."""
+        return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
+
+    def observed(self) -> list[str]:
+        """Deployments that served runs and were never declared."""
+        return [r.key for r in self.store.state.list("observed") if r.key not in self.configuration.deployments]
+
+    def plugins(self) -> list[PluginInfo]:
+        """All plugins; those that some process took out of service are marked."""
+        for record in self.store.state.list("quarantine"):
+            self.registry.quarantine(record.key, record.value.decode("utf-8", "replace"))
+        return self.registry.plugins()
+
+
+def _no_add(name: str, text: str) -> int:
+    raise AssertionError("a reader adds no prompt")
+
+
+def make_registry(settings: Settings) -> Registry:
+    """The installed plugins that the settings allow.
+
+    Raises:
+        ConfigurationError: An option of a built-in plugin is wrong.
+    """
+    registry = Registry(hook_timeout_s=settings.hook_timeout_s, file_options=settings.options)
+    registry.load_entry_points(allow=settings.plugins_allow, deny=settings.plugins_deny)
+    return registry
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[Reader]:
+    """Open the store for reading.
+
+    Raises:
+        StoreError: It is not there or cannot be read.
+        ConfigurationError: No plugin offers such a store.
+    """
+    check_exists(settings.store)
+    registry = make_registry(settings)
+    try:
+        store = open_store(registry, settings.store, read_only=True)
+        try:
+            yield Reader(settings, registry, store)
+        finally:
+            store.close()
+    finally:
+        registry.close()
+
+
+def file_of(url: str) -> Path | None:
+    """The file of a store that is one file; None for others.
+
+    >>> file_of("sqlite:///a%20b.db").name, file_of("memory://")
+    ('a b.db', None)
+    """
+    scheme, found, rest = url.partition(":///")
+    return Path(unquote(rest)).expanduser() if found and rest and scheme in ("sqlite", "json") else None
+
+
+def check_exists(url: str) -> None:
+    """Refuse to look into a store that nobody has written yet.
+
+    Raises:
+        StoreUnreachableError: There is no such file.
+    """
+    path = file_of(url)
+    if path is not None and not path.exists():
+        raise StoreUnreachableError(
+            f"nothing was recorded in {url} yet, there is no such file; run your application first, "
+            "or name its store with --store or HIVEFEEDBACK_STORE"
+        )
