@@ -136,14 +136,13 @@ class Learner:
             operations.add(operation)
 
     def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
-        delta = self._p.outbox.delta
+        tally = self._p.outbox.tally
         for key in known.keys:
-            cell = delta.cell(key, known.bucket)
-            cell.add_run(run)
+            tally.add_run(key, known.bucket, run)
             if reward is not None:
-                cell.add_judged("reward", reward)
+                tally.delta.cell(key, known.bucket).add_judged("reward", reward)
             elif known.is_awaiting:
-                cell.n_awaiting += 1
+                tally.delta.cell(key, known.bucket).n_awaiting += 1
         if run.kind == "llm":
             self._remember_newest(known)
 
@@ -277,7 +276,10 @@ def _keys(run: Run, operation: str, agent: str, decision: Decision | None) -> tu
 
 
 def _exemplar(known: KnownRun) -> Exemplar:
-    return Exemplar(known.started_at_s, known.run_id, known.duration_s, known.outcome, known.trace_id, known.reward)
+    is_canary = any(key.arm.endswith(":canary") for key in known.keys)
+    return Exemplar(
+        known.started_at_s, known.run_id, known.duration_s, known.outcome, known.trace_id, known.reward, is_canary
+    )
 
 
 def _observation(known: KnownRun, reward: float, before: float | None) -> Observation:

@@ -41,16 +41,19 @@ def split_s(view: View, *, now_s: float, recent_s: float) -> float | None:
 
 
 def comparisons(view: View, *, now_s: float, recent_s: float, newest: Sequence[int]) -> Iterator[Comparison]:
-    """Every (deployment, operation) before and after, on every scale that has both."""
+    """Every (deployment, operation) before and after, on every scale that has both.
+
+    Cells without a deployment hold the runs of agents and tools; no deployment is blamed for them.
+    """
     split = split_s(view, now_s=now_s, recent_s=recent_s)
     by = ("deployment", "operation")
     if split is not None:
         recent = samples(view.between(split, float("inf")), *by)
         for key, before in samples(view.between(float("-inf"), split), *by).items():
-            if key in recent:
+            if key in recent and key[0]:
                 yield Comparison(key, "window", before, recent[key])
     for key, total in samples(view, *by).items():
-        runs = newest_runs(view, key[0], key[1])
+        runs = newest_runs(view, key[0], key[1]) if key[0] else []
         for n in newest:
             if len(runs) >= n:
                 last = sample_of(runs[-n:])
