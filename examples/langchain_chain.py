@@ -28,7 +28,7 @@ def main() -> None:
         loop.feedback(Feedback("success", "Paris" in answer, run_id=str(run_id)))
     loop.flush()
     for row in loop.stats(operation=OPERATION).rows:
-        print(row)
+        print(f"{row.deployment}: {row.n_runs} calls, mean reward {row.reward:.2f}")
     loop.close()
 
 

@@ -7,9 +7,7 @@ is read only with ``capture_content=True``.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -19,13 +17,12 @@ from langchain_core.messages import BaseMessage, get_buffer_string
 from opentelemetry import trace
 from opentelemetry.context import Context, get_current
 
-from hivefeedback import telemetry
-from hivefeedback.model import BLAMED, Configuration, Outcome, Run
-from hivefeedback_langchain import config
-from hivefeedback_langchain.call import Call, Names, RunSink, served_deployment
+from hivefeedback.model import Outcome
+from hivefeedback_langchain.call import Call, RunSink
 from hivefeedback_langchain.live import LiveRun, LiveRuns
 from hivefeedback_langchain.outcome import is_interrupt, outcome_of_error
 from hivefeedback_langchain.reply import MAX_TEXT, NO_REPLY, Reply, read_reply
+from hivefeedback_langchain.runs import Runs
 
 if TYPE_CHECKING:
     from langchain_core.documents import Document
@@ -33,10 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FeedbackCallbackHandler"]
 
-log = logging.getLogger(__name__)
-
-_MAX_RETRIES: Final = 1000
-"""Decisions whose last failure is remembered, to number the next attempt."""
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -73,16 +66,10 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
         ttl_s: float = 3600.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._record = loop.record
-        self._loop = loop
-        self._names = Names.of(Configuration())
-        self._operation = operation
-        self._deployment = deployment
+        self._runs = Runs(loop, operation, deployment)
         self._captures = capture_content
         self._clock = clock
         self._live = LiveRuns(cap=cap, ttl_s=ttl_s)
-        self._failed: OrderedDict[str, tuple[str, int]] = OrderedDict()
-        self._errors: dict[str, int] = {}
 
     @property
     def n_live(self) -> int:
@@ -92,7 +79,7 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
     @property
     def errors(self) -> Mapping[str, int]:
         """Errors of this handler by class name; the application never sees them."""
-        return dict(self._errors)
+        return dict(self._runs.errors)
 
     # --- starts -------------------------------------------------------------------------------
 
@@ -112,23 +99,14 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
             run = LiveRun(kind, run_id, parent_id, parent, known, name or "", now_s, self._clock(), now_s)
             if parent is None and (context := get_current()):
                 _take_ambient(run, context)  # an empty context has no span; that look is all that most calls pay
-            if kind == "llm" and (tags or self._failed):
-                self._number_attempt(run, known, tags)
+            if kind == "llm":
+                self._runs.number_attempt(run, tags)
             if self._captures and kind:
                 run.input = _text(content)[:MAX_TEXT]
             for gone in self._live.add(run):
-                self._finish(gone, "abandoned", NO_REPLY, "")
+                self._runs.finish(gone, "abandoned", NO_REPLY, "")
         except Exception as error:  # noqa: BLE001  # the host's guard: no error of ours reaches the application
-            self._count(error)
-
-    def _number_attempt(self, run: LiveRun, metadata: Mapping[str, Any], tags: list[str] | None) -> None:
-        """A call whose decision has just failed is its next attempt: a retry or a fallback."""
-        before = self._failed.get(metadata.get(config.DECISION_ID, ""))
-        if before is not None:
-            run.retry_of, run.attempt = before[0], before[1] + 1
-        elif tags:
-            number = next((tag[14:] for tag in tags if tag.startswith("retry:attempt:")), "")
-            run.attempt = int(number) if number.isdigit() else 1
+            self._runs.count(error)
 
     def on_chat_model_start(
         self,
@@ -242,9 +220,9 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
             if run is not None:
                 asked, streamed = run.metadata.get("ls_model_name") or "", run.ttft_s is not None
                 reply = read_reply(response, requested_model=asked, is_streamed=streamed, with_text=self._captures)
-                self._finish(run, reply.outcome, reply, "")
+                self._runs.finish(run, reply.outcome, reply, "")
         except Exception as problem:  # noqa: BLE001  # the host's guard: no error of ours reaches the application
-            self._count(problem)
+            self._runs.count(problem)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """A model call failed, or its stream was closed early."""
@@ -290,106 +268,15 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
             if outcome == "ok" and run.is_interrupted:
                 outcome = "control_flow"  # the graph waits for a person: neither done nor failed
             reply = Reply(text=_text(output)[:MAX_TEXT]) if self._captures and output is not None else NO_REPLY
-            self._finish(run, outcome, reply, type(error).__name__ if error is not None else "")
+            self._runs.finish(run, outcome, reply, type(error).__name__ if error is not None else "")
         except Exception as problem:  # noqa: BLE001  # the host's guard: no error of ours reaches the application
-            self._count(problem)
+            self._runs.count(problem)
 
     def _close_below(self, run: LiveRun, outcome: Outcome) -> None:
         """What still lives below an ended run gets no end of its own: it was cancelled with it."""
         below: Outcome = outcome if outcome in ("timeout", "abandoned") else "cancelled"
         for child in self._live.close(run):
-            self._finish(child, below, NO_REPLY, "")
-
-    # --- the record ---------------------------------------------------------------------------
-
-    def _finish(self, live: LiveRun, outcome: Outcome, reply: Reply, error: str) -> None:
-        """Hand one ended run to the loop."""
-        kind, metadata, above = live.kind, live.metadata, live.parent
-        if not kind:
-            return
-        deployment, decided = live.name or kind, ""  # only llm runs count for deployments; others go by their name
-        decision_id, cost_usd = metadata.get(config.DECISION_ID, ""), reply.cost_usd
-        if kind == "llm":
-            names = self._current_names()
-            deployment = self._served(live, reply, names) or deployment
-            decided = metadata.get(config.DEPLOYMENT, "")
-            if "lc_source" in metadata or "lc_internal_call" in metadata:
-                outcome, decision_id, decided = "internal", "", ""  # the framework's own call, not the agent's
-            elif decision_id:
-                self._remember(decision_id, live, outcome)
-            if cost_usd is None and names.prices:
-                cost_usd = names.cost_usd(deployment, reply.tokens_in, reply.tokens_out)
-        own = live.run_id.hex
-        self._record(
-            Run(
-                deployment,
-                metadata.get(config.OPERATION) or self._operation_of(live, reply),
-                outcome,
-                time.perf_counter() - live.started_s,
-                kind,
-                _text_id(own),
-                live.started_at_s,
-                live.root.trace_id if above is not None else live.trace_id,
-                own[16:],
-                live.span_above if above is not None else "",
-                reply.response_id,
-                decision_id,
-                decided,
-                live.attempt,
-                live.retry_of,
-                live.ttft_s,
-                reply.tokens_in,
-                reply.tokens_out,
-                cost_usd,
-                agent_id=metadata.get("lc_agent_name") or "",
-                session_id=_session(metadata),
-                user_id=metadata.get(config.USER_ID, ""),
-                attributes=_attributes(live),
-                input=live.input,
-                output=reply.text,
-                error=error,
-            )
-        )
-
-    def _current_names(self) -> Names:
-        current = self._loop.configuration
-        if current is not self._names.config:
-            self._names = Names.of(current)
-        return self._names
-
-    def _served(self, live: LiveRun, reply: Reply, names: Names) -> str:
-        if self._deployment is not None:
-            named = self._asked(self._deployment, live, reply)
-            if named:
-                return named
-        return served_deployment(live.metadata, live.metadata.get("ls_model_name") or "", reply.model, names.ids)
-
-    def _operation_of(self, live: LiveRun, reply: Reply) -> str:
-        operation = self._operation
-        return operation if isinstance(operation, str) else self._asked(operation, live, reply)
-
-    def _asked(self, function: Callable[[Call], str], live: LiveRun, reply: Reply) -> str:
-        """The user's callable; where it fails the run is recorded without its answer."""
-        try:
-            asked = live.metadata.get("ls_model_name") or ""
-            return function(Call(live.kind, live.name, live.metadata, asked, reply.model))
-        except Exception as error:  # noqa: BLE001  # the host's guard: a run is worth more than its label
-            self._count(error)
-            return ""
-
-    def _remember(self, decision_id: str, live: LiveRun, outcome: Outcome) -> None:
-        if outcome in BLAMED:
-            self._failed[decision_id] = (_text_id(live.run_id.hex), live.attempt)
-            if len(self._failed) > _MAX_RETRIES:
-                self._failed.popitem(last=False)
-        elif self._failed:
-            self._failed.pop(decision_id, None)
-
-    def _count(self, error: Exception) -> None:
-        name = type(error).__name__
-        self._errors[name] = self._errors.get(name, 0) + 1
-        level = logging.WARNING if self._errors[name] == 1 else logging.DEBUG
-        log.log(level, "a LangChain run could not be recorded (counted as %s): %s", name, error, exc_info=level > 10)
+            self._runs.finish(child, below, NO_REPLY, "")
 
 
 def _take_ambient(run: LiveRun, context: Context) -> None:
@@ -401,33 +288,6 @@ def _take_ambient(run: LiveRun, context: Context) -> None:
 
 def _class_name(serialized: dict[str, Any] | None) -> str:
     return serialized.get("name") or "" if serialized else ""
-
-
-def _text_id(hex_id: str) -> str:
-    """A run id as LangChain writes it: a UUID with dashes (``str(UUID)`` costs three times as much)."""
-    return f"{hex_id[:8]}-{hex_id[8:12]}-{hex_id[12:16]}-{hex_id[16:20]}-{hex_id[20:]}"
-
-
-def _session(metadata: Mapping[str, Any]) -> str:
-    session = metadata.get(config.SESSION_ID) or metadata.get("thread_id") or metadata.get("session_id")
-    return str(session) if session else ""
-
-
-def _attributes(live: LiveRun) -> dict[str, str | int | float | bool]:
-    """What spans need and the run itself does not say.
-
-    The ambient span is no ``parent_id``: in the loop's eyes a run without a run above it is a root.
-    """
-    found: dict[str, str | int | float | bool] = {}
-    if live.ambient_span:
-        found[telemetry.PARENT_SPAN] = live.ambient_span
-    if live.kind == "llm":
-        provider, model = live.metadata.get("ls_provider"), live.metadata.get("ls_model_name")
-        if provider:
-            found[telemetry.PROVIDER_NAME] = provider
-        if model:
-            found[telemetry.REQUEST_MODEL] = model
-    return found
 
 
 def _text(value: object) -> str:

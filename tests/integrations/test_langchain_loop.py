@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import runpy
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -113,6 +115,13 @@ def test_feedback_finds_its_call_by_any_of_its_ids(
     (row,) = [r for r in loop.stats(operation=OPERATION).rows if r.deployment == "good"]
     assert row.reward == 0.0
     assert loop.counters.get("feedback_unjoined", 0) == 0
+
+
+def test_the_example_learns_the_better_model(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(repository / "examples" / "langchain_chain.py"), run_name="__main__")
+    calls = {line.split(":")[0]: int(line.split()[1]) for line in capsys.readouterr().out.splitlines()}
+    assert sum(calls.values()) == 200
+    assert calls["brief"] > 150
 
 
 async def test_a_threaded_loop_takes_a_hundred_calls_at_once() -> None:
