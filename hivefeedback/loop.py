@@ -597,4 +597,5 @@ def _monitor_options(s: Settings) -> dict[str, object]:
         "margin": s.canary_margin,
         "min_units": s.canary_min_units,
         "max_age_s": s.canary_max_age_s,
+        "steps": tuple(s.canary_steps),
     }
