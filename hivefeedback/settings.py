@@ -54,7 +54,10 @@ class Settings(BaseSettings):
         "Default act, since who makes a FeedbackLoop wants it to decide",
     )
     store: str = Field("", description="URL of the store; default: sqlite hive.db in the user's data folder")
-    on_store_error: Literal["memory", "raise"] = Field("memory", description="what a store that cannot be opened does at start: memory stands in (the host goes on), or raise")
+    on_store_error: Literal["memory", "raise"] = Field(
+        "memory",
+        description="what a store that cannot be opened does at start: memory stands in (the host goes on), or raise",
+    )
     policy: str = Field("hierarchical", description="name of the policy; the default shrinks towards what is known")
     deployments: list[DeploymentEntry] = Field(default_factory=list, description="what can be drawn")
     prompts: dict[str, str] = Field(default_factory=dict, description="named prompts with {name} fields")

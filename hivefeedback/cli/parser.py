@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from hivefeedback.cli.spec import Arg, Spec, arg
+from hivefeedback.errors import InvalidInputError
 
 __all__ = ["build", "command_index"]
 
@@ -31,9 +32,16 @@ _WITH_VALUE = ("--store", "--config")
 _EXITS = "exit codes: 0 done, 1 failed, 2 wrong use, 3 store unreachable, 4 refused by a gate or a mode"
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaints are errors like all others: one line, and what to do."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InvalidInputError(f"{message}; see: {self.prog} --help")
+
+
 def build(specs: Iterable[Spec]) -> argparse.ArgumentParser:
     """The parser of all commands; global options may stand before or behind the command."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="hivefeedback",
         description="Looks into a feedback loop and steers it.",
         epilog=_EXITS,

@@ -18,9 +18,10 @@ _ITEM: Final = re.compile(r"^    (\w+(?:, \w+)*): (.*)$")
 def hooks_reference() -> str:
     """Every hook in calling order: signature, thread, frequency, arguments, answer."""
     hooks = {n: f for n, f in vars(specs).items() if n.startswith("hive_") and inspect.isfunction(f)}
-    parts = ["# Hooks", inspect.getdoc(specs) or "", _example()]
+    parts = ["# Hooks", markdown_of(inspect.getdoc(specs) or ""), _example()]
     for name, hook in hooks.items():
-        parts += [f"## `{name}`", f"```python\ndef {name}{inspect.signature(hook)}\n```"]
+        signature = str(inspect.signature(hook)).replace("'", "")  # annotations are kept as texts
+        parts += [f"## `{name}`", f"```python\ndef {name}{signature}\n```"]
         parts.append(markdown_of(inspect.getdoc(hook) or ""))
     return "\n\n".join(part.strip() for part in parts)
 
@@ -34,7 +35,7 @@ def _example() -> str:
 
 def markdown_of(docstring: str) -> str:
     """A docstring with its sections as lists."""
-    return "\n".join(_lines(docstring))
+    return "\n".join(_lines(docstring)).replace("``", "`")
 
 
 def _lines(docstring: str) -> Iterator[str]:

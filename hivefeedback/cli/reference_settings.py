@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
@@ -24,6 +25,7 @@ _HEAD: Final = """\
 
 An argument of `FeedbackLoop(...)` beats an environment variable `HIVEFEEDBACK_<NAME>`, which beats `hivefeedback.yaml`,
 which beats the default. Lists and mappings in the environment are JSON. `HIVEFEEDBACK_MODE=off` beats everything."""
+_ANNOTATED: Final = re.compile(r"Annotated\[(\w+), FieldInfo\(.*\)\]")
 _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
 
 
@@ -61,9 +63,9 @@ def _type(field: FieldInfo) -> str:
 
 def _short(name: str) -> str:
     """Without modules, and bounds inside of lists."""
-    for module in ("typing.", "hivefeedback.settings."):
+    for module in ("typing.", "collections.abc.", "hivefeedback.settings."):
         name = name.replace(module, "")
-    return name
+    return _ANNOTATED.sub(r"\1", name)
 
 
 def _default(field: FieldInfo) -> str:

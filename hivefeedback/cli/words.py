@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["age", "amount", "clock_time", "count", "duration_s", "moment_s", "percent", "plain"]
+__all__ = ["age", "amount", "clock_time", "count", "duration_s", "moment_s", "number", "percent", "plain"]
 
 _UNITS_S: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -33,6 +34,26 @@ def duration_s(text: str) -> float:
     if not 0 < total <= _MAX_S:
         raise argparse.ArgumentTypeError(f"{text!r} is out of range; expected more than 0 and at most 400d")
     return total
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """Reads a finite number in [low, high].
+
+    >>> number(0, 1)("0.5")
+    0.5
+    """
+    expected = f"from {low:g} to {high:g}" if math.isfinite(high) else f"from {low:g} up"
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and low <= value <= high):
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number {expected}")
+        return value
+
+    return read
 
 
 def moment_s(text: str, now_s: float) -> float:

@@ -63,7 +63,7 @@ def static_snapshot(mode: str, deployments: Mapping[str, Deployment], prompts: M
     config = Configuration(
         deployments=deployments, prompts={name: PromptVersions(bodies=(name,), current=1) for name in prompts}
     )
-    return Snapshot(mode, config, dict(prompts), 0, {}, frozenset(), {}, frozenset(), {})
+    return Snapshot(mode, config, dict(prompts), 0, {}, frozenset(), {}, frozenset(), {}, {})
 
 
 def passive_decision(snapshot: Snapshot, operation: object, candidates: object, reason: str, at_s: float) -> Decision:

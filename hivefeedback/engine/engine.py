@@ -47,6 +47,7 @@ __all__ = ["Engine"]
 _REFRESH_EVERY_S = 0.02
 _REFRESH_BUDGET_S = 0.0005
 _SAVE_EVERY_S = 5.0
+_EXEMPLARS_EVERY_S = 1.0
 _SAVE_EVERY_INLINE_S = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _INLINE_BACKLOG = 10_000
@@ -136,6 +137,7 @@ class Engine:
             probes={},
             stopped=frozenset(),
             offers={},
+            same={},
         )
 
     def _make_recorder(self, snapshot: Snapshot) -> Recorder:
@@ -163,6 +165,7 @@ class Engine:
             commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
             refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,
             refresh_budget_s=None if self.is_inline else _REFRESH_BUDGET_S,
+            exemplars_every_s=0.0 if self.is_inline else _EXEMPLARS_EVERY_S,
             save_every_s=_SAVE_EVERY_INLINE_S if self.is_inline else _SAVE_EVERY_S,
         )
         return Recorder(parts, options)
@@ -216,12 +219,12 @@ class Engine:
         if self.is_inline:
             with self._lock:
                 self._drain()
-                self.recorder.hand_over(self.clock())
+                self.recorder.hand_over(self.clock(), is_flush=True)
             return not self._backlog
         done = threading.Event()
 
         def mark() -> None:
-            self.recorder.hand_over(self.clock())
+            self.recorder.hand_over(self.clock(), is_flush=True)
             self.committer.mark(done)
 
         self.ring.put_always((0, 0.0, mark))

@@ -35,6 +35,8 @@ class Snapshot(Struct, frozen=True):
         stopped: Rollouts whose harm test tripped here: control only.
         offers: Prepared offers. ``decide()`` adds the ones that it had to build itself, so this
             is a memo of the snapshot, not a part of its value.
+        same: The offer of each candidate tuple by its identity, a memo as well: a tuple does not
+            remember its hash, and hashing a hundred ids costs more than the draw.
     """
 
     mode: str
@@ -46,6 +48,7 @@ class Snapshot(Struct, frozen=True):
     probes: Mapping[str, deque[str]]
     stopped: frozenset[str]
     offers: dict[OfferKey, Offer]
+    same: dict[tuple[str, int], tuple[tuple[str, ...], Offer]]
 
     def offer(
         self, key: OfferKey, operation: str, candidates: tuple[str, ...] | None, canaries: tuple[str, ...]
@@ -62,6 +65,14 @@ class Snapshot(Struct, frozen=True):
         offer = self.weighed(lineup, shares, reason="prior")
         if len(self.offers) < MAX_OFFERS:
             self.offers[key] = offer
+        return offer
+
+    def offer_of(self, operation: str, candidates: tuple[str, ...]) -> Offer:
+        """The offer of the host's own candidates, remembered by the tuple's identity."""
+        key = (operation, candidates)
+        offer = self.offers.get(key) or self.offer(key, operation, candidates, ())
+        if len(self.same) < MAX_OFFERS:
+            self.same[(operation, id(candidates))] = (candidates, offer)
         return offer
 
     def weighed(self, lineup: Lineup, shares: Sequence[float], *, reason: str) -> Offer:

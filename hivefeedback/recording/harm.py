@@ -100,8 +100,8 @@ class HarmTests:
         tripped = []
         for assignment in decision.assignments:
             test = self._tests.get(assignment.rollout_id)
-            if test is None:
-                continue
+            if test is None or assignment.rollout_id in self.tripped:
+                continue  # proven harm stays proven: what is still in the air must not blur what the turn reads
             limits = test.rollout.limits or {}
             failed = []
             if is_blamed:
@@ -113,7 +113,7 @@ class HarmTests:
             if cost_usd is not None and cost_usd > limits.get("cost", float("inf")):
                 failed.append("cost")
             unit = self._unit(test, unit_id, assignment.share, assignment.variant == "canary")
-            if self._fail(test, unit, failed) and assignment.rollout_id not in self.tripped:
+            if self._fail(test, unit, failed):
                 tripped.append(assignment.rollout_id)
         return [name for name in tripped if self._trip(name)]
 

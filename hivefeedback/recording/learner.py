@@ -136,13 +136,14 @@ class Learner:
             operations.add(operation)
 
     def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
-        tally = self._p.outbox.tally
+        delta = self._p.outbox.delta
         for key in known.keys:
-            tally.add_run(key, known.bucket, run)
+            cell = delta.cell(key, known.bucket)
+            cell.add_run(run)
             if reward is not None:
-                tally.delta.cell(key, known.bucket).add_judged("reward", reward)
+                cell.add_judged("reward", reward)
             elif known.is_awaiting:
-                tally.delta.cell(key, known.bucket).n_awaiting += 1
+                cell.n_awaiting += 1
         if run.kind == "llm":
             self._remember_newest(known)
 

@@ -36,6 +36,7 @@ class RecorderOptions:
     refresh_every_s: float
     refresh_budget_s: float | None
     save_every_s: float
+    exemplars_every_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

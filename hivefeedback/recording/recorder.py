@@ -57,7 +57,7 @@ class Recorder:
         self._late = LateFeedback(parts, self._learner)
         self._shutters = Shutters(parts)
         self._sets: Recent[bool] = Recent(10_000)
-        self._refreshed_at_s = self._handed_at_s = self._saved_at_s = -1e18
+        self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._n_dropped = 0
 
     @property
@@ -183,11 +183,13 @@ class Recorder:
 
     # --- the store ----------------------------------------------------------------------------------
 
-    def hand_over(self, now_s: float, *, is_final: bool = False) -> None:
-        """Send what waits to the store, with the learnt state where that is due."""
+    def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False) -> None:
+        """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
         outbox.add(events.take_own())
-        self._learner.put_exemplars()
+        if is_flush or is_final or not 0 <= now_s - self._shown_at_s < self._o.exemplars_every_s:
+            self._shown_at_s = now_s
+            self._learner.put_exemplars()
         for rollout_id, counts in self._p.harm.changed().items():
             key = f"{rollout_id}/{events.producer}/{events.epoch}"
             outbox.put(Record("rollout", key, msgspec.json.encode(counts)))

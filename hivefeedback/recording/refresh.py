@@ -64,7 +64,7 @@ class Refresher:
         self._safely("declare", lambda: self._policy.declare(prices), None)
         offers: dict[OfferKey, Offer] = {}
         self.snapshot = replace(
-            old, config=config, bodies=bodies, offers=offers, weights_version=old.weights_version + 1
+            old, config=config, bodies=bodies, offers=offers, same={}, weights_version=old.weights_version + 1
         )
         known = [key for key in dict(old.offers) if not _has_canaries(key)]
         for key in known[-_PREPARED:]:
@@ -101,7 +101,7 @@ class Refresher:
             self._dirty.update(dict.fromkeys(self._keys) if not operation else {operation: None})
         if not self._dirty:
             return ()
-        new = replace(old, offers=offers, weights_version=old.weights_version + 1)
+        new = replace(old, offers=offers, same={}, weights_version=old.weights_version + 1)
         end = perf_counter() + budget_s if budget_s is not None else None
         rows = []
         while self._dirty:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
-from hivefeedback.model import Assignment, Decision, Offer, OfferKey, Snapshot
+from hivefeedback.model import Assignment, Decision, Offer, Snapshot
 from hivefeedback.serving.draws import Draws, fraction_of
 from hivefeedback.serving.live import Live
 from hivefeedback.serving.ring import Ring
@@ -61,13 +61,13 @@ class Decider:
         """Pick a deployment for one request; see ``FeedbackLoop.decide``."""
         seq = next(self._numbers)
         snapshot = self._live.snapshot
-        key: OfferKey = operation
-        if candidates is not None:
+        if candidates is None:
+            offer = snapshot.offers.get(operation) or snapshot.offer(operation, operation, None, ())
+        else:
             candidates = tuple(candidates)
-            key = (operation, candidates)
-        offer = snapshot.offers.get(key)
-        if offer is None:
-            offer = snapshot.offer(key, operation, candidates, ())
+            known = snapshot.same.get((operation, id(candidates)))
+            is_same = known is not None and known[0] is candidates  # an id alone may be that of another tuple by now
+            offer = known[1] if known is not None and is_same else snapshot.offer_of(operation, candidates)
         if session_id is not None or not offer.is_plain:
             return self._carefully(seq, snapshot, offer, operation, candidates, session_id, sticky)
         draw = self._draws.at(seq) * offer.total >> 64

@@ -15,6 +15,10 @@ JUDGED_UNIT = 10_000
 """Rewards and scores are summed as integers in 10⁻⁴, since float sums are not associative."""
 
 
+ALL_US = "all_us"
+"""Name under which ``mean`` and ``quantile`` answer for the duration of all counted runs."""
+
+
 class CellKey(NamedTuple):
     """What a cell is about.
 
@@ -47,8 +51,8 @@ class Cell(Struct, omit_defaults=True):
 
     Args:
         outcomes: Runs per outcome.
-        sums: Σ of ``duration_us`` (of ok runs), ``all_us``, ``ttft_us``, ``tokens_in``,
-            ``tokens_out``, ``cost_nusd``, ``memory_kb``.
+        sums: Σ of ``duration_us`` (of ok runs), ``other_us`` (of the other counted runs),
+            ``ttft_us``, ``tokens_in``, ``tokens_out``, ``cost_nusd``, ``memory_kb``.
         ns: How many runs had each of those.
         bins: Log-bucket histogram of each of those, in seconds, tokens, USD, MB.
         judged: Per name of feedback, score or ``reward``: n, Σ, Σ².
@@ -68,10 +72,8 @@ class Cell(Struct, omit_defaults=True):
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
         duration_s = run.duration_s
         if duration_s is not None and outcome not in UNCOUNTED:
-            units, k = round(duration_s * 1_000_000), bin_of(duration_s)
-            if outcome == "ok":
-                self._add("duration_us", units, k)
-            self._add("all_us", units, k)
+            name = "duration_us" if outcome == "ok" else "other_us"
+            self._add(name, round(duration_s * 1_000_000), bin_of(duration_s))
         if run.tokens_in is not None:
             self._add("tokens_in", run.tokens_in, bin_of(run.tokens_in))
         if run.tokens_out is not None:
@@ -133,10 +135,18 @@ class Cell(Struct, omit_defaults=True):
         return sum(self.outcomes.get(name, 0) for name in BLAMED)
 
     def mean(self, name: str) -> float | None:
-        """Mean of a sum in its own unit (µs, tokens, nano-USD, KiB), or None without any."""
-        n = self.ns.get(name, 0)
-        return self.sums.get(name, 0) / n if n else None
+        """Mean of a sum in its own unit (µs, tokens, nano-USD, KiB), or None without any.
+
+        ``all_us`` is the duration of all counted runs: ``duration_us`` and ``other_us`` together.
+        """
+        names = ("duration_us", "other_us") if name == ALL_US else (name,)
+        n = sum(self.ns.get(part, 0) for part in names)
+        return sum(self.sums.get(part, 0) for part in names) / n if n else None
 
     def quantile(self, name: str, q: float) -> float | None:
-        """Quantile of a histogram in seconds, tokens, USD or MB, within 1 %."""
-        return quantile(self.bins.get(name, {}), q)
+        """Quantile of a histogram in seconds, tokens, USD or MB, within 1 %; ``all_us`` as for ``mean``."""
+        if name != ALL_US:
+            return quantile(self.bins.get(name, {}), q)
+        bins = dict(self.bins.get("duration_us", {}))
+        merge_bins(bins, self.bins.get("other_us", {}))
+        return quantile(bins, q)

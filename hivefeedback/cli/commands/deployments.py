@@ -13,7 +13,7 @@ from hivefeedback.cli.answer import Answer, plain_data
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.table import Column, table
-from hivefeedback.cli.words import amount
+from hivefeedback.cli.words import amount, number
 from hivefeedback.errors import InvalidInputError, UnknownNameError
 from hivefeedback.model import Configuration, Deployment, Price, PutDeployment
 
@@ -106,8 +106,6 @@ def _deployment(args: argparse.Namespace) -> Deployment:
     price = None
     if args.price_in is not None or args.price_out is not None:
         price = Price(args.price_in or 0.0, args.price_out or 0.0)
-    if not 0.0 <= args.capability <= 100.0:
-        raise InvalidInputError(f"--capability is {args.capability:g}; expected a number from 0 to 100")
     return Deployment(
         args.deployment_id,
         model=args.model,
@@ -134,13 +132,6 @@ def _params(given: Sequence[str]) -> dict[str, Any]:
     return params
 
 
-def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 up")
-    return value
-
-
 SPEC: Final = Spec(
     name="deployments",
     help="list, add, adopt and remove what can be drawn",
@@ -154,16 +145,20 @@ SPEC: Final = Spec(
                 _ID,
                 arg("--model", default="", help="what the provider calls it; default: the id"),
                 arg(
-                    "--capability", type=float, default=50.0, metavar="0-100", help="prior opinion of its ability (50)"
+                    "--capability",
+                    type=number(0.0, 100.0),
+                    default=50.0,
+                    metavar="0-100",
+                    help="prior opinion of its ability (50)",
                 ),
-                arg("--price-in", type=_not_negative, metavar="USD", help="list price of a million input tokens"),
-                arg("--price-out", type=_not_negative, metavar="USD", help="list price of a million output tokens"),
+                arg("--price-in", type=number(0.0), metavar="USD", help="list price of a million input tokens"),
+                arg("--price-out", type=number(0.0), metavar="USD", help="list price of a million output tokens"),
                 arg(
                     "--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of each call; repeat"
                 ),
                 arg("--adapter", metavar="NAME", help="LoRA adapter"),
                 arg("--tag", action="append", default=[], metavar="LABEL", help="free label; may be repeated"),
-                arg("--vram-gb", type=_not_negative, metavar="GB", help="GPU memory that it needs"),
+                arg("--vram-gb", type=number(0.0), metavar="GB", help="GPU memory that it needs"),
                 _BY,
             ),
         ),

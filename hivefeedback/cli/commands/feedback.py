@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from typing import Final
 
-from hivefeedback.cli.answer import Answer, plain_data
+from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.spec import Spec, arg
+from hivefeedback.cli.words import number
 from hivefeedback.errors import InvalidInputError, StoreUnreachableError
 from hivefeedback.model import KNOWN_NAMES, Feedback
 
@@ -34,7 +34,8 @@ def run(call: Call) -> Answer:
     if bad:
         raise InvalidInputError(f"the feedback was not taken: {', '.join(bad)}")
     text = "recorded" if is_joined else _unjoined(call.args)
-    return Answer(data={"is_joined": is_joined, "feedback": plain_data(feedback)}, text=text)
+    said = {name: getattr(feedback, name) for name in feedback.__struct_fields__}  # what has its default as well
+    return Answer(data={"is_joined": is_joined, "feedback": said}, text=text)
 
 
 def _unjoined(args: argparse.Namespace) -> str:
@@ -80,21 +81,7 @@ def _value(text: str) -> bool | float:
     known = {"true": True, "yes": True, "false": False, "no": False}
     if text.lower() in known:
         return known[text.lower()]
-    return _number(text, 0.0, 1.0)
-
-
-def _rating(text: str) -> float:
-    return _number(text, 1.0, 5.0)
-
-
-def _number(text: str, low: float, high: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-    return value
+    return number(0.0, 1.0)(text)
 
 
 SPEC: Final = Spec(
@@ -106,7 +93,7 @@ SPEC: Final = Spec(
         arg("--operation", default="", metavar="PATH", help="helps where no run is named"),
         arg("--name", help=f"what is said: {', '.join(KNOWN_NAMES)}, or a name of yours"),
         arg("--value", type=_value, help="true, false, or a number from 0 to 1"),
-        arg("--rating", type=_rating, help="a number from 1 to 5"),
+        arg("--rating", type=number(1.0, 5.0), help="a number from 1 to 5"),
         arg("--comment", default="", help="free text"),
         arg("--correction", default="", help="what the answer should have been"),
         arg("--source", default="cli", help="who says it (cli)"),

@@ -10,6 +10,7 @@ from hivefeedback.cli.call import Call
 from hivefeedback.cli.commands.mutations_show import list_mutations, show
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.values import mutation_value
+from hivefeedback.cli.words import number
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Mutation, MutationKind
 
@@ -77,13 +78,6 @@ def _kind(text: str) -> MutationKind:
         raise argparse.ArgumentTypeError(f"{text!r} is no kind of mutation; expected one of {known}") from None
 
 
-def _confidence(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
-
-
 _ID: Final = arg("mutation_id", metavar="ID", help="as 'mutations list' shows it")
 _BY: Final = arg("--by", metavar="NAME", help="who says so; default: your login name")
 _WHY: Final = arg("--why", default="", metavar="TEXT", help="the reason, kept beside the journal")
@@ -105,7 +99,7 @@ _PROPOSE: Final = Spec(
         arg("--file", metavar="FILE", help="read TO from a file; - is standard input"),
         arg("--reason", default="", metavar="TEXT", help="why"),
         arg("--risk", choices=("low", "medium", "high"), default="low", help="high asks for approval (low)"),
-        arg("--confidence", type=_confidence, default=1.0, metavar="0-1", help="how sure you are (1)"),
+        arg("--confidence", type=number(0.0, 1.0), default=1.0, metavar="0-1", help="how sure you are (1)"),
         _BY,
     ),
     details=_VALUES,

@@ -1,0 +1,1 @@
+"""Benchmarks against floors and peers of the same run; no timed tests."""
