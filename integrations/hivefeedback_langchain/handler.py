@@ -71,6 +71,10 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
         self._clock = clock
         self._live = LiveRuns(cap=cap, ttl_s=ttl_s)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> FeedbackCallbackHandler:
+        """Itself: a copied chain reports to the same loop."""
+        return self
+
     @property
     def n_live(self) -> int:
         """Runs that have started and not ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import gc
 import itertools
 import logging
@@ -517,6 +518,14 @@ def test_ends_of_unknown_runs_are_ignored(sink: Recording, handler: FeedbackCall
     handler.on_llm_new_token("x", run_id=uuid.uuid4())
     assert sink.runs == []
     assert handler.errors == {}
+
+
+def test_a_copied_chain_reports_to_the_same_loop(sink: Recording) -> None:
+    handler = FeedbackCallbackHandler(sink, operation=lambda call: str(lock.locked()))
+    lock = threading.Lock()
+    copied = copy.deepcopy(chain_of(FakeModel(callbacks=[handler])))
+    copied.invoke({"question": "q"})
+    assert sink.one("llm").operation == "False"
 
 
 def test_threads_may_start_and_end_runs_at_once(sink: Recording) -> None:
