@@ -155,13 +155,14 @@ class AggregatesContract:
         store.aggregates.compact(now_s=T0 + 405 * DAY)
         assert _all(store).coverage.n_runs == 1
 
-    def test_a_clock_that_jumps_back_does_not_split_buckets_again(self, store: Store) -> None:
+    def test_a_clock_that_was_ahead_for_a_while_costs_resolution_and_no_run(self, store: Store) -> None:
         store.commit(commit_of(1, [run_event(1)]))
-        store.aggregates.compact(now_s=T0 + 10 * HOUR)
+        store.aggregates.compact(now_s=T0 + 10 * DAY)
         store.aggregates.compact(now_s=T0)
-        store.commit(commit_of(2, [run_event(2)]))
-        (piece,) = _all(store).slices
-        assert (piece.width_s, piece.cell.n_runs) == (HOUR, 2)
+        store.commit(commit_of(2, [run_event(2, at_s=T0 + MINUTE)]))
+        assert [(s.width_s, s.cell.n_runs) for s in _all(store).slices] == [(DAY, 1), (MINUTE, 1)]
+        store.aggregates.compact(now_s=T0 + 10 * DAY)
+        assert [(s.width_s, s.cell.n_runs) for s in _all(store).slices] == [(DAY, 2)]
 
     def test_arms_are_kept_apart_from_totals(self, store: Store) -> None:
         events = [run_event(1)]

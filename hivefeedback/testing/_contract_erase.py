@@ -192,6 +192,13 @@ class EraseContract:
         store.log.erase(Selector(session="s"))
         assert _only(store).n_runs == 1
 
+    def test_what_a_wrong_clock_compacted_is_found_all_the_same(self, store: Store) -> None:
+        store.commit(commit_of(1, [run_event(1, session_id="s")]))
+        store.aggregates.compact(now_s=T0 + 20 * DAY)
+        store.aggregates.compact(now_s=T0)
+        store.log.erase(Selector(session="s"))
+        assert _view(store).slices == ()
+
     def test_nothing_falls_below_zero(self, store: Store) -> None:
         events = [run_event(n, session_id="s") for n in range(1, 4)]
         store.commit(commit_of(1, events, delta=delta_of(events[:1])))

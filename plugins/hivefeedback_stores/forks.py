@@ -45,6 +45,7 @@ def close_before_fork(database: Pausable) -> None:
 
 
 def _pause() -> None:
+    _guard.acquire()  # nobody opens a database meanwhile
     for database in list(_open):
         database.pause()
 
@@ -52,8 +53,10 @@ def _pause() -> None:
 def _resume() -> None:
     for database in list(_open):
         database.resume()
+    _guard.release()
 
 
 def _renew() -> None:
     for database in list(_open):
         database.renew()
+    _guard.release()

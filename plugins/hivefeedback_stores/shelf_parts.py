@@ -8,7 +8,7 @@ from hivefeedback.hooks import Lease, Record, Selector
 from hivefeedback.model import Configuration, Event, JournalEntry, Run
 from hivefeedback.stats import Slice, View
 from hivefeedback_stores.bodies import hash_of
-from hivefeedback_stores.buckets import is_read
+from hivefeedback_stores.buckets import Horizon, buckets_of, is_read
 from hivefeedback_stores.erasure import check_selector, choose_run, to_erase
 from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Observer
@@ -65,11 +65,11 @@ class ShelfLog:
 
 
 def _cells_at(shelf: Shelf, deployment: str, operation: str, arm: str, minute: int) -> list[CellAt[Place]]:
-    start, width = shelf.horizon.bucket(minute)
     return [
         (place, place[2], cell)
+        for bucket in buckets_of(minute)
         for place, cell in shelf.cells.items()
-        if place[:2] == (start, width)
+        if place[:2] == bucket
         and (place[2].deployment, place[2].operation, place[2].arm) == (deployment, operation, arm)
     ]
 
@@ -90,11 +90,11 @@ class ShelfAggregates:
 
     def compact(self, *, now_s: float) -> None:
         with self._access.read() as shelf:
-            if shelf.horizon == shelf.horizon.at(now_s):
+            if shelf.horizon == Horizon.at(now_s):
                 return
         with self._access.write() as shelf:
-            shelf.horizon = shelf.horizon.at(now_s)
-            moved = [p for p in shelf.cells if shelf.horizon.bucket(p[0]) != p[:2]]
+            shelf.horizon = Horizon.at(now_s)
+            moved = [p for p in shelf.cells if shelf.horizon.bucket(p[0])[1] > p[1]]
             for place in moved:
                 start, _, key = place
                 cell = shelf.cells[place]

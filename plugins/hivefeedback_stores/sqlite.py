@@ -76,9 +76,12 @@ class SqliteStore:
     def check(self) -> Sequence[str]:
         """Check the file's structure, and read every event and entry."""
         with self._database.read() as connection:
+            is_gone = not self._database.path.exists()
             said = [f"{self._database.path}: {row[0]}" for row in connection.execute("PRAGMA quick_check(5)")]
             said = [s for s in said if not s.endswith(": ok")]
             said += _unreadable(connection)
+        if is_gone:
+            said.insert(0, f"{self._database.path} was removed or moved while it is open; restart what uses it")
         return said[:MAX_SENTENCES]
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct, msgpack
 
 from hivefeedback.stats import Cell, CellKey, Delta, Exemplar, Slice, View
-from hivefeedback_stores.buckets import DAY_S, Horizon, is_read
+from hivefeedback_stores.buckets import DAY_S, Horizon, buckets_of, is_read
 from hivefeedback_stores.codec import decode_packed, packed
 from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.sqlite_database import Database
@@ -118,12 +118,14 @@ def _cells_where(connection: sqlite3.Connection, condition: str, *values: object
 def take_shares(connection: sqlite3.Connection, shares: Iterable[Share]) -> None:
     """Take back what erased events had added."""
     fold(connection)
-    horizon = _horizon(connection)
 
     def cells(deployment: str, operation: str, arm: str, minute: int) -> Sequence[CellAt[Place]]:
         condition = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND arm = ?"
-        found = _cells_where(connection, condition, *horizon.bucket(minute), deployment, operation, arm)
-        return [(place, CellKey(*place[2:]), cell) for place, cell in found]
+        return [
+            (place, CellKey(*place[2:]), cell)
+            for bucket in buckets_of(minute)
+            for place, cell in _cells_where(connection, condition, *bucket, deployment, operation, arm)
+        ]
 
     for share in shares:
         take_back(share, cells, lambda place, cell: put_cell(connection, place, cell))
@@ -170,16 +172,16 @@ class SqliteAggregates:
 
     def compact(self, *, now_s: float) -> None:
         with self._database.read() as connection:
-            if _horizon(connection) == _horizon(connection).at(now_s):
+            if _horizon(connection) == Horizon.at(now_s):
                 return
         with self._database.write() as connection:
             fold(connection)
-            horizon = _horizon(connection).at(now_s)
+            horizon = Horizon.at(now_s)
             for name in Horizon.__struct_fields__:
                 put_meta(connection, name, str(getattr(horizon, name)))
             connection.execute("DELETE FROM cells WHERE start_s < ?", (horizon.gone_before,))
             for place, cell in _cells_where(connection, "start_s < ? AND width_s < ?", horizon.hours_before, DAY_S):
                 wider = (*horizon.bucket(place[0]), *place[2:])
-                if wider != place:
+                if wider[1] > place[1]:
                     put_cell(connection, place, None)
                     _merge_cell(connection, wider, cell)

@@ -69,9 +69,16 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnreachableError(f"the folder of {self.path} cannot be made: {error}") from error
-        with self.write() as connection:
-            if not check_schema(connection, self.path):
-                create_schema(connection)
+        with self.read() as connection:
+            is_there = check_schema(connection, self.path)
+        try:
+            with self.write() as connection:  # also where it is there: that it cannot be written is told at the start
+                if not check_schema(connection, self.path):
+                    create_schema(connection)
+        except StoreUnreachableError as error:
+            is_locked = isinstance(error.__cause__, sqlite3.Error) and is_busy(error.__cause__)
+            if not (is_there and is_locked):  # somebody writes for long: reading goes, writing waits its turn
+                raise
 
     def _connect(self, *, writes: bool) -> sqlite3.Connection:
         uri = self.path.absolute().as_uri()

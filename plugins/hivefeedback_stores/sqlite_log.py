@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Literal
 
@@ -20,8 +20,8 @@ from hivefeedback_stores.takeback import shares_of
 
 __all__ = ["SqliteLog", "insert_events"]
 
-RETAIN_STEP = 50_000
-"""Events per transaction of ``retain``, so that it does not hold up commits."""
+STEP = 20_000
+"""Positions per transaction of ``erase`` and ``retain``, so that they do not hold up commits for long."""
 DECISION, RUN, FEEDBACK, SCORE, CONTROL = range(5)
 _KINDS: dict[type, int] = {DecisionRecord: DECISION, Run: RUN, Feedback: FEEDBACK, Score: SCORE, Control: CONTROL}
 _RUNS: dict[str, int] = {name: number for number, name in enumerate(JOINS, 1)}
@@ -110,35 +110,37 @@ class SqliteLog:
 
     def erase(self, selector: Selector) -> int:
         check_selector(selector)
+        return sum(self._erase(selector, start) for start in self._steps())
+
+    def _erase(self, selector: Selector, start: int) -> int:
         with self._database.write(is_durable=True, is_secure=True) as connection:
-            rows = _Rows(connection)
+            rows = _Rows(connection, range(start, start + STEP))
             gone = to_erase(rows, selector)
-            take_shares(connection, shares_of(rows, gone.values()))
-            forget_exemplars(connection, {e.event_id for e in gone.values() if isinstance(e.body, Run)})
-            _keep_position(connection)
-            connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in gone])
-            connection.executemany(
-                "DELETE FROM joins WHERE what = ? AND value = ? AND position = ?", _joins(gone.items())
-            )
+            if gone:
+                take_shares(connection, shares_of(rows, gone.values()))
+                forget_exemplars(connection, {e.event_id for e in gone.values() if isinstance(e.body, Run)})
+                _delete(connection, gone)
         return len(gone)
 
-    def retain(self, *, before_s: float) -> int:
+    def _steps(self) -> range:
+        """Begins of the pieces that long work is done in."""
         with self._database.read() as connection:
             low, high = connection.execute("SELECT min(position), max(position) FROM events").fetchone()
-        if low is None:
-            return 0
+        return range(low or 0, (high or -1) + 1, STEP)
+
+    def retain(self, *, before_s: float) -> int:
         gone = 0
-        for start in range(low, high + 1, RETAIN_STEP):
+        for start in self._steps():
             with self._database.write() as connection:
                 _keep_position(connection)
                 gone += connection.execute(
                     "DELETE FROM events WHERE position >= ? AND position < ? AND at_s < ?",
-                    (start, start + RETAIN_STEP, before_s),
+                    (start, start + STEP, before_s),
                 ).rowcount
         if gone:
             with self._database.write() as connection:  # joins of younger gaps point nowhere and are found by nobody
                 connection.execute(
-                    "DELETE FROM joins WHERE position < (SELECT coalesce(min(position), ?) FROM events)", (high + 1,)
+                    "DELETE FROM joins WHERE position < (SELECT coalesce(min(position), 1 << 62) FROM events)"
                 )
         return gone
 
@@ -148,6 +150,12 @@ def _keep_position(connection: sqlite3.Connection) -> None:
     (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
     if last is not None:
         put_meta(connection, "last_position", str(max(last, int(get_meta(connection, "last_position") or 0))))
+
+
+def _delete(connection: sqlite3.Connection, gone: Mapping[int, Event]) -> None:
+    _keep_position(connection)
+    connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in gone])
+    connection.executemany("DELETE FROM joins WHERE what = ? AND value = ? AND position = ?", _joins(gone.items()))
 
 
 def _decoded(rows: Iterable[tuple[int, bytes]]) -> list[Placed]:
@@ -161,10 +169,10 @@ def _decoded(rows: Iterable[tuple[int, bytes]]) -> list[Placed]:
 
 
 class _Rows:
-    """The look-ups of an erasure, in one transaction."""
+    """The look-ups of an erasure, in one transaction; matches are looked for among some positions."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, among: range = range(0)) -> None:
+        self._connection, self._among = connection, among
 
     def where(self, condition: str, *values: object) -> list[Placed]:
         """Events for which an SQL condition holds."""
@@ -179,8 +187,10 @@ class _Rows:
         """Only rows whose JSON holds the encoded names are decoded: the encoder writes a text in one way."""
         names = [n for n in (selector.deployment, selector.agent, selector.session, selector.user) if n]
         before_s = float("inf") if selector.before_s is None else selector.before_s
-        condition = f"kind <> {CONTROL} AND at_s < ?" + " AND instr(payload, ?)" * len(names)
-        rows = self.where(condition, before_s, *(encode("a name to erase", n) for n in names))
+        condition = f"position >= ? AND position < ? AND kind <> {CONTROL} AND at_s < ?"
+        condition += " AND instr(payload, ?)" * len(names)
+        encoded = [encode("a name to erase", n) for n in names]
+        rows = self.where(condition, self._among.start, self._among.stop, before_s, *encoded)
         return [(p, e) for p, e in rows if matches(e, selector)]
 
     def with_id(self, event_id: str) -> Sequence[Placed]:

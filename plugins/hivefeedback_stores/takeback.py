@@ -150,7 +150,7 @@ def take_back(
 
     Args:
         share: What to take.
-        cells: The cells of (deployment, operation, arm, minute), at today's bucket width.
+        cells: The cells of (deployment, operation, arm, minute) at any width, the narrow ones first.
         put: Replaces a cell, or with None removes it.
     """
     found = cells(share.deployment, share.operation, share.arm, share.minute)

@@ -43,10 +43,10 @@ def test_splitting_a_gap_keeps_the_bound() -> None:
     assert len(seen.gaps) <= MAX_GAPS
 
 
-def test_a_horizon_never_moves_back() -> None:
-    late = Horizon().at(T0)
-    assert late.at(T0 - 1e6) == late
-    assert late.at(T0 + 1e6) != late
+def test_a_minute_has_one_bucket_at_each_time() -> None:
+    minute = int(T0)
+    widths = [Horizon.at(T0 + after_s).bucket(minute)[1] for after_s in (-1e6, 0, 7000, 11_000, 6e5, 8e5, 1e9)]
+    assert widths == [60, 60, 60, 3600, 3600, 86_400, 86_400]
 
 
 def test_a_cell_without_itself_is_empty() -> None:

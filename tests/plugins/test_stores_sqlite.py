@@ -21,6 +21,7 @@ from hivefeedback.errors import (
 from hivefeedback.hooks import Record, Selector
 from hivefeedback.model import JournalEntry
 from hivefeedback.testing.store_samples import T0, commit_of, feedback_event, run_event
+from hivefeedback_stores import sqlite_log
 from hivefeedback_stores.sqlite import SqliteStore
 
 
@@ -215,6 +216,34 @@ def test_what_was_erased_is_gone_from_the_bytes_of_the_files(tmp_path: Path, sto
     store.journal.erase_body(body)
     left = b"".join(path.read_bytes() for path in tmp_path.glob("hive.db*"))
     assert b"s3cret" not in left
+
+
+def test_long_erasures_are_done_piece_by_piece(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_log, "STEP", 3)
+    events = [run_event(n, session_id=f"s{n % 2}", trace_id=f"t{n}") for n in range(1, 21)]
+    said = [feedback_event(30 + n, trace_id=f"t{n}", rating=1.0) for n in range(1, 21)]
+    store.commit(commit_of(1, [*events, *said]))
+    assert store.log.erase(Selector(session="s0")) == 20
+    assert {e.seq for _, e in store.log.read()} == {n for n in range(1, 51) if n % 2} - set(range(21, 31))
+    assert store.aggregates.read(from_s=T0, to_s=T0 + 60).coverage.n_runs == 10
+    assert store.log.retain(before_s=T0 + 1) == 20
+
+
+def test_a_store_opens_while_another_program_writes_for_long(tmp_path: Path, store: SqliteStore) -> None:
+    store.commit(commit_of(1, [run_event(1)]))
+    with _other_program(tmp_path / "hive.db") as other:
+        other.execute("BEGIN IMMEDIATE")
+        late = SqliteStore(_url(tmp_path), busy_timeout_s=0.05)
+        assert late.log.count() == 1
+        other.execute("ROLLBACK")
+    late.commit(commit_of(2, [run_event(2)]))
+    assert late.log.count() == 2
+    late.close()
+
+
+def test_a_check_says_that_the_file_was_removed(tmp_path: Path, store: SqliteStore) -> None:
+    (tmp_path / "hive.db").rename(tmp_path / "moved.db")
+    assert any("removed or moved" in s for s in store.check())
 
 
 def test_joins_of_dropped_events_are_dropped_too(tmp_path: Path, store: SqliteStore) -> None:
