@@ -48,6 +48,10 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ENTRY_POINT_GROUP = "hivefeedback"
+_REGISTRATION = frozenset(
+    f"hive_{what}" for what in ["stores", "policies", "scorers", "rankers", "executors", "gates", "routes", "commands"]
+)
+"""Hooks that are called once, when the loop is made; they are no part of a stage and make no span."""
 _Impl = tuple[PluginInfo, Callable[..., Any], tuple[str, ...]]
 BUILT_IN = "hivefeedback"
 """Name of the distribution whose plugins are trusted not to hang."""
@@ -196,6 +200,8 @@ class Registry:
             answer = function(*(values[n] for n in names))
             return None if answer is None else check(answer)
 
+        if hook in _REGISTRATION:
+            return self.guard.call(info, hook, call, timeout_s=timeout_s, default=None)
         attributes = {telemetry.HOOK_NAME: hook, telemetry.PLUGIN_NAME: info.name}
         with span(f"{telemetry.SPAN_HOOK} {hook}", attributes) as current:
             errors = info.errors

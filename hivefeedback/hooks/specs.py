@@ -99,7 +99,8 @@ def hive_collect(events: Sequence[Event]) -> Collected | None:
     Recorder thread, once per batch (at most 50 events), so it must be quick: the batch after it waits.
 
     Args:
-        events: The batch in order; run bodies still hold ``input``, ``output``, ``reference``.
+        events: The batch in order; run bodies still hold ``input``, ``output``, ``reference``. The
+            scores that the hooks gave come in a call of their own, for those that only look on.
 
     Returns:
         Scores, tags and scrubbed events, or None.

@@ -35,6 +35,8 @@ class Collector:
             for score in collected.scores:
                 if self._is_good(score):
                     scores.setdefault(score.run_id, []).append(self._p.events.next("s", now_s, score))
+        if scores:  # for those that only look on, such as an exporter; what they answer to scores is not asked for
+            self._p.registry.collect(tuple(event for found in scores.values() for event in found))
         return scores
 
     def _is_good(self, score: Score) -> bool:

@@ -147,7 +147,7 @@ class HarmTests:
         rails = ("error", "quality", *sorted(test.rollout.limits or ()))
         counts = test.counts()
         for rail in rails:
-            log_e = harm_log_e([(c.share, c.control.failed(rail), c.canary.failed(rail)) for c in counts])
+            log_e = harm_log_e([(c.share, c.control.failed(rail), c.canary.failed(rail)) for c in counts], rail)
             if log_e >= -log(alpha_of(rail, rails, self._alpha)):
                 self.tripped[name] = {"log_e": log_e, f"is_{rail}": 1.0}
                 return True

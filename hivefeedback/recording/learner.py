@@ -45,7 +45,8 @@ class Learner:
         if run.kind == "llm":
             self._settle_breaker(known, run, decision, now_s)
         reward = self._p.rule.of(run.outcome, known.operation, ())
-        known.is_awaiting = reward is None and run.outcome == "ok" and self._p.rule.awaits(known.operation)
+        is_judged_later = reward is None and run.outcome == "ok" and run.kind == "llm"
+        known.is_awaiting = is_judged_later and self._p.rule.awaits(known.operation)
         known.reward = reward
         self._count(known, run, reward)
         self.remember(known, run)
