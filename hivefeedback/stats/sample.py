@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hivefeedback.model import is_blamed, is_counted
-from hivefeedback.stats.cell import JUDGED_UNIT, Cell, Judged
+from hivefeedback.stats.cell import JUDGED_UNIT, CellKey, Judged
 from hivefeedback.stats.delta import Exemplar
 from hivefeedback.stats.view import View
 
@@ -37,20 +37,31 @@ class Sample(NamedTuple):
         return Sample(_add(self.outcomes, part.outcomes, -1), _add(self.rewards, part.rewards, -1))
 
 
-EMPTY = Sample(Judged(), Judged())
-
-
 def samples(view: View, *by: str) -> dict[tuple[str, ...], Sample]:
     """Samples of the runs of a view outside of canaries, by parts of the cell's key."""
-    found: dict[tuple[str, ...], Sample] = {}
+    names: dict[CellKey, tuple[str, ...]] = {}
+    sums: dict[tuple[str, ...], list[int]] = {}
     for s in view.slices:
-        is_canary = s.key.arm.endswith(":canary")
-        if s.key.arm and not is_canary:
-            continue
-        name = tuple(str(getattr(s.key, part)) for part in by)
-        known, this = found.get(name, EMPTY), _sample_of_cell(s.cell)
-        found[name] = known.minus(this) if is_canary else known.plus(this)
-    return {name: _clean(sample) for name, sample in found.items()}
+        key, cell = s.key, s.cell
+        sign = 1
+        if key.arm:
+            if not key.arm.endswith(":canary"):
+                continue
+            sign = -1
+        name = names.get(key)
+        if name is None:
+            name = names[key] = tuple(str(getattr(key, part)) for part in by)
+            sums.setdefault(name, [0, 0, 0, 0, 0])
+        into = sums[name]
+        n = cell.n_runs
+        into[0] += sign * n
+        into[1] += sign * (n - cell.failures)
+        rewards = cell.judged.get("reward")
+        if rewards is not None:
+            into[2] += sign * rewards.n
+            into[3] += sign * rewards.total
+            into[4] += sign * rewards.squares
+    return {name: _clean(_sample(*found)) for name, found in sums.items()}
 
 
 def newest_runs(view: View, deployment: str, operation: str) -> list[Exemplar]:
@@ -71,10 +82,8 @@ def sample_of(exemplars: Iterable[Exemplar]) -> Sample:
     return Sample(outcomes, rewards)
 
 
-def _sample_of_cell(cell: Cell) -> Sample:
-    n, ok = cell.n_runs, cell.n_runs - cell.failures
-    outcomes = Judged(n, ok * JUDGED_UNIT, ok * JUDGED_UNIT * JUDGED_UNIT)
-    return Sample(outcomes, cell.judged.get("reward", Judged()))
+def _sample(n: int, n_ok: int, n_rewards: int, total: int, squares: int) -> Sample:
+    return Sample(Judged(n, n_ok * JUDGED_UNIT, n_ok * JUDGED_UNIT**2), Judged(n_rewards, total, squares))
 
 
 def _put(judged: Judged, value: float) -> None:

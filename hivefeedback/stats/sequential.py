@@ -37,9 +37,11 @@ __all__ = [
 GUARDRAILS: Final = ("error", "quality", "latency", "cost")
 """What a canary is judged by; errors have half of α, the others share the rest equally."""
 
-HARM_RATIOS: Final = ((1.3, 0.04), (2.0, 0.04), (3.5, 0.04), (7.0, 0.352), (12.0, 0.528))
+ERROR_RATIOS: Final = ((1.3, 0.04), (2.0, 0.04), (3.5, 0.04), (7.0, 0.352), (12.0, 0.528))
 """Ratios of failure rates with their weights. Most of the weight lies where every request counts, on
 a broken canary; a small weight on mild harm delays its detection only by log(1/weight)."""
+HARM_RATIOS: Final = ((1.3, 0.2), (1.8, 0.2), (2.5, 0.2), (4.0, 0.2), (8.0, 0.2))
+"""The same for the other guardrails: where one unit in ten fails anyhow, ratios are never extreme."""
 GAIN_RATIOS: Final = ((0.85, 0.2), (0.65, 0.2), (0.45, 0.2), (0.25, 0.2), (0.08, 0.2))
 """Ratios that an improvement may have; nothing is known beforehand, so they weigh the same."""
 _SRM_CONCENTRATION: Final = 100.0
@@ -63,17 +65,18 @@ def failing_units(counts: Iterable[StepCounts], guardrail: str) -> list[FailingU
     return [FailingUnits(c.share, c.control.failed(guardrail), c.canary.failed(guardrail)) for c in counts]
 
 
-def harm_log_e(steps: Iterable[Failing]) -> float:
+def harm_log_e(steps: Iterable[Failing], guardrail: str = "error") -> float:
     """Natural logarithm of the evidence that the canary fails more often than the control.
 
-    Under "the canary is no worse" it reaches log(1/α) with probability at most α, however often one looks.
+    Under "the canary is no worse" it reaches log(1/α) with probability at most α, however often one
+    looks. The guardrail chooses which ratios of failure rates are thought likely beforehand.
 
     >>> round(harm_log_e([FailingUnits(0.05, 4, 4)]), 3)
     6.076
     >>> harm_log_e([FailingUnits(1.0, 0, 50)])
     0.0
     """
-    return _log_mixture(steps, HARM_RATIOS)
+    return _log_mixture(steps, ERROR_RATIOS if guardrail == "error" else HARM_RATIOS)
 
 
 def gain_log_e(steps: Iterable[Failing]) -> float:
@@ -147,7 +150,7 @@ def tripped_guardrail(
     """
     for guardrail in guardrails:
         part = guardrail_alpha(guardrail, alpha, guardrails)
-        log_e = harm_log_e(failing_units(counts, guardrail))
+        log_e = harm_log_e(failing_units(counts, guardrail), guardrail)
         if log_e >= (log(1 / part) if part > 0 else inf):
             return guardrail, log_e
     return None

@@ -122,7 +122,7 @@ class _Evidence:
 
     def __init__(self, counts: Sequence[StepCounts], guardrails: tuple[str, ...], options: SequentialOptions) -> None:
         self._counts, self._guardrails, self._options = counts, guardrails, options
-        self.harm = {g: harm_log_e(failing_units(counts, g)) for g in guardrails}
+        self.harm = {g: harm_log_e(failing_units(counts, g), g) for g in guardrails}
         self.gain = {g: gain_log_e(failing_units(counts, g)) for g in ("error", "quality")}
         self.numbers: dict[str, float] = {"log_e_sample_ratio": sample_ratio_log_e(counts)}
         for arm in ("control", "canary"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import comb, exp, log
 
 import numpy as np
@@ -19,17 +20,17 @@ from hivefeedback.stats import (
     sample_ratio_log_e,
     tripped_guardrail,
 )
-from hivefeedback.stats.sequential import HARM_RATIOS
+from hivefeedback.stats.sequential import ERROR_RATIOS, HARM_RATIOS
 
 ALPHA = 0.01
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 
-def _log_e(shares: Floats, is_canary: Bools, is_failed: Bools) -> Floats:
+def _log_e(shares: Floats, is_canary: Bools, is_failed: Bools, guardrail: str = "error") -> Floats:
     """log e after each unit of each rollout: the same product as ``harm_log_e``, for many at once."""
     total = np.zeros(is_canary.shape, np.float32)
-    for ratio, weight in HARM_RATIOS:
+    for ratio, weight in ERROR_RATIOS if guardrail == "error" else HARM_RATIOS:
         q = shares * ratio / (shares * ratio + 1 - shares)
         factor = np.where(is_canary, np.log(q / shares), np.log((1 - q) / (1 - shares))).astype(np.float32)
         product = np.cumsum(factor * is_failed, axis=1)
@@ -51,12 +52,12 @@ def _counts(share: float, control: tuple[int, int], canary: tuple[int, int], gua
 
 def test_the_evidence_of_one_failing_canary_is_computed_by_hand() -> None:
     # q/s = r / (s·r + 1 − s) for each ratio
-    expected = sum(w * r / (0.5 * r + 0.5) for r, w in HARM_RATIOS)
+    expected = sum(w * r / (0.5 * r + 0.5) for r, w in ERROR_RATIOS)
     assert harm_log_e([FailingUnits(0.5, 0, 1)]) == pytest.approx(log(expected))
 
 
 def test_the_evidence_of_one_failing_control_is_computed_by_hand() -> None:
-    expected = sum(w / (0.05 * r + 0.95) for r, w in HARM_RATIOS)
+    expected = sum(w / (0.05 * r + 0.95) for r, w in ERROR_RATIOS)
     assert harm_log_e([FailingUnits(0.05, 1, 0)]) == pytest.approx(log(expected))
 
 
@@ -82,10 +83,9 @@ def test_huge_counts_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("share", [0.05, 0.25, 0.5])
-@pytest.mark.parametrize("test", [harm_log_e, gain_log_e])
-def test_the_expected_evidence_of_equal_arms_is_one(share: float, test: object) -> None:
+@pytest.mark.parametrize("log_e", [harm_log_e, gain_log_e, lambda steps: harm_log_e(steps, "quality")])
+def test_the_expected_evidence_of_equal_arms_is_one(share: float, log_e: Callable[[list[FailingUnits]], float]) -> None:
     """The defining property of an e-value, by summing over every outcome of 20 failing units."""
-    log_e = harm_log_e if test is harm_log_e else gain_log_e
     n = 20
     mean = sum(
         comb(n, k) * share**k * (1 - share) ** (n - k) * exp(log_e([FailingUnits(share, n - k, k)]))
@@ -122,7 +122,7 @@ def test_the_parts_of_alpha_sum_to_alpha() -> None:
 
 def test_the_guardrail_that_proves_harm_is_named() -> None:
     bad = _counts(0.5, (100, 0), (100, 15), "latency")
-    assert tripped_guardrail([bad], ALPHA) == ("latency", harm_log_e(failing_units([bad], "latency")))
+    assert tripped_guardrail([bad], ALPHA) == ("latency", harm_log_e(failing_units([bad], "latency"), "latency"))
     assert tripped_guardrail([_counts(0.5, (100, 5), (100, 5))], ALPHA) is None
     assert tripped_guardrail([bad], ALPHA, ("error", "quality")) is None
 
@@ -180,7 +180,7 @@ def test_all_guardrails_together_keep_alpha_over_the_ramp() -> None:
     latency, cost = rng.random((n, 2000)) < 0.05, rng.random((n, 2000)) < 0.05
     rolled_back = np.zeros(n, dtype=bool)
     for name, failed in (("error", error), ("quality", quality), ("latency", latency), ("cost", cost)):
-        log_e = _log_e(RAMP, is_canary, failed)
+        log_e = _log_e(RAMP, is_canary, failed, name)
         rolled_back |= log_e.max(axis=1) >= -log(guardrail_alpha(name, ALPHA))
     assert rolled_back.mean() <= ALPHA
 
