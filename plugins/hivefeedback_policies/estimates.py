@@ -40,24 +40,33 @@ class Estimates:
         cell_strength: How many observations the row's and column's opinion of a cell is worth.
             Public tables lie at 6 to 9 where models differ in kind, above 80 where they do not.
         ability_sd: Spread of deployments on the logit scale before anything is known.
-        ease: Mean of the operations on the logit scale before anything is known; 1.5 is 82 %. It is
+        ease: Mean of the operations on the logit scale before anything is known; 2 is 88 %. It is
             hopeful on purpose, and not fitted: where all start low the first good one wins too early.
         ease_sd: Its spread.
+        doubt: Standard deviations below the mean that a cell is sure to earn. A choice among many
+            is made for what is overestimated; a detector that believes it raises false alarms.
     """
 
     def __init__(
-        self, *, cell_strength: float = 5.0, ability_sd: float = 0.6, ease: float = 1.5, ease_sd: float = 1.0
+        self,
+        *,
+        cell_strength: float = 6.0,
+        ability_sd: float = 0.55,
+        ease: float = 2.0,
+        ease_sd: float = 0.7,
+        doubt: float = 1.0,
     ) -> None:
         self._strength = cell_strength
         self._ability_weight = ability_sd**-2
         self._first_ease = ease
         self._ease_weight = ease_sd**-2
+        self._doubt = doubt
         self.n_rows = 0
         self.n_columns = 0
         self.counts = np.zeros((8, 8))
         self.sums = np.zeros((8, 8))
         self.expected = np.zeros((8, 8))
-        """Mean of each cell when its row was last read: what a detector compares with."""
+        """What each cell was sure to earn when its row was last read: what a detector compares with."""
         self._pull = np.zeros((8, 8))
         self._grip = np.zeros((8, 8))
         self.ease = np.zeros(8)
@@ -139,7 +148,7 @@ class Estimates:
         weight = weight - self._grip[row, :k]
         rate = _sigmoid(self.ease[row] + (pull - self._pull[row, :k]) / weight)
         mean, sd = self._posterior(rate, weight, self.counts[row, :k], self.sums[row, :k])
-        self.expected[row, :k] = mean
+        self.expected[row, :k] = np.maximum(mean - self._doubt * sd, 0.0)
         return mean, sd
 
     def _posterior(

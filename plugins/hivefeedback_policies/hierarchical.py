@@ -63,9 +63,9 @@ class HierarchicalOptions:
     explore: float = 0.02
     even: float = 0.1
     sharpness: float = 4.0
-    sharpness_per_log: float = 1.5
-    soften: float = 0.3
-    soften_calls: float = 50.0
+    sharpness_per_log: float = 1.9
+    soften: float = 0.6
+    soften_calls: float = 100.0
     broad: float = 1.5
     price_prior: float = 0.2
     capability_prior: float = 0.5

@@ -23,13 +23,16 @@ class TrialRules(Struct, frozen=True):
         calls: Length of a trial in the policy's calls.
         factor: Which fraction of the best other one's success would be a reason to stop.
         threshold: Nats of evidence for it that stop the trial.
+        most_expected: Cap on what the best other one is taken to earn, so that a single failure
+            never stops a trial.
     """
 
     after: int = 100
-    share: float = 0.55
+    share: float = 0.5
     calls: int = 60
     factor: float = 0.5
-    threshold: float = 1.8
+    threshold: float = 2.5
+    most_expected: float = 0.85
 
 
 class Trial(Struct):
@@ -44,4 +47,4 @@ class Trial(Struct):
 
     def judge(self, best_expected: float, reward: float, rules: TrialRules) -> None:
         """Take in a reward of the newcomer where the best other one expects ``best_expected``."""
-        self.against += evidence(best_expected, rules.factor, reward)
+        self.against += evidence(min(best_expected, rules.most_expected), rules.factor, reward)
