@@ -20,7 +20,7 @@ from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event, Feedback, encode_event
 from hivefeedback.recording.counters import Counters
 
-__all__ = ["Committer", "find_run", "write"]
+__all__ = ["Committer", "Observer", "find_run", "write"]
 
 log = logging.getLogger(__name__)
 

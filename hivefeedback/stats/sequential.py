@@ -30,6 +30,8 @@ __all__ = [
     "guardrail_alpha",
     "harm_lean",
     "harm_log_e",
+    "log_beta",
+    "log_likelihood_ratio",
     "sample_ratio_log_e",
     "tripped_guardrail",
 ]

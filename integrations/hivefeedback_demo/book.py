@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hivefeedback_demo.play import Play, Question
 from hivefeedback_demo.rates import Rates
 
-__all__ = ["Book", "Call", "Standing"]
+__all__ = ["Book", "Call", "Standing", "quantile"]
 
 
 @dataclass(frozen=True, slots=True)

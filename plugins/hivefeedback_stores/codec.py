@@ -13,7 +13,7 @@ from msgspec import structs
 from hivefeedback.errors import InvalidInputError, StoreCorruptError
 from hivefeedback.model import Alarm, Configuration, Control, Event, JournalEntry, Score, SystemSample, encode_event
 
-__all__ = ["decode", "decode_packed", "encode", "event_bytes", "finite", "packed"]
+__all__ = ["decode", "decode_config", "decode_entry", "decode_packed", "encode", "event_bytes", "finite", "packed"]
 
 T = TypeVar("T")
 _LARGEST = 1.7976931348623157e308

@@ -13,7 +13,18 @@ from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Selector
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run, Score
 
-__all__ = ["JOINS", "Join", "Placed", "Source", "check_selector", "choose_run", "matches", "to_erase"]
+__all__ = [
+    "JOINS",
+    "Join",
+    "Placed",
+    "Source",
+    "check_selector",
+    "choose_run",
+    "matches",
+    "run_of",
+    "said_of",
+    "to_erase",
+]
 
 Placed = tuple[int, Event]
 """An event and its position in the log."""

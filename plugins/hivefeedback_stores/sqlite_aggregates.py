@@ -20,7 +20,7 @@ from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 from hivefeedback_stores.takeback import CellAt, Share, take_back
 
-__all__ = ["SqliteAggregates", "add_delta", "forget_exemplars", "take_shares"]
+__all__ = ["SqliteAggregates", "add_delta", "fold", "forget_exemplars", "put_cell", "take_shares"]
 
 FOLD_AT = 16
 """Deltas that may wait: a fold then costs a few ms, a read decodes at most so many more rows."""
