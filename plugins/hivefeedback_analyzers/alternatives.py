@@ -33,9 +33,10 @@ def better_alternatives(
 ) -> list[Finding]:
     """One finding for each bound (deployment, operation) that another deployment beats on the same operation."""
     pairs: list[tuple[str, str, str, Judged, Judged, Difference]] = []
-    newest = {key: sample_of(newest_runs(view, *key)) for key in view.exemplars}
+    routes = {operation: config.route_of(operation) for operation in {o for _, o in view.exemplars}}
+    newest = {key: sample_of(newest_runs(view, *key)) for key in view.exemplars if routes[key[1]] is not None}
     for (deployment, operation), mine in newest.items():
-        route = config.route_of(operation)
+        route = routes[operation]
         for other in config.deployments:
             theirs = newest.get((other, operation))
             if other == deployment or theirs is None or route is None or not is_binding(route[1], deployment, other):

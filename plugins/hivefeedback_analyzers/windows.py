@@ -31,11 +31,12 @@ def split_s(view: View, *, now_s: float, recent_s: float) -> float | None:
 
     ``recent_s`` ago if there is anything before, else at two thirds of the buckets.
     """
-    starts = sorted({s.start_s for s in view.slices if not s.key.arm})
+    widths = {s.start_s: s.width_s for s in view.slices}
+    starts = sorted(widths)
     if len(starts) < 2:
         return None
     wanted = now_s - recent_s
-    if starts[0] + view.coverage.resolution_s <= wanted <= starts[-1]:
+    if starts[0] + widths[starts[0]] <= wanted <= starts[-1]:
         return wanted
     return starts[-max(1, len(starts) // 3)]
 
@@ -47,14 +48,15 @@ def comparisons(view: View, *, now_s: float, recent_s: float, newest: Sequence[i
     """
     split = split_s(view, now_s=now_s, recent_s=recent_s)
     by = ("deployment", "operation")
-    if split is not None:
-        recent = samples(view.between(split, float("inf")), *by)
-        for key, before in samples(view.between(float("-inf"), split), *by).items():
-            if key in recent and key[0]:
-                yield Comparison(key, "window", before, recent[key])
-    for key, total in samples(view, *by).items():
+    total = samples(view.between(float("-inf"), split) if split is not None else view, *by)
+    recent = samples(view.between(split, float("inf")), *by) if split is not None else {}
+    for key, after in recent.items():
+        if key in total and key[0]:
+            yield Comparison(key, "window", total[key], after)
+        total[key] = total[key].plus(after) if key in total else after
+    for key, known in total.items():
         runs = newest_runs(view, key[0], key[1]) if key[0] else []
         for n in newest:
             if len(runs) >= n:
                 last = sample_of(runs[-n:])
-                yield Comparison(key, f"newest {n}", total.minus(last), last)
+                yield Comparison(key, f"newest {n}", known.minus(last), last)
