@@ -18,7 +18,6 @@ from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Finding, Interval
 from hivefeedback.stats import (
     JUDGED_UNIT,
-    Cell,
     Judged,
     View,
     adjusted_p_values,
@@ -27,6 +26,7 @@ from hivefeedback.stats import (
     rate_difference,
     wilson_interval,
 )
+from hivefeedback_analyzers.heard import Heard, heard
 from hivefeedback_analyzers.windows import Key, split_s
 
 __all__ = ["DissatisfactionAnalyzer", "DissatisfactionOptions"]
@@ -88,9 +88,8 @@ class DissatisfactionAnalyzer(Plugin):
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """At most one finding for each deployment × operation and name of feedback."""
         split = split_s(view, now_s=now_s, recent_s=self._options.recent_s)
-        by = ("deployment", "operation")
-        before = view.between(float("-inf"), split).totals(*by) if split is not None else {}
-        recent = view.between(split, float("inf")).totals(*by) if split is not None else view.totals(*by)
+        before = heard(view.between(float("-inf"), split)) if split is not None else {}
+        recent = heard(view.between(split, float("inf")) if split is not None else view)
         found = {f.finding_id: f for f in self._worsened(view, before, recent)}
         for key, cell in recent.items():
             for name in _VOTES:
@@ -108,13 +107,13 @@ class DissatisfactionAnalyzer(Plugin):
         for threshold, severity, word in ((o.critical_rating, 1.0, "critical"), (o.warn_rating, 0.6, "warning")):
             if after.high < (threshold - 1) / 4:
                 message = (
-                    f"{name} of {key[0]!r} on {key[1]!r} is {_stars(after.estimate)} (at most {_stars(after.high)}, "
+                    f"{name} of {_who(key)} on {key[1]!r} is {_stars(after.estimate)} (at most {_stars(after.high)}, "
                     f"n {judged.n}), below {threshold:g}: {word}"
                 )
                 return _finding(view, key, name, message, severity, None, after, None, judged.n)
         return None
 
-    def _worsened(self, view: View, before: dict[Key, Cell], recent: dict[Key, Cell]) -> Iterator[Finding]:
+    def _worsened(self, view: View, before: dict[Key, Heard], recent: dict[Key, Heard]) -> Iterator[Finding]:
         changes = [c for key, cell in recent.items() if key in before for c in self._changes(key, before[key], cell)]
         adjusted = adjusted_p_values([c.p_value for c in changes])
         for change, p_value in zip(changes, adjusted, strict=True):
@@ -122,7 +121,7 @@ class DissatisfactionAnalyzer(Plugin):
                 continue
             worse = abs(change.after.estimate - change.before.estimate)
             message = (
-                f"{change.name} of {change.key[0]!r} on {change.key[1]!r} went from {change.before.estimate:.1%} "
+                f"{change.name} of {_who(change.key)} on {change.key[1]!r} went from {change.before.estimate:.1%} "
                 f"to {change.after.estimate:.1%} (n {change.n}), p {p_value:.2g}"
             )
             severity = min(1.0, 0.4 + worse)
@@ -130,7 +129,7 @@ class DissatisfactionAnalyzer(Plugin):
                 view, change.key, change.name, message, severity, change.before, change.after, p_value, change.n
             )
 
-    def _changes(self, key: Key, before: Cell, after: Cell) -> Iterator[_Worsening]:
+    def _changes(self, key: Key, before: Heard, after: Heard) -> Iterator[_Worsening]:
         o = self._options
         for name in _VOTES:
             a, b = before.judged.get(name, Judged()), after.judged.get(name, Judged())
@@ -148,7 +147,7 @@ class DissatisfactionAnalyzer(Plugin):
                     )
 
 
-def _reproaches(cell: Cell, name: str) -> tuple[int, int]:
+def _reproaches(cell: Heard, name: str) -> tuple[int, int]:
     """Runs that were reproached, and all runs; a run is counted once at most."""
     said = round(cell.judged.get(name, Judged()).total / JUDGED_UNIT)
     return min(said, cell.n_runs), cell.n_runs
@@ -179,6 +178,10 @@ def _finding(
         n_runs=n,
         evidence=view.evidence(key[0], key[1]),
     )
+
+
+def _who(key: Key) -> str:
+    return repr(key[0]) if key[0] else "agents"
 
 
 def _stars(value: float) -> str:

@@ -97,3 +97,13 @@ def test_thresholds_can_be_set_and_must_make_sense() -> None:
     assert _findings(_rated([4] * 80), options=strict)
     with pytest.raises(ValueError, match="critical_rating <= warn_rating"):
         DissatisfactionOptions(warn_rating=2.0)
+
+
+def test_what_is_said_of_agents_is_heard_without_blaming_a_deployment() -> None:
+    seen = [
+        Seen(run=Run("", "qa", kind="agent", agent_id="bot", started_at_s=T0_S + i), judged={"rating": 0.0})
+        for i in range(40)
+    ]
+    (finding,) = _findings(seen)
+    assert finding.deployment == ""
+    assert finding.message.startswith("rating of agents on 'qa'")
