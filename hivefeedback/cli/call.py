@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import getpass
 import re
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,13 @@ class Call:
     Args:
         args: The arguments, parsed.
         rest: The arguments behind the name of a command that takes them unparsed.
+        clock: Seconds since 1970 UTC.
     """
 
-    def __init__(self, args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
-        self.args, self.rest = args, tuple(rest)
+    def __init__(
+        self, args: argparse.Namespace, rest: Sequence[str] = (), *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.args, self.rest, self.clock = args, tuple(rest), clock
         self.store_url = ""
 
     @property
@@ -81,7 +85,7 @@ class Call:
         from hivefeedback.cli.reader import reading
 
         self.use_store()
-        with reading(self.settings) as reader:
+        with reading(self.settings, self.clock) as reader:
             yield reader
 
     @contextmanager

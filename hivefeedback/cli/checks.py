@@ -6,11 +6,12 @@ import argparse
 import os
 import platform
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import TYPE_CHECKING, Final, Literal
+
+from hivefeedback.cli.words import clock_time
 
 if TYPE_CHECKING:
     from hivefeedback.settings import Settings
@@ -41,14 +42,14 @@ class Check:
     code: int = 0
 
 
-def check_environment() -> Iterator[Check]:
+def check_environment(now_s: float) -> Iterator[Check]:
     """Versions, extras, the clock."""
     yield Check("version", "ok", f"hivefeedback {version(_OURS)}, Python {platform.python_version()}")
     yield from _extras()
-    if time.time() < _EARLIEST_S:
+    if now_s < _EARLIEST_S:
         yield Check("clock", "wrong", "the system's clock stands in the past; set it, since all windows depend on it")
     else:
-        yield Check("clock", "ok", time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()))
+        yield Check("clock", "ok", f"{clock_time(now_s)} UTC")
 
 
 def _extras() -> Iterator[Check]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,7 +21,7 @@ _AHEAD_S: Final = 60.0
 """How far another machine's clock may be ahead before it is worth a word."""
 
 
-def check_store(settings: Settings, url: str) -> Iterator[Check]:
+def check_store(settings: Settings, url: str, clock: Callable[[], float]) -> Iterator[Check]:
     """Everything that can be found out without changing the store.
 
     Raises:
@@ -36,14 +35,14 @@ def check_store(settings: Settings, url: str) -> Iterator[Check]:
         if not path.exists():
             yield Check("store", "note", f"{path.absolute()} is not there yet; the first FeedbackLoop makes it")
             return
-    with reading(settings) as reader:
+    with reading(settings, clock) as reader:
         yield Check("store", "ok", "it can be opened and read")
         wrong = reader.store.check()
         yield from (Check("store content", "wrong", sentence, code=STORE) for sentence in wrong)
         if not wrong:
             yield Check("store content", "ok", "nothing wrong was found")
         yield _schema(reader)
-        yield _time(reader, time.time())
+        yield _time(reader, clock())
         yield from _quarantined(reader)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 from hivefeedback.cli.answer import Answer, as_document
@@ -21,17 +22,18 @@ from hivefeedback.errors import HiveFeedbackError, InvalidInputError
 __all__ = ["main"]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, clock: Callable[[], float] = time.time) -> int:
     """Run one command; answers its exit code and never raises.
 
     Args:
         argv: The arguments; default: those of the process.
+        clock: Seconds since 1970 UTC.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     tolerant(sys.stdout)
     tolerant(sys.stderr)
     try:
-        return _run(words)
+        return _run(words, clock)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -41,11 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else FAILED
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], clock: Callable[[], float]) -> int:
     is_json, is_verbose = "--json" in words, any(w in ("-v", "-vv", "--verbose") for w in words)
     try:
         _check_text(words)
-        call, spec = _parsed(words)
+        call, spec = _parsed(words, clock)
         if spec is None:
             return _without_command(call.args)
         with logged(call.args.verbose):
@@ -59,21 +61,21 @@ def _run(words: list[str]) -> int:
         return _failed(f"{what}; check the path and its rights", FAILED, is_json, is_verbose)
 
 
-def _parsed(words: list[str]) -> tuple[Call, Spec | None]:
+def _parsed(words: list[str], clock: Callable[[], float]) -> tuple[Call, Spec | None]:
     """The call and its command; plugins are only loaded where the command is none of ours."""
     specs = {spec.name: spec for spec in SPECS}
     at = command_index(words)
     name = words[at] if at is not None else ""
     if at is not None and name in specs and specs[name].takes_rest:
         args = build(SPECS).parse_args(words[:at])
-        return Call(args, words[at + 1 :]), specs[name]
+        return Call(args, words[at + 1 :], clock=clock), specs[name]
     if name not in specs and "--version" not in words:
         specs = {**_of_plugins(words[:at]), **specs}
     args = build(specs.values()).parse_args(words)
     if args.spec is None and "group" in args:
         args.group.print_help(sys.stderr)
         raise SystemExit(WRONG_USE)
-    return Call(args), args.spec
+    return Call(args, clock=clock), args.spec
 
 
 def _of_plugins(words: list[str]) -> dict[str, Spec]:

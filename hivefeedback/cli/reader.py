@@ -7,8 +7,7 @@ lack the right to write.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
@@ -34,11 +33,12 @@ class Reader:
         settings: Of this process.
         registry: The plugins, for the stores among them.
         store: Opened for reading.
+        clock: Seconds since 1970 UTC.
     """
 
-    def __init__(self, settings: Settings, registry: Registry, store: Store) -> None:
-        self.settings, self.registry, self.store = settings, registry, store
-        self._control = Control(store, registry, ControlOptions(mode=settings.mode), time.time, "reader")
+    def __init__(self, settings: Settings, registry: Registry, store: Store, clock: Callable[[], float]) -> None:
+        self.registry, self.store, self._clock = registry, store, clock
+        self._control = Control(store, registry, ControlOptions(mode=settings.mode), clock, "reader")
         self.prompts = Prompts(_no_add, lambda: self.configuration, store.journal.body)
 
     @property
@@ -55,8 +55,9 @@ class Reader:
         """The story of a mutation. Raises UnknownNameError."""
         return self._control.why(mutation_id)
 
-    def view(self, window_s: float, now_s: float) -> View:
+    def view(self, window_s: float) -> View:
         """The aggregates of the last ``window_s`` seconds."""
+        now_s = self._clock()
         return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
 
     def observed(self) -> list[str]:
@@ -86,7 +87,7 @@ def make_registry(settings: Settings) -> Registry:
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[Reader]:
+def reading(settings: Settings, clock: Callable[[], float]) -> Iterator[Reader]:
     """Open the store for reading.
 
     Raises:
@@ -98,7 +99,7 @@ def reading(settings: Settings) -> Iterator[Reader]:
     try:
         store = open_store(registry, settings.store, read_only=True)
         try:
-            yield Reader(settings, registry, store)
+            yield Reader(settings, registry, store, clock)
         finally:
             store.close()
     finally:

@@ -32,7 +32,7 @@ def run(call: Call) -> Answer:
 
 
 def _checks(call: Call) -> Iterator[Check]:
-    yield from check_environment()
+    yield from check_environment(call.clock())
     try:
         settings = call.settings
     except ConfigurationError as error:
@@ -46,7 +46,7 @@ def _checks(call: Call) -> Iterator[Check]:
         yield Check("plugins", "wrong", str(error), code=FAILED)
         return
     try:
-        yield from check_store(settings, url)
+        yield from check_store(settings, url, call.clock)
     except HiveFeedbackError as error:
         yield Check("store", "wrong", str(error), code=code_of(error))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from hivefeedback.cli.answer import Answer
@@ -22,7 +21,7 @@ def run(call: Call) -> Answer:
     empty = [name for name, value in given.items() if not value]
     if empty:
         raise InvalidInputError(f"--{empty[0]} is empty; name whose data is to be erased")
-    before_s = _before(args.before)
+    before_s = _before(args.before, call.clock())
     if not given and before_s is None:
         raise InvalidInputError("erase what? give --deployment, --agent, --session, --user or --before; all must hold")
     with call.loop() as loop:
@@ -32,10 +31,9 @@ def run(call: Call) -> Answer:
     return Answer(data={"n_erased": n_erased, **given, "before_s": before_s}, text=text)
 
 
-def _before(text: str | None) -> float | None:
+def _before(text: str | None, now_s: float) -> float | None:
     if text is None:
         return None
-    now_s = time.time()
     try:
         before_s = moment_s(text, now_s)
     except ValueError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import time
 from typing import Final
 
 from hivefeedback.cli.answer import Answer
@@ -25,7 +24,7 @@ _SPEAK_ALONE: Final = ("complaint", "correction", "fact_check", "loop_back")
 def run(call: Call) -> Answer:
     """Record the feedback; it is learnt and committed when the command ends."""
     feedback = _feedback(call.args)
-    with call.loop(clock=time.time) as loop:  # a given clock: nothing is left to a thread
+    with call.loop(clock=call.clock) as loop:  # a given clock: nothing is left to a thread
         loop.feedback(feedback)
         if not loop.flush():
             raise StoreUnreachableError(f"the feedback could not be written to {call.store_url}; try again")

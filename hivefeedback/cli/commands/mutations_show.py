@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import time
 from typing import TYPE_CHECKING, Any, Final, get_args
 
+import msgspec
+
 from hivefeedback.cli import console
-from hivefeedback.cli.answer import Answer, as_document, plain_data
+from hivefeedback.cli.answer import Answer, plain_data
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.words import age, clock_time, percent, plain
@@ -41,7 +42,7 @@ def list_mutations(call: Call) -> Answer:
     with call.reader() as reader:
         lives, config = list(reader.ledger.lives.values()), reader.configuration
     chosen = [x for x in lives if (x.is_open or not args.open) and args.state in (None, x.state)]
-    now_s = time.time()
+    now_s = call.clock()
     rows = [_row(life, config, now_s) for life in chosen]
     text = table(_COLUMNS, rows, width=console.width()) if rows else "no mutations"
     return Answer(data={"mutations": [_summary(life, config) for life in chosen]}, text=text)
@@ -79,7 +80,10 @@ def _row(life: Life, config: Configuration, now_s: float) -> list[str]:
 
 
 def _short(value: object) -> str:
-    return value if isinstance(value, str) else " ".join(as_document({"v": value})[1:-1].split()).removeprefix('"v": ')
+    """A value in one line; a stored text by the beginning of its hash, as ``why`` says it."""
+    if isinstance(value, dict) and set(value) == {"body"}:
+        return f"stored text {str(value['body'])[:12]}"
+    return value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
 
 
 def show(call: Call) -> Answer:

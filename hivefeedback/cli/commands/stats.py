@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -49,7 +48,7 @@ def run(call: Call) -> Answer:
     by = tuple(part.strip() for part in args.by.split(",") if part.strip())
     call.args.json = args.json or args.format == "json"
     with call.reader() as reader:
-        stats = stats_of(reader.view(args.window, time.time()), operation=args.operation, by=by)
+        stats = stats_of(reader.view(args.window), operation=args.operation, by=by)
     if args.format == "csv":
         console.say(_covered(stats.coverage))
         return Answer(data=_data(stats, call, by), text=_as_csv(stats, by))
