@@ -41,13 +41,13 @@ def event_bytes(event: Event) -> bytes:
 
     JSON has no infinity: it would be written as null, and the event could not be read again.
     """
-    body = event.body
     if not isfinite(event.event_time_s + event.ingest_time_s):
         raise InvalidInputError(f"event {event.event_id!r} has a time that is not finite")
-    if isinstance(body, Control):
-        event = structs.replace(event, body=Control(_finite_what(body.what)))
-    elif isinstance(body, Score) and not isfinite(body.value):
+    body = event.body
+    if body.__class__ is Score and not isfinite(body.value):
         raise InvalidInputError(f"event {event.event_id!r} has a score that is not finite")
+    if body.__class__ is Control:
+        event = structs.replace(event, body=Control(_finite_what(body.what)))
     try:
         return encode_event(event)
     except UnicodeEncodeError as error:

@@ -20,7 +20,7 @@ from hivefeedback_stores.codec import decode_entry, decode_packed, packed
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import SqliteAggregates, add_delta
 from hivefeedback_stores.sqlite_database import Database
-from hivefeedback_stores.sqlite_log import SqliteLog, insert_events
+from hivefeedback_stores.sqlite_log import Sources, SqliteLog, insert_events
 from hivefeedback_stores.sqlite_parts import SqliteConfig, SqliteJournal, SqliteState, put_record
 from hivefeedback_stores.urls import path_of
 
@@ -66,9 +66,10 @@ class SqliteStore:
     def commit(self, commit: Commit) -> None:
         """Apply a commit in one transaction, once."""
         with self._database.write() as connection:
-            if not _is_new(connection, commit):
+            sources = Sources(connection)
+            if not _is_new(connection, sources[commit.producer, commit.epoch], commit.number):
                 return
-            insert_events(connection, commit.events, _sources(connection, commit))
+            insert_events(connection, commit.events, sources)
             add_delta(connection, commit.delta)
             for record in commit.records:
                 put_record(connection, record, self._clock())
@@ -76,12 +77,9 @@ class SqliteStore:
     def check(self) -> Sequence[str]:
         """Check the file's structure, and read every event and entry."""
         with self._database.read() as connection:
-            is_gone = not self._database.path.exists()
             said = [f"{self._database.path}: {row[0]}" for row in connection.execute("PRAGMA quick_check(5)")]
             said = [s for s in said if not s.endswith(": ok")]
             said += _unreadable(connection)
-        if is_gone:
-            said.insert(0, f"{self._database.path} was removed or moved while it is open; restart what uses it")
         return said[:MAX_SENTENCES]
 
     def close(self) -> None:
@@ -89,29 +87,13 @@ class SqliteStore:
         self._database.close()
 
 
-def _is_new(connection: sqlite3.Connection, commit: Commit) -> bool:
-    source = _source(connection, commit.producer, commit.epoch)
+def _is_new(connection: sqlite3.Connection, source: int, number: int) -> bool:
     (data,) = connection.execute("SELECT seen FROM sources WHERE source = ?", (source,)).fetchone()
     seen = decode_packed("the numbers of applied commits", data, Seen)
-    if not seen.add(commit.number):
+    if not seen.add(number):
         return False
     connection.execute("UPDATE sources SET seen = ? WHERE source = ?", (packed(seen), source))
     return True
-
-
-def _source(connection: sqlite3.Connection, producer: str, epoch: int) -> int:
-    row = connection.execute(
-        "SELECT source FROM sources WHERE producer = ? AND epoch = ?", (producer, epoch)
-    ).fetchone()
-    if row is not None:
-        return int(row[0])
-    new = "INSERT INTO sources (producer, epoch, seen) VALUES (?, ?, ?)"
-    return connection.execute(new, (producer, epoch, packed(Seen()))).lastrowid or 0
-
-
-def _sources(connection: sqlite3.Connection, commit: Commit) -> dict[tuple[str, int], int]:
-    names = {(e.producer, e.epoch) for e in commit.events}
-    return {name: _source(connection, *name) for name in names}
 
 
 def _unreadable(connection: sqlite3.Connection) -> list[str]:

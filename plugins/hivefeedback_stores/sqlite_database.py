@@ -27,6 +27,8 @@ from hivefeedback_stores.sqlite_schema import check_schema, create_schema
 
 __all__ = ["Database"]
 
+CACHE_KIB = 16_000
+"""Pages that the writer keeps in memory; ids without order (traces) touch leaves all over an index."""
 PAUSE_S = 1.0
 """How long a fork waits for a running transaction before it goes on without closing."""
 
@@ -88,6 +90,7 @@ class Database:
         if writes:
             self._use_wal(connection)
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         else:
             connection.execute("PRAGMA query_only = ON")
         return connection

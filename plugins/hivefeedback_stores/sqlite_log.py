@@ -4,44 +4,57 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from operator import attrgetter
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Selector
 from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
-from hivefeedback_stores.codec import encode, event_bytes
-from hivefeedback_stores.erasure import JOINS, Join, Placed, check_selector, choose_run, matches, to_erase
+from hivefeedback_stores.codec import encode, event_bytes, packed
+from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, to_erase
 from hivefeedback_stores.rules import joins_of
+from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
 from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 from hivefeedback_stores.takeback import shares_of
 
-__all__ = ["SqliteLog", "insert_events"]
+__all__ = ["Sources", "SqliteLog", "insert_events"]
 
 STEP = 20_000
 """Positions per transaction of ``erase`` and ``retain``, so that they do not hold up commits for long."""
 DECISION, RUN, FEEDBACK, SCORE, CONTROL = range(5)
 _KINDS: dict[type, int] = {DecisionRecord: DECISION, Run: RUN, Feedback: FEEDBACK, Score: SCORE, Control: CONTROL}
-_RUNS: dict[str, int] = {name: number for number, name in enumerate(JOINS, 1)}
+_RUNS: dict[str, int] = {"trace_id": 1, "decision_id": 2, "response_id": 3, "session_id": 4}
 """Number of each join of a run in the table ``joins``."""
 _SAID = {name: number + 4 for name, number in _RUNS.items()} | {"run_id": 9}
 """The same for feedback and scores."""
-_values_of = attrgetter(*JOINS)
 _JoinRow = tuple[int, str, int]
 
 
-def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sources: dict[tuple[str, int], int]) -> None:
-    """Append events; those whose (producer, epoch, seq) is there are skipped.
+class Sources(dict[tuple[str, int], int]):
+    """Number of each (producer, epoch), looked up when it is first asked for."""
 
-    Args:
-        sources: Number of each (producer, epoch).
-    """
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def __missing__(self, name: tuple[str, int]) -> int:
+        query = "SELECT source FROM sources WHERE producer = ? AND epoch = ?"
+        row = self._connection.execute(query, name).fetchone()
+        if row is not None:
+            self[name] = int(row[0])
+        else:
+            new = "INSERT INTO sources (producer, epoch, seen) VALUES (?, ?, ?)"
+            self[name] = self._connection.execute(new, (*name, packed(Seen()))).lastrowid or 0
+        return self[name]
+
+
+def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> None:
+    """Append events; those whose (producer, epoch, seq) is there are skipped."""
     (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
     first = max(last or 0, int(get_meta(connection, "last_position") or 0)) + 1
     rows = [
-        (p, sources[(e.producer, e.epoch)], e.seq, e.event_time_s, _KINDS[type(e.body)], e.event_id, event_bytes(e))
+        (p, sources[e.producer, e.epoch], e.seq, e.event_time_s, _KINDS[e.body.__class__], e.event_id, event_bytes(e))
         for p, e in enumerate(events, first)
     ]
     n_before = connection.total_changes
@@ -55,19 +68,22 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
 
 
 def _joins(placed: Iterable[Placed]) -> list[_JoinRow]:
-    """What the events can be found by, beside their ids."""
+    """What the events can be found by, beside their ids; written out, since it is done for each event."""
     found: list[_JoinRow] = []
     for position, event in placed:
         body = event.body
         if isinstance(body, Run):
-            found += [
-                (what, value, position) for what, value in zip(_RUNS.values(), _values_of(body), strict=True) if value
-            ]
+            if body.trace_id:
+                found.append((1, body.trace_id, position))
+            if body.decision_id:
+                found.append((2, body.decision_id, position))
+            if body.response_id:
+                found.append((3, body.response_id, position))
+            if body.session_id:
+                found.append((4, body.session_id, position))
         elif isinstance(body, Feedback):
-            found += [
-                (_SAID[name], value, position) for name, value in zip(JOINS, _values_of(body), strict=True) if value
-            ]
-        if isinstance(body, Feedback | Score) and body.run_id:
+            found += [(what, getattr(body, name), position) for name, what in _SAID.items() if getattr(body, name)]
+        elif isinstance(body, Score):
             found.append((_SAID["run_id"], body.run_id, position))
     return found
 

@@ -241,11 +241,6 @@ def test_a_store_opens_while_another_program_writes_for_long(tmp_path: Path, sto
     late.close()
 
 
-def test_a_check_says_that_the_file_was_removed(tmp_path: Path, store: SqliteStore) -> None:
-    (tmp_path / "hive.db").rename(tmp_path / "moved.db")
-    assert any("removed or moved" in s for s in store.check())
-
-
 def test_joins_of_dropped_events_are_dropped_too(tmp_path: Path, store: SqliteStore) -> None:
     store.commit(commit_of(1, [run_event(n, at_s=T0 + n, session_id="s") for n in range(1, 6)]))
     store.commit(commit_of(2, [run_event(n, at_s=T0 + n, session_id="s") for n in range(1, 6)]))
