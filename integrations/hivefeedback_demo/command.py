@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hivefeedback.errors import HiveFeedbackError
 from hivefeedback_demo.book import Book
 from hivefeedback_demo.driver import Driver
 from hivefeedback_demo.picture import Picture
@@ -33,7 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; answers 0 where the loop closed, 1 where it did not, 130 after Ctrl-C.
 
     Raises:
-        MissingExtraError: The extra ``demo`` is not installed.
         SystemExit: Wrong use, with code 2.
     """
     given = _parser().parse_args(argv)
@@ -45,7 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="hivefeedback-demo-", ignore_cleanup_errors=True) as folder:
         store = given.store or f"sqlite:///{Path(folder) / 'demo.db'}"
-        result = _play(store, given.seed, plan, is_quiet=given.json)
+        try:
+            result = _play(store, given.seed, plan, is_quiet=given.json)
+        except HiveFeedbackError as error:
+            print(f"hivefeedback demo: {error}", file=sys.stderr)
+            return NOT_CLOSED
     print(json.dumps(result, indent=2) if given.json else as_text(result))
     if result["was_interrupted"]:
         return INTERRUPTED
@@ -64,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print data instead of text; progress goes to stderr")
     parser.add_argument("--fast", action="store_true", help="about half as long")
-    parser.add_argument("--calls", type=int, metavar="N", help="calls of the first phase (default 2400)")
+    parser.add_argument("--calls", type=int, metavar="N", help="calls of the first phase (default 3200)")
     parser.add_argument("--store", metavar="URL", help="keep what happens, such as sqlite:///demo.db")
     return parser
 

@@ -73,7 +73,7 @@ class Driver:
     async def turns(self) -> None:
         """Let the loop turn until cancelled."""
         while True:
-            await asyncio.sleep(self._plan.turn_every_s)
+            await asyncio.sleep(self._loop.settings.turn_every_s)
             self._on_turn(await self._loop.aturn())
 
     async def settle(self) -> None:

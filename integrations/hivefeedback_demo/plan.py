@@ -10,6 +10,7 @@ __all__ = ["COMPRESSED", "Plan"]
 COMPRESSED: Final[dict[str, tuple[Any, str]]] = {
     "canary_steps": ([0.25, 0.5, 1.0], "5, 25, 50, 100 %"),
     "canary_min_units": (20, "50 units per arm before a step"),
+    "turn_every_s": (0.5, "60 s"),
 }
 """Settings that the demo sets, with their defaults in words. α stays as it is: the evidence that a
 rollback or a promotion needs is the same, only more of the traffic takes part in it."""
@@ -25,17 +26,15 @@ class Plan:
         after: Calls after the loop has acted, to show that it is well again.
         workers: Calls in the air at once.
         scale: Latencies are divided by this.
-        turn_every_s: Pause between two turns.
         late_share, late_s: Share of feedback that comes late, and by how many seconds at most.
         left: Success that is left to the model that gets worse.
     """
 
-    learn: int = 2400
-    cap: int = 2500
-    after: int = 300
+    learn: int = 3200
+    cap: int = 3000
+    after: int = 400
     workers: int = 12
     scale: float = 100.0
-    turn_every_s: float = 0.5
     late_share: float = 0.15
     late_s: float = 1.5
     left: float = 0.3

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hivefeedback.errors import RefusedError
+from hivefeedback.errors import ConflictError, RefusedError
 from hivefeedback.model import JournalEntry, Mutation, MutationKind, PutRoute, Route
 from hivefeedback_demo.book import Book
 from hivefeedback_demo.driver import Driver
@@ -155,14 +156,19 @@ class Story:
 
         It is written into the journal as it would come from another process.
         """
-        journal = self._loop.store.journal
         entry = JournalEntry(
-            at_s=self._driver.began_at_s,
+            at_s=time.time(),
             state="edited",
             by="operator",
             patch=(PutRoute(operation, Route(candidates=(model,))),),
         )
-        journal.append(entry, expected_head=journal.head())
+        journal = self._loop.store.journal
+        while True:
+            try:
+                journal.append(entry, expected_head=journal.head())
+                break
+            except ConflictError:
+                continue  # a turn wrote in between
         self._loop.refresh()
 
 

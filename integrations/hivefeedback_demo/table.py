@@ -48,7 +48,6 @@ def result_of(
         "table": [asdict(s) for s in book.standings()] if book.calls else [],
         "timeline": _timeline(loop, began_at_s),
         "why": loop.why(shown).text() if shown else "",
-        "all": {m: loop.why(m).text() for m in loop.ledger.lives},
         "compressed_settings": {name: {"demo": value, "default": told} for name, (value, told) in COMPRESSED.items()},
         "counters": {name: n for name, n in loop.counters.items() if n},
     }
@@ -104,7 +103,7 @@ def as_text(result: dict[str, Any]) -> str:
         "",
         f"{'phase':44}{'calls':>7}{'right':>8}{'last 200':>10}{'uniform':>9}{'best single':>13}",
     ]
-    for p in result["phases"]:
+    for p in (p for p in result["phases"] if p["calls"]):
         lines.append(
             f"{p['phase']} {p['title'][:41]:42}{p['calls']:7d}{p['success']:8.1%}{p['success_last']:10.1%}"
             f"{p['uniform']:9.1%}{p['best_single']:13.1%}"

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
+
 from hivefeedback.errors import MissingExtraError
 from hivefeedback.model import Feedback
 from hivefeedback_demo.play import Question
@@ -58,21 +60,22 @@ class Traffic:
             Exception: Whatever the client library raises when the call fails.
         """
         started = time.perf_counter()
-        model, text, joined = await (self._by_litellm(question) if way == "litellm" else self._by_langchain(question))
+        model, text, judged = await (self._by_litellm(question) if way == "litellm" else self._by_langchain(question))
         seconds = time.perf_counter() - started
-        judged = Feedback("success", value=question.is_right(text), source="demo", **joined)
+        judged = replace(judged, value=question.is_right(text))
         return Reply(model, text, seconds, judged)
 
-    async def _by_litellm(self, question: Question) -> tuple[str, str, dict[str, str]]:
+    async def _by_litellm(self, question: Question) -> tuple[str, str, Feedback]:
         """The router asks the loop by itself; the application only names its operation and prompt."""
         answer = await self._router.acompletion(
             "demo",
             messages=[{"role": "system", "content": PROMPT}, {"role": "user", "content": question.text}],
             metadata={"operation": question.operation, "prompt": "answer"},
         )
-        return answer.model, answer.choices[0].message.content or "", {"response_id": answer.id}
+        judged = Feedback("success", source="demo", response_id=answer.id)
+        return answer.model, answer.choices[0].message.content or "", judged
 
-    async def _by_langchain(self, question: Question) -> tuple[str, str, dict[str, str]]:
+    async def _by_langchain(self, question: Question) -> tuple[str, str, Feedback]:
         """The chain is built for the decision; its callback handler records the run."""
         from hivefeedback_langchain import config_for
 
@@ -81,7 +84,7 @@ class Traffic:
         text = await self._chains[model].ainvoke(
             {"system": system, "question": question.text}, {"callbacks": [self._handler], **config_for(decision)}
         )
-        return model, text, {"decision_id": decision.decision_id}
+        return model, text, Feedback("success", source="demo", decision_id=decision.decision_id)
 
     def close(self) -> None:
         """Take the hook out of LiteLLM, whose callbacks belong to the process."""
@@ -91,6 +94,7 @@ class Traffic:
 def _router(loop: FeedbackLoop, rates: Rates, url: str) -> tuple[Any, Any]:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # importing it fetches a price list otherwise
     import litellm
+    from litellm.router import Router
 
     from hivefeedback_litellm import attach
 
@@ -107,7 +111,7 @@ def _router(loop: FeedbackLoop, rates: Rates, url: str) -> tuple[Any, Any]:
         }
         for name, figures in rates.models.items()
     ]
-    router = litellm.Router(model_list=models, num_retries=1, timeout=30)
+    router = Router(model_list=models, num_retries=1, timeout=30)
     return router, attach(loop, router)
 
 
@@ -115,12 +119,14 @@ def _chains(loop: FeedbackLoop, rates: Rates, url: str) -> tuple[dict[str, Any],
     from langchain_core.output_parsers import StrOutputParser
     from langchain_core.prompts import ChatPromptTemplate
     from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
     from hivefeedback_langchain import FeedbackCallbackHandler
 
+    key = SecretStr("demo")
     prompt = ChatPromptTemplate([("system", "{system}"), ("human", "{question}")])
     chains = {
-        name: prompt | ChatOpenAI(model=name, base_url=url, api_key="demo", max_retries=1) | StrOutputParser()
+        name: prompt | ChatOpenAI(model=name, base_url=url, api_key=key, max_retries=1) | StrOutputParser()
         for name in rates.models
     }
     return chains, FeedbackCallbackHandler(loop)

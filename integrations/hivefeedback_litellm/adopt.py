@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from hivefeedback.errors import HiveFeedbackError
 from hivefeedback.model import Deployment, Price
 from hivefeedback_litellm.request import Json, deployment_id
 
@@ -13,20 +15,29 @@ if TYPE_CHECKING:
 
 __all__ = ["adopt", "deployment_from", "price_of"]
 
+log = logging.getLogger(__name__)
+
 
 def adopt(loop: FeedbackLoop, model_list: Iterable[Json]) -> list[str]:
     """Declare the deployments that the loop does not know; returns their ids.
 
-    What is declared already stays as it is: a promoted change outlives a restart.
+    What is declared already stays as it is: a promoted change outlives a restart. Where the loop
+    refuses (mode ``off``, a store that cannot be written) the router goes on without; its
+    deployments are then counted as observed.
     """
-    added = []
+    added: list[str] = []
     known = set(loop.configuration.deployments)
     for entry in model_list:
         name = deployment_id(entry)
-        if name and name not in known:
+        if not name or name in known:
+            continue
+        try:
             loop.add_deployment(deployment_from(entry))
-            known.add(name)
-            added.append(name)
+        except HiveFeedbackError as error:
+            log.warning("the deployments of the LiteLLM router are not adopted: %s", error)
+            break
+        known.add(name)
+        added.append(name)
     return added
 
 
