@@ -80,6 +80,8 @@ class Watch(Struct):
         """Take in a reward while all is well; answers the index of the fall that it proves, or −1."""
         if len(self.sums) != len(rules.falls):
             self._reset(rules)
+        if reward == 1.0 and not any(self.sums):
+            return -1  # most calls of a healthy deployment end here
         for i, fall in enumerate(rules.falls):
             total = self.sums[i] + evidence(expected, fall.factor, reward)
             if total > 0.0:

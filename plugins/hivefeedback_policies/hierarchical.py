@@ -67,7 +67,7 @@ class HierarchicalOptions:
     soften: float = 0.6
     soften_calls: float = 100.0
     broad: float = 1.5
-    price_prior: float = 0.2
+    price_prior: float = 0.25
     capability_prior: float = 0.5
     changes: Rules = field(default_factory=Rules)
     trials: TrialRules = field(default_factory=TrialRules)
@@ -134,11 +134,10 @@ class HierarchicalPolicy:
             self._learn_first(row, k, seen)
 
     def _learn_first(self, row: int, k: int, seen: Observation) -> None:
-        trial = self._trials.get(seen.deployment)
-        if trial is not None:
+        if self._trials and (trial := self._trials.get(seen.deployment)) is not None:
             trial.judge(self._best_other(row, k), seen.reward, self._options.trials)
         watch = self._watches[k]
-        expected = float(self._estimates.expected[row, k])
+        expected = self._estimates.expected.item(row, k)
         if watch.is_fallen:
             self._learn_fallen(seen, k, watch, expected)
             return

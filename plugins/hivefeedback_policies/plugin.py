@@ -25,7 +25,7 @@ class PoliciesOptions:
     """
 
     explore: float = 0.02
-    price_prior: float = 0.2
+    price_prior: float = 0.25
 
 
 class PoliciesPlugin(Plugin):
