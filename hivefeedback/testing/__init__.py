@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hivefeedback.testing.clock import FakeClock
 from hivefeedback.testing.executor_contract import ExecutorContract
 from hivefeedback.testing.gate_contract import GateContract
+from hivefeedback.testing.policies import EvenPolicy, FixedPolicy
 from hivefeedback.testing.policy_contract import PolicyContract, play
 from hivefeedback.testing.scorer_contract import ScorerContract, event_of
 from hivefeedback.testing.views import Seen, view_of
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from hivefeedback.testing.store_contract import StoreContract
 
 __all__ = [
+    "EvenPolicy",
     "ExecutorContract",
     "FakeClock",
+    "FixedPolicy",
     "GateContract",
     "PolicyContract",
     "ScorerContract",
