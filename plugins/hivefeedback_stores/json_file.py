@@ -23,6 +23,7 @@ from hivefeedback_stores.json_place import line_and_column, offset_of, syntax_er
 from hivefeedback_stores.lease import Heartbeat
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.shelf import Shelf
+from hivefeedback_stores.shelf_events import Events
 
 __all__ = ["VERSION", "read_shelf", "written_shelf"]
 
@@ -114,7 +115,6 @@ def written_shelf(shelf: Shelf, revision: int) -> bytes:
         horizon=shelf.horizon,
         next_position=shelf.events.next,
     )
-    events = ((p, event_bytes(e)) for p, e in shelf.events.by_position.items())
     parts = [
         b'"hivefeedback":' + encode("the head", head),
         b'"checkpoint":' + encode("the configuration", shelf.checkpoint),
@@ -125,7 +125,7 @@ def written_shelf(shelf: Shelf, revision: int) -> bytes:
         _lines("newest", (_Newest(*name, kept) for name, kept in shelf.exemplars.items())),
         _lines("records", (_record_line(r) for r in shelf.records.values())),
         _lines("commits", (_Commits(*name, seen) for name, seen in shelf.seen.items())),
-        _lines("events", (_Placed(p, msgspec.Raw(data)) for p, data in events)),
+        _joined("events", _event_lines(shelf.events)),
     ]
     return b"{" + b",\n".join(parts) + b"}\n"
 
@@ -134,8 +134,20 @@ def _place(item: tuple[tuple[int, int, CellKey], Cell]) -> tuple[int, int, CellK
     return item[0]
 
 
+def _event_lines(events: Events) -> Iterable[bytes]:
+    for position, event in events.by_position.items():
+        line = events.lines.get(position)
+        if line is None:
+            line = events.lines[position] = encode("events", _Placed(position, msgspec.Raw(event_bytes(event))))
+        yield line
+
+
 def _lines(name: str, items: Iterable[object]) -> bytes:
-    lines = b",\n".join(encode(name, item) for item in items)
+    return _joined(name, (encode(name, item) for item in items))
+
+
+def _joined(name: str, items: Iterable[bytes]) -> bytes:
+    lines = b",\n".join(items)
     return b'"' + name.encode() + b'":[' + (b"\n" + lines + b"\n" if lines else b"") + b"]"
 
 

@@ -18,10 +18,14 @@ _Said = Join | Literal["run_id"]
 
 
 class Events:
-    """Events by position, in the order in which they were committed; a ``Source`` of erasures."""
+    """Events by position, in the order in which they were committed; a ``Source`` of erasures.
+
+    ``lines`` is a memo of whoever writes the events down: they never change, so each is encoded once.
+    """
 
     def __init__(self) -> None:
         self.by_position: dict[int, Event] = {}
+        self.lines: dict[int, bytes] = {}
         self.next = 1
         self._order: list[int] = []
         self._clear()
@@ -72,6 +76,7 @@ class Events:
         gone = len(self.by_position) - len(kept)
         if gone:
             self.by_position = kept
+            self.lines = {p: line for p, line in self.lines.items() if p in kept}
             self._clear()
             for position, event in kept.items():
                 self._index(position, event)
