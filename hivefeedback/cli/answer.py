@@ -18,11 +18,13 @@ class Answer:
     Args:
         data: For ``--json``: names in snake_case, units in names. Names are only added.
         text: For people, without a last line break; empty: nothing is printed.
+        remark: For people, on standard error, so that ``text`` alone can go into a file.
         code: The exit code.
     """
 
     data: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    remark: str = ""
     code: int = 0
 
 

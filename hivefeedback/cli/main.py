@@ -109,7 +109,10 @@ def _print(call: Call, answer: Answer) -> None:
         store = {"store": call.store_url} if call.store_url else {}
         if answer.data or store:
             out(as_document({**store, **answer.data}))
-    elif answer.text:
+        return
+    if answer.remark:
+        say(answer.remark)
+    if answer.text:
         out(answer.text)
 
 

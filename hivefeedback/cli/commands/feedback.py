@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
@@ -11,6 +13,9 @@ from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.words import number
 from hivefeedback.errors import InvalidInputError, StoreUnreachableError
 from hivefeedback.model import KNOWN_NAMES, Feedback
+
+if TYPE_CHECKING:
+    from hivefeedback.hooks import Store
 
 __all__ = ["SPEC"]
 
@@ -25,6 +30,7 @@ def run(call: Call) -> Answer:
     """Record the feedback; it is learnt and committed when the command ends."""
     feedback = _feedback(call.args)
     with call.loop(clock=call.clock) as loop:  # a given clock: nothing is left to a thread
+        feedback = _joined(feedback, loop.store)
         loop.feedback(feedback)
         if not loop.flush():
             raise StoreUnreachableError(f"the feedback could not be written to {call.store_url}; try again")
@@ -35,6 +41,15 @@ def run(call: Call) -> Answer:
     text = "recorded" if is_joined else _unjoined(call.args)
     said = {name: getattr(feedback, name) for name in feedback.__struct_fields__}  # what has its default as well
     return Answer(data={"is_joined": is_joined, "feedback": said}, text=text)
+
+
+def _joined(feedback: Feedback, store: Store) -> Feedback:
+    """Feedback on a session names the session's latest run: only the process that served it remembers that one."""
+    is_named = feedback.run_id or feedback.trace_id or feedback.decision_id or feedback.response_id
+    if is_named or not feedback.session_id:
+        return feedback
+    event = store.log.find_run(session_id=feedback.session_id)
+    return feedback if event is None else replace(feedback, run_id=event.event_id)
 
 
 def _unjoined(args: argparse.Namespace) -> str:

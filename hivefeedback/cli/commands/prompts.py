@@ -63,7 +63,9 @@ def show_prompt(call: Call) -> Answer:
         known = ", ".join(str(v.version) for v in versions) or "none"
         what = "no version of it is served" if asked is None else f"it has no version {asked}"
         raise InvalidInputError(f"prompt {name!r}: {what}; known: {known}")
-    return Answer(data=_data(chosen, versions), text=_text(chosen, len(versions)))
+    text = _ERASED if chosen.text is None else plain(chosen.text, is_block=True)
+    remark = f"{name} version {chosen.version} of {len(versions)}{', served' if chosen.is_current else ''}"
+    return Answer(data=_data(chosen, versions), text=text, remark=remark)
 
 
 def _data(chosen: PromptVersion, versions: list[PromptVersion]) -> dict[str, object]:
@@ -75,11 +77,6 @@ def _data(chosen: PromptVersion, versions: list[PromptVersion]) -> dict[str, obj
         "versions": [v.version for v in versions],
         "current": next((v.version for v in versions if v.is_current), 0),
     }
-
-
-def _text(chosen: PromptVersion, n_versions: int) -> str:
-    console.say(f"{chosen.name} version {chosen.version} of {n_versions}{', served' if chosen.is_current else ''}")
-    return plain(chosen.text, is_block=True) if chosen.text is not None else _ERASED
 
 
 SPEC: Final = Spec(

@@ -50,8 +50,7 @@ def run(call: Call) -> Answer:
     with call.reader() as reader:
         stats = stats_of(reader.view(args.window), operation=args.operation, by=by)
     if args.format == "csv":
-        console.say(_covered(stats.coverage))
-        return Answer(data=_data(stats, call, by), text=_as_csv(stats, by))
+        return Answer(data=_data(stats, call, by), text=_as_csv(stats, by), remark=_covered(stats.coverage))
     return Answer(data=_data(stats, call, by), text=_as_table(stats, by))
 
 
