@@ -11,11 +11,12 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from math import isfinite
 from typing import Protocol
 
 import msgspec
 
-from hivefeedback.errors import HiveFeedbackError
+from hivefeedback.errors import StoreError
 from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event, Feedback, encode_event
 from hivefeedback.recording.counters import Counters
@@ -28,34 +29,31 @@ _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 def write(store: Store, commit: Commit, counters: Counters) -> None:
-    """Apply a commit; an event that cannot be written at all is dropped, counted and named.
+    """Apply a commit; an event that the store refuses for good is dropped, counted and named.
 
     Raises:
-        HiveFeedbackError: The store could not do it now.
+        StoreError: The store could not do it now.
     """
     try:
         store.commit(commit)
-    except HiveFeedbackError:
+    except StoreError:
         raise
     except Exception as error:  # noqa: BLE001  # background thread: one bad event must not hold up the rest
+        counters.note("commits_refused", f"{type(error).__name__}: {error}")
         good = [event for event in commit.events if _is_writable(event)]
         counters["events_unwritable"] += len(commit.events) - len(good)
-        log.warning(
-            "a commit failed (%s: %s); %d of %d events are tried again",
-            type(error).__name__,
-            error,
-            len(good),
-            len(commit.events),
-        )
         store.commit(msgspec.structs.replace(commit, events=good))
 
 
 def _is_writable(event: Event) -> bool:
+    """True for valid text and finite numbers; JSON has no others."""
     try:
-        encode_event(event)
-    except (TypeError, ValueError, msgspec.MsgspecError):
+        times = (event.event_time_s, event.ingest_time_s, event.sample_rate)
+        value = getattr(event.body, "value", 0.0)
+        encode_event(event).decode("utf-8")
+        return all(map(isfinite, times)) and (value is None or isfinite(value))
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
         return False
-    return True
 
 
 def find_run(store: Store, feedback: Feedback) -> Event | None:
