@@ -7,9 +7,11 @@ import random
 import time
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from hivefeedback import Decision, FeedbackLoop, Run
+from hivefeedback.model import Offer
 from tests.bench.row import Row, cpu_us
 
 __all__ = ["decide_rows", "record_rows"]
@@ -30,56 +32,67 @@ def _ready_loop(n_candidates: int) -> FeedbackLoop:
 def decide_rows() -> Iterator[Row]:
     """With 5, 20 and 100 candidates: all, a prepared tuple, and a fresh list."""
     for n in (5, 20, 100):
+        names = tuple(f"m{i}" for i in range(n))
         with _ready_loop(n) as loop:
             offer = loop.decide(OPERATION).offer
             assert offer is not None
-            offers, numbers, draw_from = {OPERATION: offer}, itertools.count(), random.Random(1).random
+            floor_us = cpu_us(_decide_floor(offer))
+            calls: dict[str, Callable[[], object]] = {
+                "all": partial(loop.decide, OPERATION),
+                "a prepared tuple": partial(loop.decide, OPERATION, names),
+                "a fresh list": partial(loop.decide, OPERATION, list(names)),
+            }
+            for what, call in calls.items():
+                yield Row(
+                    name=f"decide(), {n} candidates, {what}",
+                    ours=cpu_us(call),
+                    unit="µs",
+                    floor=floor_us,
+                    floor_name="lookup + draw + bisect + building the Decision with its id",
+                    limit=4.0,
+                )
 
-            def floor(offers=offers, numbers=numbers, draw_from=draw_from) -> Decision:  # type: ignore[no-untyped-def]  # bound now
-                found = offers[OPERATION]
-                draw = int(draw_from() * found.total)
-                index = bisect_right(found.cumulative, draw)
-                return Decision(f"d-1-{next(numbers)}", OPERATION, found, index, draw, found.reason, 0.0)
 
-            names = tuple(f"m{i}" for i in range(n))
-            fresh = list(names)
-            floor_us = cpu_us(floor)
-            about = "lookup + draw + bisect + Decision with id"
-            row = {"unit": "µs", "floor": floor_us, "floor_name": about, "limit": 4.0}
-            yield Row(name=f"decide(), {n} candidates, all", ours=cpu_us(lambda: loop.decide(OPERATION)), **row)
-            yield Row(
-                name=f"decide(), {n} candidates, tuple", ours=cpu_us(lambda: loop.decide(OPERATION, names)), **row
-            )
-            yield Row(name=f"decide(), {n} candidates, list", ours=cpu_us(lambda: loop.decide(OPERATION, fresh)), **row)
+def _decide_floor(offer: Offer) -> Callable[[], object]:
+    offers, numbers, draw_from = {OPERATION: offer}, itertools.count(), random.Random(1).random
+
+    def floor() -> Decision:
+        found = offers[OPERATION]
+        draw = int(draw_from() * found.total)
+        index = bisect_right(found.cumulative, draw)
+        return Decision(f"d-1-{next(numbers)}", OPERATION, found, index, draw, found.reason, 0.0)
+
+    return floor
+
+
+def _short() -> Run:
+    return Run("m1", OPERATION, "ok", 0.5)
+
+
+def _long() -> Run:
+    return Run(
+        "m1",
+        OPERATION,
+        "ok",
+        0.5,
+        decision_id="d-1-7",
+        trace_id="0af7651916cd43dd8448eb211c80319c",
+        response_id="chatcmpl-7",
+        session_id="s-7",
+        tokens_in=812,
+        tokens_out=133,
+        cost_usd=0.0021,
+        ttft_s=0.2,
+    )
 
 
 def record_rows() -> Iterator[Row]:
     """A short run, and one as an integration records it."""
     with _ready_loop(5) as loop:
         kept: deque[Run] = deque(maxlen=100_000)
-
-        def short() -> Run:
-            return Run("m1", OPERATION, "ok", 0.5)
-
-        def long() -> Run:
-            return Run(
-                "m1",
-                OPERATION,
-                "ok",
-                0.5,
-                decision_id="d-1-7",
-                trace_id="0af7651916cd43dd8448eb211c80319c",
-                response_id="chatcmpl-7",
-                session_id="s-7",
-                tokens_in=812,
-                tokens_out=133,
-                cost_usd=0.0021,
-                ttft_s=0.2,
-            )
-
-        for name, build in (("short", short), ("as an integration builds it", long)):
-            floor_us = cpu_us(lambda build=build: kept.append(build()), n=5000)  # type: ignore[misc]  # bound now
-            ours_us = cpu_us(lambda build=build: loop.record(build()), n=5000)  # type: ignore[misc]  # bound now
+        for name, build in (("four fields", _short), ("as an integration builds it", _long)):
+            floor_us = cpu_us(lambda b=build: kept.append(b()), n=5000)  # type: ignore[misc]  # bound now
+            ours_us = cpu_us(lambda b=build: loop.record(b()), n=5000)  # type: ignore[misc]  # bound now
             yield Row(
                 name=f"record(), {name}",
                 ours=ours_us,
