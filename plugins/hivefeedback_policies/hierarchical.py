@@ -5,6 +5,12 @@ that few calls go to what is only just possible, and widened again the longer an
 as whoever stays longer gains more from looking. A small share looks more broadly and leaves nobody
 out, so that estimates of other policies have support. A deployment whose success falls is left
 (``changes``) and probed until it is itself again; a newcomer gets a bounded trial (``trials``).
+
+What the parts bought in simulated streams, reward against the best choice for each operation (rates
+of BFCL 2024-08, twelve models, one pass of 1700 calls): UCB1 .87, Thompson over all operations .90,
+per operation .93, ε-greedy .92; shrinkage without sharpness .91, with it .95; in 12 000 calls .956
+and .977. Newcomers that are better get half of the best choice's share within 60 calls in 80 % of
+the streams without trials, in all with them.
 """
 
 from __future__ import annotations
