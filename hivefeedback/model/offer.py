@@ -122,5 +122,4 @@ def integer_weights(shares: Sequence[float]) -> list[int]:
     total = sum(clean)
     if total <= 0.0:
         return [1] * len(clean)
-    scale = WEIGHT_UNIT / total
-    return [max(1, int(s * scale)) for s in clean]
+    return [max(1, int(s / total * WEIGHT_UNIT)) for s in clean]
