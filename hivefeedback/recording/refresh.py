@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from hivefeedback.errors import PluginError
 from hivefeedback.hooks import Policy
 from hivefeedback.model import Configuration, Lineup, Offer, OfferKey, Snapshot, lineup_of
 from hivefeedback.recording.counters import Counters
@@ -43,7 +44,7 @@ class Refresher:
         self._dirty: dict[str, None] = {}
         self._keys: dict[str, list[OfferKey]] = {}
         self._n_keys = 0
-        self._stale_index: set[str] = {""}
+        self._stale_index: dict[str, None] = {"": None}
         self._n_refreshes = 0
 
     def touch(self, operation: str) -> None:
@@ -77,13 +78,17 @@ class Refresher:
     def reopen(self, open_breakers: frozenset[str], probes: Mapping[str, deque[str]], stopped: frozenset[str]) -> bool:
         """Take in breakers, probe tokens and stopped rollouts; everything is weighed anew, at once."""
         old = self.snapshot
-        if (open_breakers, stopped) == (old.open_breakers, old.stopped) and probes.keys() == old.probes.keys():
+        is_same = (open_breakers, stopped) == (old.open_breakers, old.stopped)
+        if is_same and _identities(probes) == _identities(old.probes):  # a new token is a new deque
             return False
-        self.snapshot = replace(old, open_breakers=open_breakers, probes=dict(probes), stopped=stopped)
-        self._remember_keys(dict(old.offers))
-        for operation in self._keys:
-            self.touch(operation)
-        self.refresh(())
+        offers = dict(old.offers)
+        self.snapshot = replace(
+            old, open_breakers=open_breakers, probes=dict(probes), stopped=stopped, offers=offers, same={}
+        )
+        self._remember_keys(offers)
+        self._dirty.update(dict.fromkeys(self._keys))
+        if not self.refresh(()):
+            self._publish(self.snapshot)  # nothing was prepared yet, but what is built now must know it
         return True
 
     def refresh(self, due: tuple[str, ...] | list[str], *, budget_s: float | None = None) -> tuple[str, ...]:
@@ -111,7 +116,7 @@ class Refresher:
                 lineup = offers[key].lineup
                 offers[key] = new.weighed(lineup, self._shares(operation, lineup), reason="policy")
             rows.append(operation)
-            self._stale_index.add(operation)
+            self._stale_index[operation] = None
             if end is not None and perf_counter() > end:
                 break
         self.snapshot = self._with_index(new)
@@ -122,7 +127,7 @@ class Refresher:
         self._n_refreshes += 1
         if self._n_refreshes % _INDEX_EVERY and snapshot.index:
             return snapshot
-        rows = {op: self._safely("index", partial(self._policy.index, op), _NO_ROW) for op in self._stale_index}
+        rows = {op: self._safely("index", partial(self._row, op), _NO_ROW) for op in self._stale_index}
         self._stale_index.clear()
         index = {**snapshot.index, **rows}
         if len(index) > 10_000:
@@ -133,9 +138,17 @@ class Refresher:
         n = len(lineup.candidates)
         if n <= 1 or lineup.fixed is not None:
             return [1.0] * n
-        none: Sequence[float] = ()
-        shares = self._safely("shares", lambda: self._policy.shares(operation, lineup.candidates), none)
-        return shares if len(shares) == n else [1.0] * n
+
+        def ask() -> Sequence[float]:
+            shares = [float(share) for share in self._policy.shares(operation, lineup.candidates)]
+            if len(shares) != n:
+                raise PluginError(f"answered {len(shares)} shares for {n} candidates")
+            return shares
+
+        return self._safely("shares", ask, [1.0] * n)
+
+    def _row(self, operation: str) -> Mapping[str, float]:
+        return {str(name): float(share) for name, share in self._policy.index(operation).items()}
 
     def _safely(self, what: str, call: Callable[[], T], otherwise: T) -> T:
         """A policy is a plugin: where it fails, the last weights or even ones are served."""
@@ -159,6 +172,10 @@ class Refresher:
 
 def _parts(key: OfferKey) -> tuple[str, tuple[str, ...] | None]:
     return (key, None) if isinstance(key, str) else (key[0], key[1])
+
+
+def _identities(probes: Mapping[str, deque[str]]) -> dict[str, int]:
+    return {variant: id(tokens) for variant, tokens in probes.items()}
 
 
 def _has_canaries(key: OfferKey) -> bool:
