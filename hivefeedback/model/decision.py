@@ -91,11 +91,14 @@ class Decision(Struct, frozen=True, gc=False):
     def propensity(self) -> float | None:
         """Probability with which this deployment was drawn; None where nothing was drawn.
 
-        A repeat inside a session carries the first draw's.
+        Nor is anything drawn where one candidate is left. A repeat inside a session carries the
+        first draw's.
         """
-        if self.draw is None or self.offer is None:
+        offer = self.offer
+        if self.draw is None or offer is None:
             return self.first_propensity
-        return self.offer.propensity(self.index)
+        weight = offer.weights[self.index]
+        return weight / offer.total if weight < offer.total else None
 
     @property
     def config_version(self) -> int:

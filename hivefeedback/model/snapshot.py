@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from hivefeedback.errors import InvalidInputError
 from hivefeedback.model.journal import Configuration
 from hivefeedback.model.lineup import lineup_of
 from hivefeedback.model.offer import Exclusion, Lineup, Offer, integer_weights
@@ -57,7 +58,12 @@ class Snapshot(Struct, frozen=True):
 
         The stated rule: each candidate's share in the row of its operation (of the global row for
         a new operation; the row's mean for a new deployment), never below the smallest weight.
+
+        Raises:
+            InvalidInputError: The operation is no text; it would spoil what is remembered by it.
         """
+        if not isinstance(operation, str):
+            raise InvalidInputError(f"operation {operation!r} is {type(operation).__name__}; expected a text")
         lineup = lineup_of(self.config, self.bodies, operation, candidates, canaries)
         row = self.index.get(operation) or self.index.get("") or {}
         mean = sum(row.values()) / len(row) if row else 1.0

@@ -64,7 +64,7 @@ class Decider:
         if candidates is None:
             offer = snapshot.offers.get(operation) or snapshot.offer(operation, operation, None, ())
         else:
-            candidates = tuple(candidates)
+            candidates = (candidates,) if isinstance(candidates, str) else tuple(candidates)
             known = snapshot.same.get((operation, id(candidates)))
             is_same = known is not None and known[0] is candidates  # an id alone may be that of another tuple by now
             offer = known[1] if known is not None and is_same else snapshot.offer_of(operation, candidates)
@@ -137,17 +137,18 @@ class Decider:
         if probe is not None:
             return Decision(name, operation, offer, probe, None, "probe", at_s, assignments=assignments)
         if sticky_to is not None:
-            first = self._sessions.recall(sticky_to, operation)
-            index = _index_of(offer, first[0]) if first else None
-            if first and index is not None:
+            known = self._sessions.recall(sticky_to, operation)
+            repeated = _index_of(offer, known[0]) if known else None
+            if known and repeated is not None:
                 return Decision(
-                    name, operation, offer, index, None, "session", at_s, sticky_to, False, assignments, first[1]
+                    name, operation, offer, repeated, None, "session", at_s, sticky_to, False, assignments, known[1]
                 )
         draw = self._draws.at(seq) * offer.total >> 64
         index = offer.pick(draw)
+        first = Decision(name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments)
         if sticky_to is not None:
-            self._sessions.remember(sticky_to, operation, offer.lineup.candidates[index], offer.propensity(index))
-        return Decision(name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments)
+            self._sessions.remember(sticky_to, operation, offer.lineup.candidates[index], first.propensity)
+        return first
 
     def _host_choice(
         self, name: str, seq: int, snapshot: Snapshot, offer: Offer, operation: str, at_s: float

@@ -20,10 +20,10 @@ class Sessions:
     __slots__ = ("_first", "_size")
 
     def __init__(self, size: int) -> None:
-        self._first: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
+        self._first: OrderedDict[tuple[str, str], tuple[str, float | None]] = OrderedDict()
         self._size = size
 
-    def recall(self, session_id: str, operation: str) -> tuple[str, float] | None:
+    def recall(self, session_id: str, operation: str) -> tuple[str, float | None] | None:
         """Deployment and propensity of the session's first draw for this operation."""
         key = (session_id, operation)
         first = self._first.get(key)
@@ -32,7 +32,7 @@ class Sessions:
                 self._first.move_to_end(key)
         return first
 
-    def remember(self, session_id: str, operation: str, deployment: str, propensity: float) -> None:
+    def remember(self, session_id: str, operation: str, deployment: str, propensity: float | None) -> None:
         """Keep a first draw."""
         self._first[(session_id, operation)] = (deployment, propensity)
         while len(self._first) > self._size:
