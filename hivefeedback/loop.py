@@ -218,7 +218,8 @@ class FeedbackLoop:
             return engine.decider.decide(operation, candidates, session_id, sticky)
         except Exception as error:  # noqa: BLE001  # the host's thread: the request goes on with the host's own choice
             self.counters.note("decide_failed", f"{type(error).__name__}: {error}")
-            return passive_decision(self._passive, operation, candidates, "failed", time.time())
+            snapshot = engine.live.snapshot if engine is not None else self._passive
+            return passive_decision(snapshot, operation, candidates, "failed", time.time())
 
     def record(self, run: Run, *, durable: bool = False) -> str:
         """Take in a finished run; answers its id. Microseconds; never raises.
@@ -545,7 +546,10 @@ class FeedbackLoop:
             return
         if self._turns is not None:
             self._turns.stop(timeout_s)
-        engine, self._is_closed, self._is_passive = self._engine, True, True
+        engine = self._engine
+        if engine is not None:
+            self._passive = engine.live.snapshot  # what was served last is served on
+        self._is_closed = self._is_passive = True
         if engine is not None:
             self._lifetime.end()
             engine.stop(timeout_s)

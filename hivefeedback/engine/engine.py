@@ -196,6 +196,8 @@ class Engine:
     ) -> Decision:
         """Inline decision: what is due by time happens first, and the decision is logged at once."""
         with self._lock:
+            if not 0 <= self.clock() - self.live.refreshed_at_s < self._values.config_poll_s:
+                self._poll_inline()
             self.recorder.tick(self.clock())
             decision = self.decider.decide(operation, candidates, session_id, sticky)
             self._drain()
@@ -262,12 +264,16 @@ class Engine:
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
             self.ring.put_always((0, 0.0, self._configure_now))
 
-    def poll_inline(self) -> None:
+    def _poll_inline(self) -> None:
         """The same on the caller's thread, for a loop with a given clock."""
-        with self._lock:
-            if self._control.refresh():
-                self._configure_now()
-            self.live.refreshed_at_s = self.clock()
+        try:
+            is_new = self._control.refresh()
+        except HiveFeedbackError as error:  # what was served before is served on; canaries end when that gets stale
+            self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+            return
+        self.live.refreshed_at_s = self.clock()
+        if is_new:
+            self._configure_now()
 
     # --- late feedback ------------------------------------------------------------------------------------
 
