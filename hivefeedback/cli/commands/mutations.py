@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
@@ -13,6 +14,9 @@ from hivefeedback.cli.values import mutation_value
 from hivefeedback.cli.words import number
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Mutation, MutationKind
+
+if TYPE_CHECKING:
+    from hivefeedback.loop import FeedbackLoop
 
 __all__ = ["SPEC"]
 
@@ -30,24 +34,24 @@ def propose(call: Call) -> Answer:
     )
     with call.loop(may_create=True) as loop:
         mutation_id = loop.propose(mutation, by=call.by)
-        state = loop.ledger.lives[mutation_id].state
-    hint = f"; approve it: hivefeedback mutations approve {mutation_id}" if state == "awaiting_approval" else ""
-    text = f"{mutation_id} is {state.replace('_', ' ')}{hint}"
-    return Answer(data={"mutation_id": mutation_id, "state": state}, text=text)
+        answer = _moved(mutation_id, loop)
+    if answer.data["state"] == "awaiting_approval":
+        return replace(answer, text=f"{answer.text}; approve it: hivefeedback mutations approve {mutation_id}")
+    return answer
 
 
 def approve(call: Call) -> Answer:
     """Let a mutation pass that waits for a person."""
     with call.loop() as loop:
         loop.approve(call.args.mutation_id, by=call.by, why=call.args.why)
-        return _moved(call, loop.ledger.lives[call.args.mutation_id].state)
+        return _moved(call.args.mutation_id, loop)
 
 
 def reject(call: Call) -> Answer:
     """Stop a mutation that nobody is served yet."""
     with call.loop() as loop:
         loop.reject(call.args.mutation_id, by=call.by, why=call.args.why)
-        return _moved(call, loop.ledger.lives[call.args.mutation_id].state)
+        return _moved(call.args.mutation_id, loop)
 
 
 def rollback(call: Call) -> Answer:
@@ -59,15 +63,16 @@ def rollback(call: Call) -> Answer:
         if args.all:
             done = loop.rollback_all(args.why, by=call.by)
             text = f"taken back: {', '.join(done)}" if done else "nothing was in force that could be taken back"
-            return Answer(data={"rolled_back": list(done)}, text=text)
+            return Answer(data={"rolled_back": list(done), "config_version": loop.configuration.version}, text=text)
         loop.rollback(args.mutation_id, args.why, by=call.by)
-        return _moved(call, loop.ledger.lives[args.mutation_id].state)
+        return _moved(args.mutation_id, loop)
 
 
-def _moved(call: Call, state: str) -> Answer:
-    mutation_id = call.args.mutation_id
-    text = f"{mutation_id} is {state.replace('_', ' ')}"
-    return Answer(data={"mutation_id": mutation_id, "state": state}, text=text)
+def _moved(mutation_id: str, loop: FeedbackLoop) -> Answer:
+    """Where a mutation stands now, and the version of the configuration that says so."""
+    state, version = loop.ledger.lives[mutation_id].state, loop.configuration.version
+    data = {"mutation_id": mutation_id, "state": state, "config_version": version}
+    return Answer(data=data, text=f"{mutation_id} is {state.replace('_', ' ')}")
 
 
 def _kind(text: str) -> MutationKind:
