@@ -10,9 +10,9 @@ After an alarm the rewards since the sum last was zero belong to the new level, 
 runs backwards on the re-probes: a success calls for more probes at once, and a few of them bring
 back all that was known before. Probes are counted in calls, not hours: what costs is calls.
 
-What it bought in simulated streams of 4000 calls, in which the most used of twelve deployments
-falls to 30 % of its success for 1000 calls (reward in that time against the best choice, rates of
-BFCL 2024-08 and of ParetoBandit): without detector .92 and .91, with it .95 and .97. The probes cost
+What it bought in simulated streams of 4000 calls, in which the most used deployment falls to 30 % of
+its success for 1000 calls (reward in that time against the best choice; rates of BFCL 2024-08, twelve
+models, and ParetoBandit, four): without detector .92 and .91, with it .95 and .97. The probes cost
 1.5 of these points; without them the deployment is not found again.
 """
 
