@@ -7,8 +7,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from hivefeedback.model import Decision
 
@@ -20,25 +21,24 @@ _SWEEP_EVERY = 64
 """Puts between two looks for what is too old."""
 
 
-@dataclass(slots=True)
-class Flight:
+class Flight(Struct):
     """One request of the application, over all its attempts.
 
     Args:
         decision: What the loop answered; it stays the same over retries and fallbacks.
         group: The model group that it was asked for.
-        failed: Deployments that have failed this request.
+        acts: True where the decision is to be served; else LiteLLM's own selection serves.
         attempt_started_s: When the attempt in the air began, on the monotonic clock.
+        failed: Deployments that have failed this request.
         last_run: run_id of the newest failed attempt.
-        hands_off: True where the caller brought weights of its own.
     """
 
     decision: Decision
     group: str
-    failed: set[str] = field(default_factory=set)
+    acts: bool
     attempt_started_s: float = 0.0
+    failed: frozenset[str] = frozenset()
     last_run: str = ""
-    hands_off: bool = False
 
 
 class Flights:

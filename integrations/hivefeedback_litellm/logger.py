@@ -81,7 +81,8 @@ class FeedbackLogger(CustomLogger):
         """Before each async attempt: pick among the deployments that LiteLLM finds healthy."""
         try:
             ids = ids_of(healthy_deployments)
-            if request_kwargs is None or not ids or not self._owned.all(ids):
+            # all of a list belong to one router, so the first one says whose
+            if request_kwargs is None or not ids or self._owned.entry(ids[0]) is None:
                 return healthy_deployments
             return self._chooser.narrow(model, healthy_deployments, ids, request_kwargs)
         except Exception as error:  # noqa: BLE001 - plugin border: an exception here would fail the request
@@ -203,7 +204,7 @@ class FeedbackLogger(CustomLogger):
             run = replace(run, retry_of=flight.last_run)
         run_id = self.loop.record(run)
         if flight is not None and run.error:
-            flight.failed.add(run.deployment)
+            flight.failed |= {run.deployment}
             flight.last_run = run_id
 
     def _operation(self, metadata: Json) -> str:

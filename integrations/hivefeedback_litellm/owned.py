@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from hivefeedback_litellm.request import Json, deployment_id
@@ -21,10 +20,6 @@ class Owned:
         self._entries: dict[str, Json] = {}
         self._foreign: set[str] = set()
         self._read()
-
-    def all(self, ids: Iterable[str]) -> bool:
-        """True where each id is a deployment of the router."""
-        return self._entries.keys() >= set(ids) or all(self.entry(name) is not None for name in ids)
 
     def entry(self, name: str) -> Json | None:
         """The element of the model list, or None for another router's."""

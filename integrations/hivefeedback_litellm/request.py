@@ -91,7 +91,7 @@ def stamp_of(metadata: Json) -> Stamp:
     found = metadata.get(STAMP)
     if isinstance(found, Stamp):
         return found
-    if isinstance(found, list | tuple) and len(found) == len(_NO_STAMP):  # came back through JSON
+    if isinstance(found, tuple | list) and len(found) == len(_NO_STAMP):  # a list where it went through JSON
         return Stamp(*found)
     return _NO_STAMP
 

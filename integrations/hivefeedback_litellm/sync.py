@@ -22,7 +22,7 @@ def planned_calls(router: Any, chooser: Chooser, model: str, kwargs: dict[str, A
     if not ids or "_router_weights" in kwargs:
         return [kwargs]
     flight = chooser.decide(model, ids, kwargs, metadata)
-    if flight is None or not chooser.acts(flight):
+    if flight is None or not flight.acts:
         return [{**kwargs, "metadata": metadata}]
     asked = kwargs.get("num_retries")
     retries = int(router.num_retries if asked is None else asked)
