@@ -59,6 +59,9 @@ def _run(words: list[str], clock: Callable[[], float]) -> int:
             raise
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return _failed(f"{what}; check the path and its rights", FAILED, is_json, is_verbose)
+    except Exception as error:  # noqa: BLE001  # the border of a command, as an HTTP handler is one of a request
+        what = f"{type(error).__name__}: {error}"
+        return _failed(f"{what}; a fault of hivefeedback or of a plugin, -v shows where", FAILED, is_json, is_verbose)
 
 
 def _parsed(words: list[str], clock: Callable[[], float]) -> tuple[Call, Spec | None]:
@@ -98,7 +101,7 @@ def _answered(call: Call, spec: Spec) -> int:
     assert spec.run is not None  # a group without a command was refused before
     if spec.takes_rest:
         return spec.run(call).code
-    with progress(spec.name):
+    with progress(call.args.command):
         answer = spec.run(call)
     _print(call, answer)
     return answer.code

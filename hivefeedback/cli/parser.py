@@ -71,7 +71,7 @@ def _add_commands(parser: argparse.ArgumentParser, specs: Iterable[Spec]) -> Non
             child.set_defaults(group=child)
             _add_commands(child, spec.children)
         else:
-            child.set_defaults(spec=spec)
+            child.set_defaults(spec=spec, command=child.prog)
 
 
 def _add_arguments(parser: Any, arguments: Sequence[Arg]) -> None:

@@ -307,6 +307,13 @@ def raising(error: BaseException) -> Callable[..., NoReturn]:
     return run
 
 
+def test_a_fault_is_one_line_too_and_v_shows_where(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hivefeedback.cli.main._answered", raising(ZeroDivisionError("by zero")))
+    assert "ZeroDivisionError: by zero; a fault of" in cli.refused(1, "stats")
+    assert "Traceback" in cli("stats", "-v").err
+    assert cli("stats", "--json").data["exit_code"] == 1
+
+
 def test_ctrl_c_ends_quietly_with_130(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hivefeedback.cli.main._answered", raising(KeyboardInterrupt()))
     said = cli("stats")
