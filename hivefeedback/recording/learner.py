@@ -137,14 +137,11 @@ class Learner:
             operations.add(operation)
 
     def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
-        delta = self._p.outbox.delta
+        outbox = self._p.outbox
         for key in known.keys:
-            cell = delta.cell(key, known.bucket)
-            cell.add_run(run)
-            if reward is not None:
-                cell.add_judged("reward", reward)
-            elif known.is_awaiting:
-                cell.n_awaiting += 1
+            outbox.count(key, known.bucket, run, reward)
+            if known.is_awaiting:
+                outbox.delta.cell(key, known.bucket).n_awaiting += 1
         if run.kind == "llm":
             self._remember_newest(known)
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hivefeedback.hooks import Commit, Record
 from hivefeedback.model import Event, Run
-from hivefeedback.stats import Delta
+from hivefeedback.stats import CellKey, Delta, Tally
 
 __all__ = ["Outbox"]
 
@@ -28,11 +28,12 @@ class Outbox:
         self._events: list[Event] = []
         self._records: list[Record] = []
         self.delta = Delta()
+        self._tally = Tally()
 
     @property
     def is_empty(self) -> bool:
         """True where nothing waits."""
-        return not (self._events or self._records or self.delta)
+        return not (self._events or self._records or self.delta or len(self._tally))
 
     def add(self, events: Sequence[Event]) -> None:
         """Events of a batch, in order of their numbers."""
@@ -45,6 +46,12 @@ class Outbox:
                 event = replace(event, body=replace(body, input=None, output=None, reference=None))
             self._events.append(event)
 
+    def count(self, key: CellKey, bucket: int, run: Run, reward: float | None) -> None:
+        """Count a run and its reward, if known, into the cell of that key and minute."""
+        self._tally.add(key, bucket, run, reward)
+        if self._tally.is_long:
+            self._tally.count_into(self.delta)
+
     def put(self, record: Record) -> None:
         """A small record of state."""
         self._records.append(record)
@@ -54,6 +61,7 @@ class Outbox:
         if self.is_empty:
             return
         self._number += 1
+        self._tally.count_into(self.delta)
         commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
         self._events, self._records, self.delta = [], [], Delta()
         self._send(commit)

@@ -24,6 +24,7 @@ from hivefeedback.stats.sequential import (
     sample_ratio_log_e,
     tripped_guardrail,
 )
+from hivefeedback.stats.tally import Tally
 from hivefeedback.stats.view import Coverage, Slice, View
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Judged",
     "Sample",
     "Slice",
+    "Tally",
     "View",
     "adjusted_p_values",
     "bin_of",

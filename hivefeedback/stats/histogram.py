@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import ceil, log
 
-__all__ = ["RELATIVE_ERROR", "bin_of", "merge_bins", "quantile", "value_of"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["RELATIVE_ERROR", "bin_of", "bins_of", "merge_bins", "quantile", "value_of"]
 
 RELATIVE_ERROR = 0.01
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
@@ -27,6 +30,17 @@ def bin_of(value: float) -> int:
     if value <= 0.0:
         return _ZERO
     return ceil(log(min(max(value, _SMALLEST), _LARGEST)) * _PER_LOG)
+
+
+def bins_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """``bin_of`` for many values at once.
+
+    >>> bins_of(np.array([1.0, 0.0, 2.5])).tolist() == [bin_of(1.0), bin_of(0.0), bin_of(2.5)]
+    True
+    """
+    bins = np.ceil(np.log(np.clip(values, _SMALLEST, _LARGEST)) * _PER_LOG).astype(np.int64)
+    bins[values <= 0.0] = _ZERO
+    return bins
 
 
 def value_of(bin_index: int) -> float:
