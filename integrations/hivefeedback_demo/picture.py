@@ -13,6 +13,7 @@ __all__ = ["Picture", "sparkline"]
 LAST = 100
 """Calls that the moving figures look back on."""
 _BARS = "▁▂▃▄▅▆▇█"
+_BARS_SHOWN = 24
 _QUIET_EVERY_S = 5.0
 """Where nobody watches a terminal, a line this often."""
 _LIVE_EVERY_S = 0.15
@@ -64,7 +65,8 @@ class Picture:
         calls = self._book.calls
         last = calls[-LAST:]
         best = self._book.best_single(last)
-        history = [self._book.success(calls[i : i + LAST // 2]) for i in range(0, len(calls), LAST // 2)][-24:]
+        starts = range(0, len(calls), LAST // 2)[-_BARS_SHOWN:]
+        history = [self._book.success(calls[i : i + LAST // 2]) for i in starts]
         done = len(calls) - self._start
         return (
             f"{len(calls):5d} calls ({done}/{self._goal})  {sparkline(history)}  last {len(last)}: "

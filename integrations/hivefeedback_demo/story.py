@@ -38,7 +38,10 @@ class Teller(Protocol):
 
 @dataclass(slots=True)
 class Reached:
-    """What the story came to; parts that were not reached stay None or empty."""
+    """What the story came to; parts that were not reached stay None or empty.
+
+    ``before`` are mutations that a kept store knew already; they are no part of this story.
+    """
 
     worse_model: str = ""
     pinned_operation: str = ""
@@ -49,6 +52,7 @@ class Reached:
     patch_state: str = ""
     patch_calls: int | None = None
     phases: dict[int, str] = field(default_factory=dict)
+    before: frozenset[str] = frozenset()
 
     @property
     def is_closed(self) -> bool:
@@ -62,7 +66,7 @@ class Story:
     def __init__(self, loop: FeedbackLoop, driver: Driver, server: ServerProcess, plan: Plan, teller: Teller) -> None:
         self._loop, self._driver, self._server, self._plan, self._teller = loop, driver, server, plan, teller
         self._told: set[tuple[str, int]] = set()
-        self.reached = Reached()
+        self.reached = Reached(before=frozenset(loop.ledger.lives))
 
     @property
     def _book(self) -> Book:
@@ -124,7 +128,7 @@ class Story:
         findings = {f.finding_id: f for f in turn.findings}
         for mutation_id, life in self._loop.ledger.lives.items():
             for entry in life.entries:
-                if (mutation_id, entry.seq) in self._told:
+                if mutation_id in self.reached.before or (mutation_id, entry.seq) in self._told:
                     continue
                 self._told.add((mutation_id, entry.seq))
                 m = life.mutation
@@ -143,6 +147,8 @@ class Story:
         if not r.promoted_id:
             targets = {r.pinned_operation, r.worse_model}
             for mutation_id, life in self._loop.ledger.lives.items():
+                if mutation_id in r.before:
+                    continue
                 if life.state == "promoted" and life.mutation.target in targets:
                     r.promoted_id, r.promoted_after = mutation_id, len(calls)
 

@@ -46,7 +46,7 @@ def result_of(
             "after_calls": reached.patch_calls,
         },
         "table": [asdict(s) for s in book.standings()] if book.calls else [],
-        "timeline": _timeline(loop, began_at_s),
+        "timeline": _timeline(loop, began_at_s, reached.before),
         "why": loop.why(shown).text() if shown else "",
         "compressed_settings": {name: {"demo": value, "default": told} for name, (value, told) in COMPRESSED.items()},
         "counters": {name: n for name, n in loop.counters.items() if n},
@@ -69,9 +69,11 @@ def _phase(book: Book, number: int, title: str) -> dict[str, Any]:
     }
 
 
-def _timeline(loop: FeedbackLoop, began_at_s: float) -> list[dict[str, Any]]:
+def _timeline(loop: FeedbackLoop, began_at_s: float, before: frozenset[str]) -> list[dict[str, Any]]:
     steps = []
     for mutation_id, life in loop.ledger.lives.items():
+        if mutation_id in before:
+            continue
         for entry in life.entries:
             steps.append(
                 {
