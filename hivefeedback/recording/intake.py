@@ -23,6 +23,13 @@ MAX_ID = 512
 _MAX_DURATION_S = 30 * 86400.0
 _MAX_COST_USD = 1e6
 _MAX_COUNT = 1 << 40
+_MEASURES = (
+    ("duration_s", _MAX_DURATION_S),
+    ("ttft_s", _MAX_DURATION_S),
+    ("cost_usd", _MAX_COST_USD),
+    ("memory_mb", 1e9),
+)
+"""Measures of a run and the largest value that is believed."""
 _MAX_ATTRIBUTES = 64
 _MAX_AHEAD_S = 86400.0
 _OUTCOMES = frozenset(OUTCOMES)
@@ -75,30 +82,32 @@ class Intake:
         if not run.deployment:
             self._counters.note("bad_run_without_deployment")
             return None
-        if run.outcome not in _OUTCOMES:
+        if not isinstance(run.outcome, str) or run.outcome not in _OUTCOMES:
             self._counters.note("bad_outcome", f"{run.outcome!r} is not one of {', '.join(OUTCOMES)}")
             changes["outcome"] = "internal"
-        if run.user_id:
-            changes["user_id"] = self.hash_user(changes.get("user_id", run.user_id))
+        user_id = changes.get("user_id", run.user_id)
+        if user_id:
+            changes["user_id"] = self.hash_user(user_id)
         self._numbers(run, changes)
         started = run.started_at_s
         if started is not None and not (_is_number(started) and 0 < started < now_s + _MAX_AHEAD_S):
             self._counters.note("bad_started_at")
             changes["started_at_s"] = now_s
-        if run.attributes:
+        elif started is not None:
+            changes["started_at_s"] = float(started)
+        if run.attributes.__class__ is not dict or run.attributes:
             changes["attributes"] = self._attributes(run.attributes)
         return replace(run, **changes) if changes else run
 
     def _numbers(self, run: Run, changes: dict[str, Any]) -> None:
-        duration_s = run.duration_s
-        if duration_s is not None and not (_is_number(duration_s) and 0 <= duration_s <= _MAX_DURATION_S):
-            self._drop("duration_s", changes)
-        if run.ttft_s is not None and not (_is_number(run.ttft_s) and 0 <= run.ttft_s <= _MAX_DURATION_S):
-            self._drop("ttft_s", changes)
-        if run.cost_usd is not None and not (_is_number(run.cost_usd) and 0 <= run.cost_usd <= _MAX_COST_USD):
-            self._drop("cost_usd", changes)
-        if run.memory_mb is not None and not (_is_number(run.memory_mb) and 0 <= run.memory_mb <= 1e9):
-            self._drop("memory_mb", changes)
+        for name, most in _MEASURES:
+            value = getattr(run, name)
+            if value is None:
+                continue
+            if not (_is_number(value) and 0 <= value <= most):
+                self._drop(name, changes)
+            elif value.__class__ is not float:
+                changes[name] = float(value)
         for name in ("tokens_in", "tokens_out"):
             value = getattr(run, name)
             if value is None:
@@ -116,14 +125,15 @@ class Intake:
 
     def _attributes(self, attributes: object) -> dict[str, str | int | float | bool]:
         if not isinstance(attributes, Mapping):
-            self._counters.note("bad_attributes")
+            if attributes is not None:
+                self._counters.note("bad_attributes")
             return {}
         kept: dict[str, str | int | float | bool] = {}
         for key, value in list(attributes.items())[:_MAX_ATTRIBUTES]:
             if isinstance(value, str):
                 kept[clean_id(key)] = clean_id(value)
-            elif isinstance(value, bool | int | float) and isfinite(value) and abs(value) < 1 << 53:
-                kept[clean_id(key)] = value
+            elif isinstance(value, bool) or (_is_number(value) and abs(value) < 1 << 53):
+                kept[clean_id(key)] = value if isinstance(value, int) else float(value)
             else:
                 self._counters.note("bad_attribute")
         if len(attributes) > _MAX_ATTRIBUTES:
@@ -135,36 +145,41 @@ class Intake:
         changes: dict[str, Any] = {}
         for name in _FEEDBACK_IDS:
             value = getattr(feedback, name)
-            if value and (value.__class__ is not str or len(value) > MAX_ID or not value.isascii()):
+            if value.__class__ is not str or len(value) > MAX_ID or not value.isascii():
                 changes[name] = clean_id(value)
+        if not changes.get("name", feedback.name):
+            changes["name"] = "rating"
         for name in ("comment", "correction"):
             text = getattr(feedback, name)
-            if text:
+            if text.__class__ is not str or text:
                 changes[name] = self._text(text)
-        value = self._value(feedback)
+        value = self._value(changes.get("name", feedback.name), feedback)
         if value is None:
             return None
+        rating = feedback.rating
+        if rating is not None:
+            changes["rating"] = float(rating) if _is_number(rating) and 1 <= rating <= 5 else None
         changes["value"] = value
         return replace(feedback, **changes)
 
-    def _value(self, feedback: Feedback) -> float | None:
+    def _value(self, name: str, feedback: Feedback) -> float | None:
         value, rating = feedback.value, feedback.rating
         if value is None and rating is not None:
             if not (_is_number(rating) and 1 <= rating <= 5):
                 self._counters.note("bad_rating", f"{rating!r} is not between 1 and 5")
                 return None
             return (float(rating) - 1) / 4
-        if value is None and (feedback.name in INVERTED or feedback.correction):
+        if value is None and (name in INVERTED or feedback.correction):
             return 1.0  # the fact alone counts
         if isinstance(value, bool):
             return float(value)
         if value is None or not (_is_number(value) and 0 <= value <= 1):
-            self._counters.note("bad_feedback_value", f"{feedback.name!r} is {value!r}; expected a number in [0, 1]")
+            self._counters.note("bad_feedback_value", f"{name!r} is {value!r:.100}; expected a number in [0, 1]")
             return None
         return float(value)
 
     def _text(self, text: object) -> str:
-        data = str(text).encode("utf-8", "replace")
+        data = ("" if text is None else str(text)).encode("utf-8", "replace")
         if len(data) > self._max_comment_bytes:
             self._counters.note("comment_cut", f"longer than {self._max_comment_bytes} bytes")
             data = data[: self._max_comment_bytes]
@@ -191,15 +206,20 @@ def _is_clean(run: Run, now_s: float) -> bool:
             and len(ids) <= MAX_ID
             and run.deployment != ""
             and run.outcome in _OUTCOMES
-            and not run.user_id
-            and not run.attributes
-            and (run.duration_s is None or 0 <= run.duration_s <= _MAX_DURATION_S)
+            and run.user_id == ""
+            and run.attributes == {}
+            and (
+                run.duration_s is None or (run.duration_s.__class__ is float and 0 <= run.duration_s <= _MAX_DURATION_S)
+            )
             and (run.tokens_in is None or (run.tokens_in.__class__ is int and 0 <= run.tokens_in <= _MAX_COUNT))
             and (run.tokens_out is None or (run.tokens_out.__class__ is int and 0 <= run.tokens_out <= _MAX_COUNT))
-            and (run.cost_usd is None or 0 <= run.cost_usd <= _MAX_COST_USD)
-            and (run.ttft_s is None or 0 <= run.ttft_s <= _MAX_DURATION_S)
+            and (run.cost_usd is None or (run.cost_usd.__class__ is float and 0 <= run.cost_usd <= _MAX_COST_USD))
+            and (run.ttft_s is None or (run.ttft_s.__class__ is float and 0 <= run.ttft_s <= _MAX_DURATION_S))
             and run.memory_mb is None
-            and (run.started_at_s is None or 0 < run.started_at_s < now_s + _MAX_AHEAD_S)
+            and (
+                run.started_at_s is None
+                or (run.started_at_s.__class__ is float and 0 < run.started_at_s < now_s + _MAX_AHEAD_S)
+            )
             and run.attempt.__class__ is int
             and run.attempt >= 1
         )
@@ -208,4 +228,6 @@ def _is_clean(run: Run, now_s: float) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)

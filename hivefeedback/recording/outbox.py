@@ -37,14 +37,17 @@ class Outbox:
 
     def add(self, events: Sequence[Event]) -> None:
         """Events of a batch, in order of their numbers."""
-        if self._store_content:
-            self._events += events
-            return
         for event in events:
             body = event.body
             if body.__class__ is Run and not (body.input is body.output is body.reference is None):
-                event = replace(event, body=replace(body, input=None, output=None, reference=None))
+                event = replace(event, body=self._stored(body))
             self._events.append(event)
+
+    def _stored(self, run: Run) -> Run:
+        """The run with what may be stored of its texts; anything but a text could not be read back."""
+        texts = [run.input, run.output, run.reference]
+        kept = [_text(text) if self._store_content and isinstance(text, str) else None for text in texts]
+        return replace(run, input=kept[0], output=kept[1], reference=kept[2])
 
     def count(self, key: CellKey, bucket: int, run: Run, reward: float | None) -> None:
         """Count a run and its reward, if known, into the cell of that key and minute."""
@@ -65,3 +68,7 @@ class Outbox:
         commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
         self._events, self._records, self.delta = [], [], Delta()
         self._send(commit)
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

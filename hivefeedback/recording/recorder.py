@@ -79,15 +79,10 @@ class Recorder:
         events = self._take_in(items, now_s)
         scores = self._collector.collect(events, now_s)
         for event in events:
-            body = event.body
-            if isinstance(body, Run):
-                known = self._learner.learn_run(event, body, now_s)
-                for judged in scores.get(known.run_id, ()):
-                    if isinstance(score := judged.body, Score):
-                        self._learner.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
-                self._late.adopt(known, body)
-            elif isinstance(body, Feedback):
-                self._late.learn(event, body)
+            try:
+                self._learn(event, scores, now_s)
+            except Exception as error:  # noqa: BLE001  # background thread: one bad item must not cost the others
+                self._p.counters.note("bad_item", f"{event.event_id}: {type(error).__name__}: {error}")
         self._learner.teach()
         outbox = self._p.outbox
         outbox.add(events)
@@ -96,22 +91,39 @@ class Recorder:
         self._p.events.tell(BatchCommitted(last_seq=events[-1].seq if events else 0, n_events=len(events)), now_s)
         self.tick(now_s)
 
+    def _learn(self, event: Event, scores: Mapping[str, Sequence[Event]], now_s: float) -> None:
+        body = event.body
+        if isinstance(body, Run):
+            known = self._learner.learn_run(event, body, now_s)
+            for judged in scores.get(known.run_id, ()):
+                if isinstance(score := judged.body, Score):
+                    self._learner.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
+            self._late.adopt(known, body)
+        elif isinstance(body, Feedback):
+            self._late.learn(event, body)
+
     def _take_in(self, items: Sequence[Item], now_s: float) -> list[Event]:
         """Checked items as events; what cannot be used is counted and named."""
         events = []
         for seq, at_s, thing in items:
-            event: Event | None = None
-            if isinstance(thing, Decision):
-                event = self._decision_event(seq, at_s, now_s, thing)
-            elif isinstance(thing, Run):
-                event = self._run_event(seq, at_s, now_s, thing)
-            elif isinstance(thing, Feedback):
-                event = self._feedback_event(seq, at_s, now_s, thing)
-            else:
-                self._p.counters.note("bad_item", f"{type(thing).__name__} was recorded; expected Run or Feedback")
+            try:
+                event = self._event_of(seq, at_s, now_s, thing)
+            except Exception as error:  # noqa: BLE001  # background thread: one bad item must not cost the others
+                self._p.counters.note("bad_item", f"{type(thing).__name__}: {type(error).__name__}: {error}")
+                continue
             if event is not None:
                 events.append(event)
         return events
+
+    def _event_of(self, seq: int, at_s: float, now_s: float, thing: object) -> Event | None:
+        if isinstance(thing, Decision):
+            return self._decision_event(seq, at_s, now_s, thing)
+        if isinstance(thing, Run):
+            return self._run_event(seq, at_s, now_s, thing)
+        if isinstance(thing, Feedback):
+            return self._feedback_event(seq, at_s, now_s, thing)
+        self._p.counters.note("bad_item", f"{type(thing).__name__} was recorded; expected Run or Feedback")
+        return None
 
     def _decision_event(self, seq: int, at_s: float, now_s: float, decision: Decision) -> Event:
         self._p.joins.decisions.add(decision.decision_id, decision)
