@@ -1,5 +1,6 @@
 """The six stages as hooks, and the protocols that plugins implement."""
 
+from hivefeedback.hooks.breath import Breath
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import (
     Aggregates,
@@ -27,6 +28,7 @@ from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, Po
 __all__ = [
     "Aggregates",
     "Argument",
+    "Breath",
     "Collected",
     "Command",
     "Commit",

@@ -15,17 +15,21 @@ from contextlib import contextmanager
 from hivefeedback.hooks import Aggregates, Commit, Config, EventLog, Journal, State
 from hivefeedback_stores.rules import closed, read_only_error
 from hivefeedback_stores.shelf import Shelf
+from hivefeedback_stores.shelf_events import Events
 from hivefeedback_stores.shelf_parts import ShelfAggregates, ShelfConfig, ShelfJournal, ShelfLog, ShelfState
 from hivefeedback_stores.urls import name_of
 
-__all__ = ["MemoryStore"]
+__all__ = ["MAX_EVENTS", "MemoryStore"]
+
+MAX_EVENTS = 200_000
+"""Events that are kept, the newest: some 150 MB, which a process that never ends can afford."""
 
 
 class _Room:
     """A shelf and its lock; the lock is new after a fork, since its holder is not in the child."""
 
     def __init__(self) -> None:
-        self.shelf = Shelf()
+        self.shelf = Shelf(events=Events(MAX_EVENTS))
         self._lock, self._pid = threading.RLock(), os.getpid()
 
     @property

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hivefeedback.hooks import Commit, Record
+from hivefeedback.hooks import Breath, Commit, Record
 from hivefeedback.model import Configuration, JournalEntry
 from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar
 from hivefeedback_stores.bodies import new_salt
@@ -48,10 +48,11 @@ class Shelf:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
 
-    def merge(self, delta: Delta) -> None:
+    def merge(self, delta: Delta, breath: Breath) -> None:
         """Add a delta to the cells, each at the width that its time has now."""
         for (key, minute), cell in delta.cells.items():
             self.merge_cell((*self.horizon.bucket(minute), key), cell)
+            breath()
         for name, added in delta.exemplars.items():
             kept = self.exemplars.setdefault(name, [])
             kept += added
@@ -96,9 +97,11 @@ class Shelf:
         """Apply a commit; False where its number was applied before."""
         if not self.seen.setdefault((commit.producer, commit.epoch), Seen()).add(commit.number):
             return False
+        breath = Breath()
         for event in commit.events:
             self.events.add(event)
-        self.merge(commit.delta)
+            breath()
+        self.merge(commit.delta, breath)
         for record in commit.records:
             self.put_record(record, now_s)
         return True

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 from hivefeedback.hooks import Selector
 from hivefeedback.model import Event, Feedback, Run, Score
@@ -15,19 +15,27 @@ from hivefeedback_stores.erasure import JOINS, Join, Placed, matches
 __all__ = ["Events"]
 
 _Said = Join | Literal["run_id"]
+_FORGOTTEN = 10_000
+"""Positions of forgotten events that are kept in the order before it is cut."""
+K = TypeVar("K")
 
 
 class Events:
     """Events by position, in the order in which they were committed; a ``Source`` of erasures.
 
     ``lines`` is a memo of whoever writes the events down: they never change, so each is encoded once.
+
+    Args:
+        most: So many are kept, the newest; None: all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
         self.by_position: dict[int, Event] = {}
         self.lines: dict[int, bytes] = {}
         self.next = 1
         self._order: list[int] = []
+        self._n_forgotten = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -35,7 +43,7 @@ class Events:
         self._ids: defaultdict[str, list[int]] = defaultdict(list)
         self._runs: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._said: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        self._order = []
+        self._order, self._n_forgotten = [], 0
 
     def __len__(self) -> int:
         return len(self.by_position)
@@ -44,6 +52,25 @@ class Events:
         """Append an event, unless its (producer, epoch, seq) is there."""
         if (event.producer, event.epoch, event.seq) not in self._known:
             self.place(self.next, event)
+            if self._most is not None and len(self.by_position) > self._most:
+                self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        position = self._order[self._n_forgotten]
+        event = self.by_position.pop(position)
+        self.lines.pop(position, None)
+        self._known.discard((event.producer, event.epoch, event.seq))
+        _forget(self._ids, event.event_id)
+        body = event.body
+        if isinstance(body, Run | Feedback):
+            for join in JOINS:
+                _forget(self._runs if isinstance(body, Run) else self._said, (join, getattr(body, join)))
+        if isinstance(body, Feedback | Score):
+            _forget(self._said, ("run_id", body.run_id))
+        self._n_forgotten += 1
+        if self._n_forgotten > _FORGOTTEN:
+            del self._order[: self._n_forgotten]
+            self._n_forgotten = 0
 
     def place(self, position: int, event: Event) -> None:
         """Put an event at a position behind all others."""
@@ -84,7 +111,7 @@ class Events:
 
     def after(self, position: int, limit: int) -> list[Placed]:
         """At most ``limit`` events behind a position."""
-        low = bisect_right(self._order, position)
+        low = bisect_right(self._order, position, lo=self._n_forgotten)
         return [(p, self.by_position[p]) for p in islice(self._order, low, low + max(0, limit))]
 
     def matching(self, selector: Selector) -> Iterable[Placed]:
@@ -101,3 +128,12 @@ class Events:
 
     def _at(self, positions: Iterable[int]) -> list[Placed]:
         return [(p, self.by_position[p]) for p in positions]
+
+
+def _forget(places: dict[K, list[int]], name: K) -> None:
+    """Drop the oldest position under a name; it is that of the oldest event."""
+    found = places.get(name)
+    if found:
+        del found[0]
+        if not found:
+            del places[name]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, msgpack
 
+from hivefeedback.hooks import Breath
 from hivefeedback.stats import Cell, CellKey, Delta, Exemplar, Slice, View
 from hivefeedback_stores.buckets import DAY_S, Horizon, buckets_of, is_read
 from hivefeedback_stores.codec import decode_packed, packed
@@ -57,7 +58,7 @@ def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
 
 def _gathered(connection: sqlite3.Connection) -> Delta:
     """All deltas that wait, merged."""
-    delta = Delta()
+    delta, breath = Delta(), Breath()
     for (data,) in connection.execute("SELECT delta FROM deltas ORDER BY number"):
         row = decode_packed("a waiting delta", data, _Waiting)
         for key, minute, cell in row.cells:
@@ -66,6 +67,7 @@ def _gathered(connection: sqlite3.Connection) -> Delta:
                 delta.cells[(key, minute)] = cell
             else:
                 known.merge(cell)
+                breath()
         for deployment, operation, kept in row.exemplars:
             delta.exemplars.setdefault((deployment, operation), []).extend(kept)
     return delta
@@ -73,12 +75,14 @@ def _gathered(connection: sqlite3.Connection) -> Delta:
 
 def fold(connection: sqlite3.Connection) -> None:
     """Merge what waits into the cells and exemplars."""
-    delta, horizon = _gathered(connection), _horizon(connection)
+    delta, horizon, breath = _gathered(connection), _horizon(connection), Breath()
     if not delta:
         return
     for (key, minute), cell in delta.cells.items():
         _merge_cell(connection, (*horizon.bucket(minute), *key), cell)
+        breath()
     for name, added in delta.exemplars.items():
+        breath()
         kept = newest([*_exemplars_of(connection, name), *added])
         connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
     connection.execute("DELETE FROM deltas")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
-from hivefeedback.hooks import Selector
+from hivefeedback.hooks import Breath, Selector
 from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
 from hivefeedback_stores.codec import encode, event_bytes, packed
 from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, to_erase
@@ -28,6 +28,8 @@ _RUNS: dict[str, int] = {"trace_id": 1, "decision_id": 2, "response_id": 3, "ses
 """Number of each join of a run in the table ``joins``."""
 _SAID = {name: number + 4 for name, number in _RUNS.items()} | {"run_id": 9}
 """The same for feedback and scores."""
+_CHUNK = 128
+"""Events written between two pauses for the host's threads."""
 _JoinRow = tuple[int, str, int]
 
 
@@ -53,15 +55,27 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
     """Append events; those whose (producer, epoch, seq) is there are skipped."""
     (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
     first = max(last or 0, int(get_meta(connection, "last_position") or 0)) + 1
-    rows = [
-        (p, sources[e.producer, e.epoch], e.seq, e.event_time_s, _KINDS[e.body.__class__], e.event_id, event_bytes(e))
-        for p, e in enumerate(events, first)
-    ]
-    n_before = connection.total_changes
-    connection.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-    n_new = connection.total_changes - n_before
-    connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", _joins(enumerate(events, first)))
-    if n_new < len(rows):  # positions of skipped events will be given again
+    n_new, breath = 0, Breath()
+    for start in range(0, len(events), _CHUNK):
+        placed = list(enumerate(events[start : start + _CHUNK], first + start))
+        rows = [
+            (
+                p,
+                sources[e.producer, e.epoch],
+                e.seq,
+                e.event_time_s,
+                _KINDS[e.body.__class__],
+                e.event_id,
+                event_bytes(e),
+            )
+            for p, e in placed
+        ]
+        n_before = connection.total_changes
+        connection.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        n_new += connection.total_changes - n_before
+        connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", _joins(placed))
+        breath()
+    if n_new < len(events):  # positions of skipped events will be given again
         connection.execute(
             "DELETE FROM joins WHERE position >= ? AND position NOT IN (SELECT position FROM events)", (first,)
         )
