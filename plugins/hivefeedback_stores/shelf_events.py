@@ -39,7 +39,8 @@ class Events:
         self._clear()
 
     def _clear(self) -> None:
-        self._known: set[tuple[str, int, int]] = set()
+        self._known: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+        self._n_indexed = 0
         self._ids: defaultdict[str, list[int]] = defaultdict(list)
         self._runs: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._said: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
@@ -50,7 +51,7 @@ class Events:
 
     def add(self, event: Event) -> None:
         """Append an event, unless its (producer, epoch, seq) is there."""
-        if (event.producer, event.epoch, event.seq) not in self._known:
+        if event.seq not in self._known[(event.producer, event.epoch)]:
             self.place(self.next, event)
             if self._most is not None and len(self.by_position) > self._most:
                 self._forget_oldest()
@@ -59,7 +60,17 @@ class Events:
         position = self._order[self._n_forgotten]
         event = self.by_position.pop(position)
         self.lines.pop(position, None)
-        self._known.discard((event.producer, event.epoch, event.seq))
+        self._known[(event.producer, event.epoch)].discard(event.seq)
+        if self._n_indexed > self._n_forgotten:
+            self._forget_index(event)
+        self._n_forgotten += 1
+        self._n_indexed = max(self._n_indexed, self._n_forgotten)
+        if self._n_forgotten > _FORGOTTEN:
+            del self._order[: self._n_forgotten]
+            self._n_indexed -= self._n_forgotten
+            self._n_forgotten = 0
+
+    def _forget_index(self, event: Event) -> None:
         _forget(self._ids, event.event_id)
         body = event.body
         if isinstance(body, Run | Feedback):
@@ -67,20 +78,21 @@ class Events:
                 _forget(self._runs if isinstance(body, Run) else self._said, (join, getattr(body, join)))
         if isinstance(body, Feedback | Score):
             _forget(self._said, ("run_id", body.run_id))
-        self._n_forgotten += 1
-        if self._n_forgotten > _FORGOTTEN:
-            del self._order[: self._n_forgotten]
-            self._n_forgotten = 0
 
     def place(self, position: int, event: Event) -> None:
         """Put an event at a position behind all others."""
         self.by_position[position] = event
         self.next = position + 1
-        self._index(position, event)
+        self._order.append(position)
+        self._known[(event.producer, event.epoch)].add(event.seq)
+
+    def _up_to_date(self) -> None:
+        """Index what came since the last look-up: most events are never looked up."""
+        for position in self._order[self._n_indexed :]:
+            self._index(position, self.by_position[position])
+        self._n_indexed = len(self._order)
 
     def _index(self, position: int, event: Event) -> None:
-        self._order.append(position)
-        self._known.add((event.producer, event.epoch, event.seq))
         self._ids[event.event_id].append(position)
         body = event.body
         if isinstance(body, Run):
@@ -106,7 +118,8 @@ class Events:
             self.lines = {p: line for p, line in self.lines.items() if p in kept}
             self._clear()
             for position, event in kept.items():
-                self._index(position, event)
+                self._order.append(position)
+                self._known[(event.producer, event.epoch)].add(event.seq)
         return gone
 
     def after(self, position: int, limit: int) -> list[Placed]:
@@ -118,12 +131,15 @@ class Events:
         return [(p, e) for p, e in self.by_position.items() if matches(e, selector)]
 
     def with_id(self, event_id: str) -> Sequence[Placed]:
+        self._up_to_date()
         return self._at(self._ids.get(event_id, ()))
 
     def runs_by(self, join: Join, value: str) -> Sequence[Placed]:
+        self._up_to_date()
         return self._at(self._runs.get((join, value), ()))
 
     def said_by(self, join: _Said, value: str) -> Sequence[Placed]:
+        self._up_to_date()
         return self._at(self._said.get((join, value), ()))
 
     def _at(self, positions: Iterable[int]) -> list[Placed]:
