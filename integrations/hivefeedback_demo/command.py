@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hivefeedback.errors import HiveFeedbackError
+from hivefeedback.errors import HiveFeedbackError, RefusedError
 from hivefeedback_demo.book import Book
 from hivefeedback_demo.driver import Driver
 from hivefeedback_demo.picture import Picture
@@ -117,6 +117,8 @@ def _play(store: str, seed: int, plan: Plan, *, is_quiet: bool) -> dict[str, Any
             **settings,
         ) as loop,
     ):
+        if loop.settings.mode != "act":
+            raise RefusedError(f"the mode is {loop.settings.mode!r}, so nothing would change; unset HIVEFEEDBACK_MODE")
         traffic = Traffic(loop, rates, server.url)
         driver = Driver(
             loop, traffic, book, questions(rates, seed), plan, seed, on_turn=lambda turn: story.on_turn(turn)

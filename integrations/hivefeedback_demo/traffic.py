@@ -47,6 +47,8 @@ class Traffic:
 
     def __init__(self, loop: FeedbackLoop, rates: Rates, url: str) -> None:
         self._loop = loop
+        for name in ("NO_PROXY", "no_proxy"):  # the server is on this machine, whatever proxy the machine uses
+            os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1")))
         try:
             self._router, self._logger = _router(loop, rates, f"{url}/v1")
             self._chains, self._handler = _chains(loop, rates, f"{url}/v1")

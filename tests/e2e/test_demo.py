@@ -80,6 +80,13 @@ def test_what_is_compressed_is_said_and_alpha_is_not(result: dict[str, Any]) -> 
     assert result["latency_scale"] == 100
 
 
+def test_switched_off_it_says_so_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_MODE", "off")
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "unset HIVEFEEDBACK_MODE" in done.stderr
+
+
 def test_ctrl_c_ends_it_cleanly_with_what_was_reached() -> None:
     with subprocess.Popen(
         [*COMMAND, "--seed", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
