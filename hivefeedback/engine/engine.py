@@ -27,6 +27,7 @@ from hivefeedback.recording import (
     Committer,
     Counters,
     EventMaker,
+    Found,
     HarmTests,
     Intake,
     Joins,
@@ -37,7 +38,7 @@ from hivefeedback.recording import (
     RecorderThread,
     Refresher,
     RewardRule,
-    find_run,
+    look_up,
     write,
 )
 from hivefeedback.serving import Decider, Draws, Item, Live, Ring
@@ -51,6 +52,8 @@ _EXEMPLARS_EVERY_S = 1.0
 _SAVE_EVERY_INLINE_S = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _INLINE_BACKLOG = 10_000
+_KEEP_KEYS_S = 30 * 86400.0
+"""As long as events are kept; an inline loop's clock is not the store's, so there they stay."""
 
 
 class Engine:
@@ -148,7 +151,7 @@ class Engine:
             policy=self.policy,
             breakers=self.breakers,
             harm=HarmTests(alpha=values.canary_alpha, unit_memory=values.session_memory),
-            rule=RewardRule(values.judgements),
+            rule=self._make_rule(),
             intake=Intake(counters, user_key=user_key(self._store), max_comment_bytes=values.max_comment_bytes),
             joins=Joins(values.join_memory),
             outbox=Outbox(self.identity.producer, self.identity.epoch, send, store_content=values.store_content),
@@ -161,6 +164,7 @@ class Engine:
         options = RecorderOptions(
             judgement_horizon_s=values.judgement_horizon_s,
             unjudged_earns=values.unjudged == "ok",
+            keep_keys_s=None if self.is_inline else _KEEP_KEYS_S,
             agents_tracked=values.agents_tracked,
             commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
             refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,
@@ -169,6 +173,12 @@ class Engine:
             save_every_s=_SAVE_EVERY_INLINE_S if self.is_inline else _SAVE_EVERY_S,
         )
         return Recorder(parts, options)
+
+    def _make_rule(self) -> RewardRule:
+        rule = RewardRule(self._values.judgements)
+        for record in self._store.state.list(RewardRule.NAMESPACE):
+            rule.recall(record)
+        return rule
 
     def _publish(self, snapshot: Snapshot) -> None:
         self.live.snapshot = snapshot
@@ -277,15 +287,15 @@ class Engine:
 
     # --- late feedback ------------------------------------------------------------------------------------
 
-    def on_found(self, feedback_event: Event, run_event: Event | None) -> None:
+    def on_found(self, feedback_event: Event, found: Found) -> None:
         """The committer's thread: the answer goes back to the recorder."""
-        self.ring.put_always((0, 0.0, partial(self.recorder.resolve, feedback_event, run_event)))
+        self.ring.put_always((0, 0.0, partial(self.recorder.resolve, feedback_event, found)))
 
     def _look_up_inline(self, feedback_event: Event) -> None:
         body = feedback_event.body
         if isinstance(body, Feedback):
             try:
-                found = find_run(self._store, body)
+                found = look_up(self._store, body)
             except HiveFeedbackError as error:
                 self.counters.note("store_errors", f"{type(error).__name__}: {error}")
                 return

@@ -1,12 +1,13 @@
 """The recorder's thread: what happened becomes rewards, weights and commits."""
 
 from hivefeedback.recording.breaker import Breakers
-from hivefeedback.recording.committer import Committer, find_run, write
+from hivefeedback.recording.committer import Committer, write
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
 from hivefeedback.recording.intake import Intake, clean_id
 from hivefeedback.recording.join import Joins
+from hivefeedback.recording.lookup import Found, look_up
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.parts import Parts, RecorderOptions
 from hivefeedback.recording.recorder import Recorder
@@ -19,6 +20,7 @@ __all__ = [
     "Committer",
     "Counters",
     "EventMaker",
+    "Found",
     "HarmTests",
     "Intake",
     "Joins",
@@ -30,6 +32,6 @@ __all__ = [
     "Refresher",
     "RewardRule",
     "clean_id",
-    "find_run",
+    "look_up",
     "write",
 ]

@@ -20,8 +20,9 @@ from hivefeedback.errors import StoreError
 from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event, Feedback, encode_event
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.lookup import Found, look_up
 
-__all__ = ["Committer", "Observer", "find_run", "write"]
+__all__ = ["Committer", "Observer", "write"]
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +57,13 @@ def _is_writable(event: Event) -> bool:
         return False
 
 
-def find_run(store: Store, feedback: Feedback) -> Event | None:
-    """The run that feedback names, from the log."""
-    if feedback.run_id:
-        return store.log.find(feedback.run_id)
-    return store.log.find_run(
-        trace_id=feedback.trace_id,
-        decision_id="" if feedback.trace_id else feedback.decision_id,
-        response_id="" if feedback.trace_id or feedback.decision_id else feedback.response_id,
-    )
-
-
 class Observer(Protocol):
     """What the committer tells the loop."""
 
     def on_poll(self) -> None:
         """Time to look for a new configuration."""
 
-    def on_found(self, feedback_event: Event, run_event: Event | None) -> None:
+    def on_found(self, feedback_event: Event, found: Found) -> None:
         """A lookup's answer."""
 
 
@@ -118,6 +108,8 @@ class Committer:
         if len(self._jobs) < self._max_events:
             self._jobs.append(feedback_event)
             self._wake.set()
+        else:
+            self._counters.note("lookups_dropped", "the store is too slow; feedback on old runs is not joined")
 
     def mark(self, done: threading.Event) -> None:
         """Set ``done`` when everything sent so far is written."""
@@ -160,7 +152,7 @@ class Committer:
     def _find(self, event: Event) -> None:
         feedback = event.body
         if isinstance(feedback, Feedback):
-            self._observer.on_found(event, find_run(self._store, feedback))
+            self._observer.on_found(event, look_up(self._store, feedback))
 
     def _commit(self, commit: Commit) -> None:
         """Write until it works; the number makes a repeat harmless."""

@@ -29,6 +29,7 @@ class KnownRun(Struct, gc=False):
         reward: What was learnt, or None.
         is_awaiting: True while its judgement is expected.
         judged: Judgements by key: (name, value).
+        is_recalled: True where it came back from the log, so that ``judged`` may lack some.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class KnownRun(Struct, gc=False):
     reward: float | None = None
     is_awaiting: bool = False
     judged: dict[str, tuple[str, float]] | None = None
+    is_recalled: bool = False
 
 
 class Recent(Generic[V]):
@@ -156,6 +158,8 @@ class Joins:
         elif feedback.trace_id:
             trace = self._traces.get(feedback.trace_id)
             run = trace.root if trace else None
+            if run is not None and trace is not None and trace.is_shared:
+                return run, None
         elif feedback.decision_id:
             run = self._decided.get(feedback.decision_id)
         elif feedback.response_id:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from hivefeedback.model import Event, Feedback, Run
 from hivefeedback.recording.join import KnownRun, Recent
 from hivefeedback.recording.learner import Learner
+from hivefeedback.recording.lookup import Found, key_record
 from hivefeedback.recording.parts import Parts
 from hivefeedback.stats import CellKey, bucket_of
 
 __all__ = ["LateFeedback"]
 
 _ORPHANS = 10_000
+_WAITING = 1000
+"""Feedback that waits for one run; a flood about a run that never comes must not fill the memory."""
 
 
 class LateFeedback:
@@ -20,14 +23,15 @@ class LateFeedback:
     names no run is kept for its agent or deployment: it counts in analysis and credits nobody.
     """
 
-    def __init__(self, parts: Parts, learner: Learner) -> None:
-        self._p, self._learner = parts, learner
+    def __init__(self, parts: Parts, learner: Learner, *, keep_keys_s: float | None) -> None:
+        self._p, self._learner, self._keep_keys_s = parts, learner, keep_keys_s
         self._orphans: Recent[list[Event]] = Recent(_ORPHANS)
+        self._unjoined: Recent[bool] = Recent(_ORPHANS)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
         """Feedback as it comes in."""
         known, credited = self._p.joins.find(feedback)
-        if known is not None:
+        if known is not None and not _may_repeat(feedback, known):
             self._judge(event, feedback, known, credited)
             return
         name = _name_of(feedback)
@@ -37,25 +41,42 @@ class LateFeedback:
         waiting = self._orphans.get(name)
         if waiting is None:
             self._orphans.add(name, [event])
-        else:
+        elif len(waiting) < _WAITING:
             waiting.append(event)
+        else:
+            self._keep_unjoined(event, feedback)
+            return
         self._p.lookup(event)
 
-    def resolve(self, event: Event, run_event: Event | None) -> None:
+    def resolve(self, event: Event, found: Found) -> None:
         """The log's answer: the run that the feedback is about, or None; then it goes on waiting."""
         feedback = event.body
         if not isinstance(feedback, Feedback):
             return
-        if run_event is None or not isinstance(run_event.body, Run):
-            if event in (self._orphans.get(_name_of(feedback)) or ()):
-                self._keep_unjoined(event, feedback)
-            return
-        waiting = self._orphans.get(_name_of(feedback))
+        name = _name_of(feedback)
+        waiting = self._orphans.get(name)
         if not waiting or event not in waiting:
             return  # its run came in meanwhile
-        waiting.remove(event)
-        known = self._p.joins.run(run_event.event_id) or self._learner.recall(run_event, run_event.body)
+        if found.run is None or not isinstance(found.run.body, Run):
+            self._keep_unjoined(event, feedback)
+            if feedback.session_id and name.startswith("session/"):
+                self._stop_waiting(name, event)  # a later run of the session is not what it was about
+            else:
+                self._unjoined.add(event.event_id, True)
+            return
+        self._stop_waiting(name, event)
+        known = self._p.joins.run(found.run.event_id)
+        if known is None:
+            known = self._learner.recall(found.run, found.run.body, found.decision)
+        if found.before is not None:
+            known.judged = {feedback.idempotency_key: found.before, **(known.judged or {})}
         self._judge(event, feedback, known, known if known.kind == "llm" else None)
+
+    def _stop_waiting(self, name: str, event: Event) -> None:
+        waiting = self._orphans.get(name) or []
+        waiting.remove(event)
+        if not waiting:
+            self._orphans.pop(name)
 
     def adopt(self, known: KnownRun, run: Run) -> None:
         """A run came in: feedback that was waiting for it joins now."""
@@ -71,18 +92,29 @@ class LateFeedback:
                 body = event.body
                 if isinstance(body, Feedback):
                     found, credited = self._p.joins.find(body)
+                    if self._unjoined.pop(event.event_id):
+                        self._keep_unjoined(event, body, -1)
                     self._judge(event, body, found or known, credited)
 
     def _judge(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
-        key = feedback.idempotency_key or event.event_id
-        self._learner.judge(known, credited, key, feedback.name, float(feedback.value or 0.0))
+        key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
+        self._learner.judge(known, credited, key, feedback.name, value)
+        if feedback.idempotency_key:
+            expires_at_s = None if self._keep_keys_s is None else event.ingest_time_s + self._keep_keys_s
+            self._p.outbox.put(key_record(known.run_id, key, feedback.name, value, expires_at_s))
 
-    def _keep_unjoined(self, event: Event, feedback: Feedback) -> None:
-        self._p.counters["feedback_unjoined"] += 1
+    def _keep_unjoined(self, event: Event, feedback: Feedback, sign: int = 1) -> None:
+        self._p.counters["feedback_unjoined"] += sign
         if feedback.deployment or feedback.agent_id:
             key = CellKey(feedback.deployment, feedback.operation, feedback.agent_id)
             cell = self._p.outbox.delta.cell(key, bucket_of(event.event_time_s))
-            cell.add_judged(feedback.name, float(feedback.value or 0.0))
+            cell.add_judged(feedback.name, float(feedback.value or 0.0), sign)
+
+
+def _may_repeat(feedback: Feedback, known: KnownRun) -> bool:
+    """True where only the store can tell whether this idempotency key spoke before."""
+    key = feedback.idempotency_key
+    return bool(key) and known.is_recalled and key not in (known.judged or {})
 
 
 def _name_of(feedback: Feedback) -> str:
@@ -92,6 +124,7 @@ def _name_of(feedback: Feedback) -> str:
         ("trace", feedback.trace_id),
         ("decision", feedback.decision_id),
         ("response", feedback.response_id),
+        ("session", feedback.session_id),
     ):
         if name:
             return f"{kind}/{name}"

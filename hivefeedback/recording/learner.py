@@ -7,7 +7,7 @@ from collections import deque
 import msgspec
 
 from hivefeedback.hooks import Observation, Record
-from hivefeedback.model import BLAMED, Assignment, Decision, Event, Run
+from hivefeedback.model import BLAMED, UNCOUNTED, Assignment, Decision, DecisionRecord, Event, Run
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.parts import Parts, RecorderOptions
@@ -64,7 +64,8 @@ class Learner:
         operation = run.operation or (clean_id(decision.operation) if decision else "")
         if not operation:
             self._p.counters["run_without_operation"] += 1
-        is_as_decided = decision is None or decision.deployment == run.deployment
+        decided = decision.deployment if decision is not None else run.decided_deployment
+        is_as_decided = decided in ("", run.deployment)
         learner = ""
         if run.kind == "llm" and run.attempt == 1 and is_as_decided:
             learner = (decision.variant if decision else None) or run.deployment
@@ -97,12 +98,19 @@ class Learner:
             session_id=run.session_id,
         )
 
-    def recall(self, event: Event, run: Run) -> KnownRun:
+    def recall(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
         """Take a run from the log back into memory, as it was learnt then."""
         decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
         known = self.known(event, run, decision)
-        known.reward = self._p.rule.of(run.outcome, known.operation, ())
-        known.is_awaiting = known.reward is None and run.outcome == "ok"
+        if decision is None and record is not None:
+            _follow_record(known, run, record)
+        age_s = self._p.clock() - event.ingest_time_s
+        known.reward = self._p.rule.earned(run.outcome, known.operation, event.ingest_time_s)
+        is_open = known.reward is None and run.outcome == "ok"
+        known.is_awaiting = is_open and age_s < self._o.judgement_horizon_s
+        if is_open and not known.is_awaiting and self._o.unjudged_earns:
+            known.reward = 1.0
+        known.is_recalled = True
         self.remember(known, run)
         return known
 
@@ -171,11 +179,11 @@ class Learner:
             credited.judged = {**(credited.judged or {}), key: (name, value)}
         rule = self._p.rule
         if rule.enters(credited.operation, name):
-            rule.observe(credited.operation)
-        is_first = credited.reward is None
+            news = rule.observe(credited.operation, self._p.clock())
+            if news is not None:
+                self._p.outbox.put(news)
         reward = rule.of(credited.outcome, credited.operation, tuple((credited.judged or {}).values()))
-        self._set_reward(credited, reward)
-        if is_first and reward is not None:
+        if self._set_reward(credited, reward):
             self._settle_units(credited)
 
     def _put_judgement(self, known: KnownRun, key: str, name: str, value: float) -> None:
@@ -191,10 +199,11 @@ class Learner:
                 cell.add_judged(before[0], before[1], -1)
             cell.add_judged(name, value)
 
-    def _set_reward(self, known: KnownRun, reward: float | None) -> None:
+    def _set_reward(self, known: KnownRun, reward: float | None) -> bool:
+        """Correct a reward everywhere; False where it is what it was."""
         before = known.reward
         if reward is None or reward == before:
-            return
+            return False
         known.reward = reward
         delta = self._p.outbox.delta
         for key in known.keys:
@@ -209,11 +218,12 @@ class Learner:
             self._remember_newest(known)
         if known.learner:
             self._observations.append(_observation(known, reward, before))
+        return True
 
     def _settle_units(self, known: KnownRun) -> None:
         """Count a run for the rollouts that its decision was assigned to, once its end is known."""
         decision = known.decision
-        if decision is None or not decision.assignments or known.is_awaiting:
+        if decision is None or not decision.assignments or known.is_awaiting or known.outcome in UNCOUNTED:
             return
         tripped = self._p.harm.settle(
             decision,
@@ -239,6 +249,7 @@ class Learner:
             known.is_awaiting = False
             for key in known.keys:
                 self._p.outbox.delta.cell(key, known.bucket).n_awaiting -= 1
+            self._settle_units(known)  # nobody complained: a unit that did not fail
 
     # --- the policy ---------------------------------------------------------------------------------
 
@@ -272,6 +283,18 @@ def _keys(run: Run, operation: str, agent: str, decision: Decision | None) -> tu
         CellKey(deployment, operation, agent, "", fingerprint),
         *(CellKey(deployment, operation, agent, f"{a.rollout_id}:{a.variant}", fingerprint) for a in assignments),
     )
+
+
+def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
+    """What the log says of the decision: the arm, and who learns from it."""
+    known.operation = run.operation or record.operation
+    known.propensity = record.propensity
+    if record.deployment != run.deployment:
+        known.learner = ""
+    elif known.learner:
+        known.learner = record.variant or known.learner
+    total = known.keys[0]._replace(operation=known.operation)
+    known.keys = (total, *(total._replace(arm=f"{a.rollout_id}:{a.variant}") for a in record.assignments))
 
 
 def _exemplar(known: KnownRun) -> Exemplar:

@@ -36,6 +36,7 @@ from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import Recent
 from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
+from hivefeedback.recording.lookup import Found
 from hivefeedback.recording.parts import Parts, RecorderOptions
 from hivefeedback.recording.shutters import Shutters
 
@@ -54,7 +55,7 @@ class Recorder:
         self._p, self._o = parts, options
         self._collector = Collector(parts)
         self._learner = Learner(parts, options)
-        self._late = LateFeedback(parts, self._learner)
+        self._late = LateFeedback(parts, self._learner, keep_keys_s=options.keep_keys_s)
         self._shutters = Shutters(parts)
         self._sets: Recent[bool] = Recent(10_000)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
@@ -153,9 +154,9 @@ class Recorder:
             return None
         return self._p.events.make(seq, self._p.events.name("f", seq), at_s, now_s, clean)
 
-    def resolve(self, feedback_event: Event, run_event: Event | None) -> None:
+    def resolve(self, feedback_event: Event, found: Found) -> None:
         """The store's answer to a lookup for late feedback."""
-        self._late.resolve(feedback_event, run_event)
+        self._late.resolve(feedback_event, found)
         self._learner.teach()
         self.tick(self._p.clock())
 

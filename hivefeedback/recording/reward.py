@@ -9,14 +9,18 @@ earn nothing unless judged; uncounted outcomes never earn.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import inf
 from typing import Final
 
+from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, INVERTED, UNCOUNTED
 
 __all__ = ["UNKNOWN", "RewardRule"]
 
 UNKNOWN: Final = None
 """No reward yet, or never."""
+_MAX_OBSERVED = 100_000
 
 
 class RewardRule:
@@ -27,9 +31,12 @@ class RewardRule:
             means any name.
     """
 
+    NAMESPACE = "judged"
+    """Namespace of the records of operations that somebody judges."""
+
     def __init__(self, declared: Mapping[str, Sequence[str]]) -> None:
         self._declared = {prefix: frozenset(names) for prefix, names in declared.items()}
-        self._observed: set[str] = set()
+        self._observed: dict[str, float] = {}
         self._memo: dict[str, frozenset[str] | None] = {}
 
     def names_of(self, operation: str) -> frozenset[str] | None:
@@ -48,10 +55,25 @@ class RewardRule:
             prefix = prefix.rpartition("/")[0]
         return self._declared[prefix]
 
-    def observe(self, operation: str) -> None:
-        """A judgement of this operation arrived: further ones are awaited."""
-        if len(self._observed) < 100_000:
-            self._observed.add(operation)
+    def observe(self, operation: str, now_s: float) -> Record | None:
+        """A judgement of this operation arrived: further ones are awaited, after a restart too.
+        Answers what to store of that, where it is news."""
+        if operation in self._observed or len(self._observed) >= _MAX_OBSERVED:
+            return None
+        self._observed[operation] = now_s
+        return Record(self.NAMESPACE, operation, repr(now_s).encode())
+
+    def recall(self, record: Record) -> None:
+        """Take back what ``observe`` answered once."""
+        with suppress(ValueError):
+            self._observed[record.key] = float(record.value)
+
+    def earned(self, outcome: str, operation: str, at_s: float) -> float | None:
+        """What a run earned when it was taken in at that time, before anybody judged it."""
+        since_s = self._observed.get(operation, inf)
+        if outcome == "ok" and self.names_of(operation) is None and at_s <= since_s:
+            return 1.0
+        return self.of(outcome, operation, ())
 
     def awaits(self, operation: str) -> bool:
         """True where an ``ok`` run is not learnt before its judgement."""

@@ -1,0 +1,206 @@
+"""Feedback finds its run: by every name, before and after it, after a restart, once per key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hivefeedback import FeedbackLoop
+from hivefeedback.model import Feedback, Run
+from hivefeedback.testing import EvenPolicy, FakeClock
+from tests.core.loops import bodies, live_loop, open_rollout, sync_loop, until
+
+RUN = {"run_id": "r", "trace_id": "t", "decision_id": "d", "response_id": "p", "session_id": "s"}
+Open = Callable[..., FeedbackLoop]
+
+
+@pytest.fixture(params=["sqlite", "memory", "json"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens a loop on the same store again and again."""
+    urls = {
+        "sqlite": f"sqlite:///{tmp_path / 'hive.db'}",
+        "json": f"json:///{tmp_path / 'hive.json'}",
+        "memory": f"memory://{tmp_path.name}",
+    }
+
+    def reopen(**more: Any) -> FeedbackLoop:
+        return sync_loop(store=urls[request.param], policy=more.pop("policy", None) or EvenPolicy(), **more)
+
+    return reopen
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_feedback_joins_by_each_name(name: str) -> None:
+    with sync_loop() as loop:
+        loop.record(Run("a", "x", **RUN))  # type: ignore[arg-type]  # names of text fields only
+        loop.record(Run("b", "x"))
+        loop.feedback(Feedback("helpful", 0.25, **{name: RUN[name]}))  # type: ignore[arg-type]
+        rows = {r.deployment: r.quality for r in loop.stats()}
+    assert rows == {"a": 0.25, "b": None}
+
+
+@pytest.mark.parametrize("name", ["run_id", "trace_id", "decision_id", "response_id"])
+def test_feedback_that_comes_before_its_run_waits_for_it_and_counts_once(name: str) -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        loop.feedback(Feedback("helpful", 0.25, deployment="a", **{name: RUN[name]}))  # type: ignore[arg-type]
+        assert loop.counters["feedback_unjoined"] == 1
+        loop.record(Run("a", "x", **RUN))  # type: ignore[arg-type]
+        row = loop.stats()[0]
+        assert (row.quality, row.n_judged) == (0.25, 1)
+        assert policy.observations[-1].reward == 0.25
+        assert loop.counters["feedback_unjoined"] == 0
+
+
+def test_without_a_name_feedback_joins_the_sessions_latest_run() -> None:
+    with sync_loop() as loop:
+        loop.record(Run("a", "x", session_id="s"))
+        loop.record(Run("b", "x", session_id="s"))
+        loop.record(Run("a", "x", session_id="other"))
+        loop.feedback(Feedback("helpful", 0.0, session_id="s"))
+        assert {r.deployment: r.n_judged for r in loop.stats()} == {"a": 0, "b": 1}
+
+
+def test_a_sessions_feedback_does_not_judge_a_run_that_comes_after_it() -> None:
+    with sync_loop() as loop:
+        loop.feedback(Feedback("helpful", 0.0, session_id="s"))
+        loop.record(Run("a", "x", session_id="s"))
+        assert loop.stats()[0].n_judged == 0
+
+
+def test_without_anything_to_join_it_is_kept_for_agent_or_deployment_and_credits_nobody() -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        loop.record(Run("a", "x"))
+        loop.feedback(Feedback("helpful", 0.0, deployment="a"))
+        loop.feedback(Feedback("helpful", 0.5, agent_id="planner"))
+        loop.feedback(Feedback("helpful", 0.5))
+        assert (loop.stats()[0].quality, [o.reward for o in policy.observations]) == (0.0, [1.0])
+        assert loop.view().totals("agent")[("planner",)].judged["helpful"].n == 1
+        assert len(bodies(loop, Feedback)) == 3
+
+
+def test_feedback_by_trace_belongs_to_the_root_and_credits_the_one_deployment_that_served() -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        loop.record(Run("a", "x", trace_id="t", parent_id="root", run_id="llm"))
+        loop.record(Run("chain", "x", kind="chain", trace_id="t", run_id="root"))
+        loop.feedback(Feedback("helpful", 0.25, trace_id="t"))
+        assert [(o.deployment, o.reward) for o in policy.observations] == [("a", 1.0), ("a", 0.25)]
+        assert loop.view().totals("agent")[("chain",)].judged["helpful"].n == 1
+        assert loop.stats()[0].n_judged == 0
+
+
+@pytest.mark.parametrize("root_kind", ["chain", "llm"])
+def test_where_two_deployments_served_a_trace_neither_is_credited(root_kind: str) -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        loop.record(Run("a", "x", trace_id="t", kind=root_kind, run_id="root"))
+        for name in ("a", "b"):
+            loop.record(Run(name, "x", trace_id="t", parent_id="root"))
+        before = len(policy.observations)
+        loop.feedback(Feedback("helpful", 0.0, trace_id="t"))
+        assert len(policy.observations) == before
+        loop.feedback(Feedback("helpful", 0.0, run_id="root"))
+        assert len(policy.observations) == before + (root_kind == "llm")  # feedback that names a run credits it
+
+
+def test_the_same_idempotency_key_replaces_and_never_adds() -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        run_id = loop.record(Run("a", "x"))
+        for value in (1.0, 0.25, 0.25):
+            loop.feedback(Feedback("helpful", value, run_id=run_id, idempotency_key="k"))
+        row = loop.stats()[0]
+        assert (row.n_judged, row.quality, row.reward) == (1, 0.25, 0.25)
+        loop.feedback(Feedback("helpful", 0.75, run_id=run_id, idempotency_key="another"))
+        assert (loop.stats()[0].n_judged, loop.stats()[0].quality) == (2, 0.5)
+
+
+def test_after_a_restart_feedback_finds_its_run_in_the_log(opened: Open) -> None:
+    for name in RUN:
+        with opened() as loop:
+            loop.record(Run("a", "x", **{k: f"{v}{name}" for k, v in RUN.items()}))  # type: ignore[arg-type]
+    policy = EvenPolicy()
+    with opened(policy=policy) as loop:
+        for name in RUN:
+            loop.feedback(Feedback("helpful", 0.25, **{name: f"{RUN[name]}{name}"}))  # type: ignore[arg-type]
+        row = loop.stats()[0]
+        assert (row.n_runs, row.n_judged, row.quality, row.reward) == (5, 5, 0.25, 0.25)
+        assert [(o.reward, o.previous) for o in policy.observations] == [(0.25, 1.0)] * 5
+        assert loop.counters["feedback_unjoined"] == 0
+
+
+def test_after_a_restart_the_same_key_still_replaces(opened: Open) -> None:
+    with opened() as loop:
+        run_id = loop.record(Run("a", "x"))
+        for key in ("k", "l"):
+            loop.feedback(Feedback("helpful", 1.0, run_id=run_id, idempotency_key=key))
+    with opened() as loop:
+        for key in ("k", "l", "k"):
+            loop.feedback(Feedback("helpful", 0.5, run_id=run_id, idempotency_key=key))
+        row = loop.stats()[0]
+        assert (row.n_judged, row.quality) == (2, 0.5)
+
+
+def test_after_a_restart_a_judged_operation_still_awaits_its_judgements(opened: Open) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as loop:
+        loop.feedback(Feedback("helpful", 1.0, run_id=loop.record(Run("a", "x"))))
+        clock.advance(1)
+        waiting = loop.record(Run("a", "x"))
+    policy = EvenPolicy()
+    with opened(clock=clock, policy=policy) as loop:
+        loop.record(Run("a", "x"))
+        assert policy.observations == []
+        loop.feedback(Feedback("helpful", 0.0, run_id=waiting))
+        assert [(o.reward, o.previous) for o in policy.observations] == [(0.0, None)]
+        row = loop.stats()[0]
+        assert (row.n_awaiting, row.reward) == (1, 0.5)
+
+
+def test_after_a_restart_a_canarys_feedback_still_belongs_to_the_canary(opened: Open) -> None:
+    clock = FakeClock()
+    with opened(clock=clock) as loop:
+        open_rollout(loop, share=1.0)
+        d = loop.decide("x", ["a"])
+        run_id = loop.record(Run("a", "x", decision_id=d.decision_id))
+    policy = EvenPolicy()
+    with opened(clock=clock, policy=policy) as loop:
+        loop.feedback(Feedback("helpful", 0.0, run_id=run_id))
+        assert [o.deployment for o in policy.observations] == ["a@m-1"]
+        assert loop.view().arms("m-1")["canary"].judged["helpful"].n == 1
+
+
+def test_a_run_that_fell_out_of_memory_is_looked_up() -> None:
+    with live_loop(join_memory=100) as loop:
+        first = loop.record(Run("a", "x"))
+        for _ in range(300):
+            loop.record(Run("b", "y"))
+        loop.flush()
+        loop.feedback(Feedback("helpful", 0.5, run_id=first))
+        until(lambda: loop.stats(operation="x")[0].n_judged == 1)
+        assert loop.stats(operation="x")[0].reward == 0.5
+
+
+def test_a_flood_about_a_run_that_never_comes_is_bounded() -> None:
+    with sync_loop() as loop:
+        for _ in range(1500):
+            loop.feedback(Feedback("helpful", 0.5, run_id="never"))
+        assert loop.counters["feedback_unjoined"] == 1500
+        loop.record(Run("a", "x", run_id="never"))
+        assert loop.stats()[0].n_judged == 1000
+
+
+def test_a_decision_whose_canary_complained_through_an_agent_run_is_credited_to_the_canary() -> None:
+    policy = EvenPolicy()
+    with sync_loop(policy=policy) as loop:
+        open_rollout(loop, share=1.0)
+        d = loop.decide("x", ["a"], "s")
+        loop.record(Run("a", "x", decision_id=d.decision_id, trace_id="t", parent_id="agent-run"))
+        loop.record(Run("planner", "x", kind="agent", trace_id="t", run_id="agent-run"))
+        loop.feedback(Feedback("complaint", trace_id="t"))
+        assert [(o.deployment, o.reward) for o in policy.observations] == [("a@m-1", 1.0), ("a@m-1", 0.0)]
