@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hivefeedback.errors import HiveFeedbackError, RefusedError
 from hivefeedback_demo.book import Book
@@ -20,10 +20,13 @@ from hivefeedback_demo.picture import Picture
 from hivefeedback_demo.plan import COMPRESSED, Plan
 from hivefeedback_demo.play import Play, questions
 from hivefeedback_demo.process import ServerProcess
-from hivefeedback_demo.rates import load_rates
+from hivefeedback_demo.rates import Rates, load_rates
 from hivefeedback_demo.story import Story
 from hivefeedback_demo.table import as_text, result_of
 from hivefeedback_demo.traffic import PROMPT, Traffic
+
+if TYPE_CHECKING:
+    from hivefeedback import FeedbackLoop
 
 __all__ = ["main"]
 
@@ -97,28 +100,33 @@ def _each_seed(seeds: Sequence[int], *, is_fast: bool) -> int:
     return worst
 
 
-def _play(store: str, seed: int, plan: Plan, *, is_quiet: bool) -> dict[str, Any]:
+def _loop(store: str, rates: Rates, seed: int) -> FeedbackLoop:
+    """The loop of the demo; only acting shows what it is for."""
     from hivefeedback import FeedbackLoop
 
+    settings = {name: value for name, (value, _) in COMPRESSED.items()}
+    loop = FeedbackLoop(
+        store=store,
+        deployments=rates.deployments(),
+        prompts={"answer": PROMPT},
+        mode="act",
+        seed=seed,
+        judgements={"": ["success"]},
+        **settings,
+    )
+    if loop.settings.mode != "act":
+        mode = loop.settings.mode
+        loop.close()
+        raise RefusedError(f"the mode is {mode!r}, so nothing would change; unset HIVEFEEDBACK_MODE")
+    return loop
+
+
+def _play(store: str, seed: int, plan: Plan, *, is_quiet: bool) -> dict[str, Any]:
     rates = load_rates()
     book = Book(rates, Play(rates, seed))
     picture = Picture(book, sys.stderr if is_quiet else None)
-    settings = {name: value for name, (value, _) in COMPRESSED.items()}
     picture.say(f"{len(rates.models)} models, {len(rates.operations)} operations, figures of {rates.name}; loading ...")
-    with (
-        ServerProcess(seed, plan.scale) as server,
-        FeedbackLoop(
-            store=store,
-            deployments=rates.deployments(),
-            prompts={"answer": PROMPT},
-            mode="act",
-            seed=seed,
-            judgements={"": ["success"]},
-            **settings,
-        ) as loop,
-    ):
-        if loop.settings.mode != "act":
-            raise RefusedError(f"the mode is {loop.settings.mode!r}, so nothing would change; unset HIVEFEEDBACK_MODE")
+    with ServerProcess(seed, plan.scale) as server, _loop(store, rates, seed) as loop:
         traffic = Traffic(loop, rates, server.url)
         driver = Driver(
             loop, traffic, book, questions(rates, seed), plan, seed, on_turn=lambda turn: story.on_turn(turn)

@@ -107,7 +107,7 @@ def as_text(result: dict[str, Any]) -> str:
     ]
     for p in (p for p in result["phases"] if p["calls"]):
         lines.append(
-            f"{p['phase']} {p['title'][:41]:42}{p['calls']:7d}{p['success']:8.1%}{p['success_last']:10.1%}"
+            f"{p['phase']} {p['title'][:42]:42}{p['calls']:7d}{p['success']:8.1%}{p['success_last']:10.1%}"
             f"{p['uniform']:9.1%}{p['best_single']:13.1%}"
         )
     lines += ["", "timeline of mutations (seconds since the start)"]

@@ -65,7 +65,7 @@ class FakeLoop:
         self.models[deployment.id] = deployment
 
 
-def entry(name: str, *, group: str = "chat", answer: str = "fine", **params: Any) -> dict[str, Any]:
+def entry(name: str, *, group: str = "chat", answer: Any = "fine", **params: Any) -> dict[str, Any]:
     return {
         "model_name": group,
         "litellm_params": {"model": f"openai/{name}", "api_key": "x", "mock_response": answer, **params},
@@ -257,6 +257,23 @@ async def test_other_strategies_are_narrowed_hard(joined: Attach) -> None:
     router, _ = joined(loop, THREE, routing_strategy="least-busy")
     answers = [await router.acompletion("chat", messages=HELLO) for _ in range(5)]
     assert {a._hidden_params["model_id"] for a in answers} == {"b"}
+
+
+async def test_a_strategy_that_is_changed_while_running_is_followed(joined: Attach) -> None:
+    loop = FakeLoop("c")
+    router, _ = joined(loop, THREE)
+    router.update_settings(routing_strategy="least-busy")
+    answers = [await router.acompletion("chat", messages=HELLO) for _ in range(5)]
+    assert {a._hidden_params["model_id"] for a in answers} == {"c"}
+
+
+async def test_embeddings_are_picked_and_recorded_too(joined: Attach) -> None:
+    loop = FakeLoop("b")
+    entries = [entry("a", answer=[0.1, 0.2]), entry("b", answer=[0.1, 0.2])]
+    router, _ = joined(loop, entries)
+    await router.aembedding("chat", input=["hello"])
+    (run,) = await until(loop, 1)
+    assert (run.deployment, run.outcome) == ("b", "ok")
 
 
 async def test_other_strategies_still_serve_tags(joined: Attach) -> None:
