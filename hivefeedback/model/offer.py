@@ -18,6 +18,7 @@ __all__ = ["WEIGHT_UNIT", "Exclusion", "Lineup", "Offer", "integer_weights"]
 
 WEIGHT_UNIT = 1 << 20
 """Weights are integers ≥ 1 in units of 2⁻²⁰, so that a logged propensity is exact."""
+_TINY = 1e-290
 
 
 class Exclusion(Struct, frozen=True):
@@ -118,8 +119,13 @@ def integer_weights(shares: Sequence[float]) -> list[int]:
     >>> integer_weights([1.0, 0.0])
     [1048576, 1]
     """
-    clean = [s if 0.0 < s < float("inf") else 0.0 for s in shares]
-    total = sum(clean)
-    if total <= 0.0:
-        return [1] * len(clean)
-    return [max(1, int(s / total * WEIGHT_UNIT)) for s in clean]
+    total = sum(shares)
+    if not (_TINY < total < float("inf") and min(shares) >= 0.0):
+        clean = [s if 0.0 < s < float("inf") else 0.0 for s in shares]
+        most = max(clean, default=0.0)
+        if most <= 0.0:
+            return [1] * len(clean)
+        shares = [s / most for s in clean]  # neither sum nor scale can overflow now
+        total = sum(shares)
+    scale = WEIGHT_UNIT / total
+    return [int(s * scale) or 1 for s in shares]
