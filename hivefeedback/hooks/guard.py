@@ -104,6 +104,10 @@ class Guard:
             )
             self.on_quarantine(info)
 
+    def renew(self) -> None:
+        """In a forked child: the worker thread is not there, and its lock may be held for ever."""
+        self._lock, self._worker = threading.Lock(), None
+
     def close(self) -> None:
         """Let the worker thread end."""
         with self._lock:

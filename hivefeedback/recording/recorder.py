@@ -28,6 +28,7 @@ from hivefeedback.model import (
     Run,
     Score,
     SegmentStarted,
+    UsePrompt,
     WeightsRefreshed,
     variant_id,
 )
@@ -246,7 +247,10 @@ class Recorder:
 
     def _end(self, rollout: Rollout, *, is_promoted: bool) -> None:
         policy = self._p.policy
-        for deployment in {op.deployment.id for op in rollout.patch if isinstance(op, PutDeployment)}:
+        changed = [op.deployment.id for op in rollout.patch if isinstance(op, PutDeployment)]
+        if any(isinstance(op, UsePrompt) for op in rollout.patch):  # all that are served with it are variants
+            changed += [*self._p.refresher.snapshot.config.deployments, *sorted(self.observed)]
+        for deployment in dict.fromkeys(changed):
             variant = variant_id(deployment, rollout.rollout_id)
             if is_promoted:
                 self._ask_policy(partial(policy.adopt, deployment, variant), None)

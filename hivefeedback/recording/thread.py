@@ -69,6 +69,7 @@ class RecorderThread:
                 if items:
                     self._work(items)
                 elif self._is_stopping:
+                    self._recorder.note_dropped(self._source.n_dropped)
                     self._recorder.hand_over(self._clock(), is_final=True)
                     return
                 else:
