@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeVar
 from hivefeedback.control import Control, ControlOptions, Turn, Why
 from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
 from hivefeedback.engine.assemble import (
+    begin_with_store,
     make_policy,
     open_store,
-    open_store_or_memory,
     passive_decision,
     static_snapshot,
 )
@@ -25,7 +25,7 @@ from hivefeedback.engine.identity import user_key
 from hivefeedback.engine.lifetime import Lifetime
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.turns import BackgroundTurns
-from hivefeedback.errors import ClosedError, ConfigurationError, HiveFeedbackError, InvalidInputError, RefusedError
+from hivefeedback.errors import ClosedError, ConfigurationError, InvalidInputError, RefusedError
 from hivefeedback.hooks import Policy, PolicyFactory, Record, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.hooks.registry import Registry
@@ -123,15 +123,19 @@ class FeedbackLoop:
             self.store: Store = open_store(self.registry, "memory://")
             self._control = self._make_control("off")
             return
+
+        def begin(store: Store) -> None:
+            self.store = store
+            self._follow_quarantine()
+            self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+            self._control.refresh()
+            self._control.declare(declared, texts)
+            self._use(self._make_engine())
+
         if s.on_store_error == "raise":
-            self.store = open_store(self.registry, s.store)
+            begin(open_store(self.registry, s.store))
         else:
-            self.store = open_store_or_memory(self.registry, s.store, self.counters)
-        self._follow_quarantine()
-        self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
-        self._control.refresh()
-        self._control.declare(declared, texts)
-        self._use(self._make_engine())
+            begin_with_store(self.registry, s.store, self.counters, begin)
         self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)
 
     def _use(self, engine: Engine) -> None:
@@ -163,11 +167,12 @@ class FeedbackLoop:
         """In a forked child: threads are gone and ids would repeat, so the running parts are made anew."""
         if self._is_closed or self._engine is None:
             return
-        self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+        self.registry.guard.renew()
         try:
+            self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
             self._control.refresh()
             self._use(self._make_engine())
-        except HiveFeedbackError as error:
+        except Exception as error:  # noqa: BLE001  # in the child of the host's fork: it must go on
             log.error("hivefeedback is off in a forked process: %s", error)
             self._engine, self._is_passive = None, True
         if self._turns is not None:
@@ -553,12 +558,15 @@ class FeedbackLoop:
         if engine is not None:
             self._lifetime.end()
             engine.stop(timeout_s)
-            try:
-                self._control.close()
-            except HiveFeedbackError as error:
-                log.warning("the lease could not be given back: %s", error)
+            self._quietly("the lease could not be given back", self._control.close)
         self.registry.close()
-        self.store.close()
+        self._quietly("the store could not be closed", self.store.close)
+
+    def _quietly(self, what: str, call: Callable[[], None]) -> None:
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001  # the store's own: the host must be able to end
+            log.warning("%s: %s", what, error)
 
     async def aclose(self, timeout_s: float = 10.0) -> None:
         """The same without blocking the event loop."""

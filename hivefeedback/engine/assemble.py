@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from hivefeedback.errors import ConfigurationError, StoreError
+from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Configuration, Decision, Deployment, Offer, PromptVersions, Snapshot, lineup_of
 from hivefeedback.recording import Counters
 
-__all__ = ["make_policy", "open_store", "open_store_or_memory", "passive_decision", "static_snapshot"]
+__all__ = ["begin_with_store", "make_policy", "open_store", "passive_decision", "static_snapshot"]
 
 log = logging.getLogger(__name__)
 
@@ -33,14 +33,26 @@ def open_store(registry: Registry, url: str, *, read_only: bool = False) -> Stor
     return factory(url, read_only=read_only)
 
 
-def open_store_or_memory(registry: Registry, url: str, counters: Counters) -> Store:
-    """The same, but a store that cannot be opened never stops the host: memory stands in, and says so."""
+def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Callable[[Store], None]) -> None:
+    """Open a store and begin to use it; one that cannot be used never stops the host: memory stands in, and says so.
+
+    Args:
+        registry: Knows the stores.
+        url: Which one.
+        counters: Where that is counted.
+        begin: Everything that is read and written at start.
+
+    Raises:
+        ConfigurationError: No store of that kind is known, or what is declared is wrong.
+    """
     try:
-        return open_store(registry, url)
-    except StoreError as error:
+        begin(open_store(registry, url))
+    except (ConfigurationError, InvalidInputError):
+        raise
+    except Exception as error:  # noqa: BLE001  # the plugin guard: a store is a plugin, and the host must start
         counters.note("store_unreachable", f"{error}; nothing is kept beyond this process")
         log.error("the store cannot be used, memory:// stands in: %s", error)
-        return open_store(registry, "memory://")
+        begin(open_store(registry, "memory://"))
 
 
 def make_policy(registry: Registry, policy: str | Policy | PolicyFactory, seed: int) -> Policy:

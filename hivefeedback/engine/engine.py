@@ -18,7 +18,6 @@ from functools import partial
 from hivefeedback.control import Control
 from hivefeedback.engine.identity import Identity, user_key
 from hivefeedback.engine.values import EngineValues
-from hivefeedback.errors import HiveFeedbackError
 from hivefeedback.hooks import Commit, Policy, Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
@@ -89,7 +88,7 @@ class Engine:
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
         self.is_inline, self.counters = is_inline, counters
         self._lock = threading.RLock()
-        self._backlog: deque[Commit] = deque(maxlen=_INLINE_BACKLOG)
+        self._backlog: deque[Commit] = deque()
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
         self.breakers = Breakers(
@@ -232,10 +231,15 @@ class Engine:
             with self._lock:
                 self._drain()
                 self.recorder.hand_over(self.clock(), is_flush=True)
+                if self._backlog:
+                    self._write_inline(self._backlog.pop())
             return not self._backlog
+        if self.thread.is_current:
+            return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
 
         def mark() -> None:
+            self.recorder.note_dropped(self.ring.n_dropped)
             self.recorder.hand_over(self.clock(), is_flush=True)
             self.committer.mark(done)
 
@@ -278,7 +282,7 @@ class Engine:
         """The same on the caller's thread, for a loop with a given clock."""
         try:
             is_new = self._control.refresh()
-        except HiveFeedbackError as error:  # what was served before is served on; canaries end when that gets stale
+        except Exception as error:  # noqa: BLE001  # the store's: what was served is served on, until it gets stale
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return
         self.live.refreshed_at_s = self.clock()
@@ -296,7 +300,7 @@ class Engine:
         if isinstance(body, Feedback):
             try:
                 found = look_up(self._store, body)
-            except HiveFeedbackError as error:
+            except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
                 self.counters.note("store_errors", f"{type(error).__name__}: {error}")
                 return
             self.recorder.resolve(feedback_event, found)
@@ -308,8 +312,10 @@ class Engine:
         while self._backlog:
             try:
                 write(self._store, self._backlog[0], self.counters)
-            except HiveFeedbackError as error:
+            except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
                 self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+                if len(self._backlog) > _INLINE_BACKLOG:
+                    self.counters["events_uncommitted"] += len(self._backlog.popleft().events)
                 return  # kept, and tried again with the next one
             self._backlog.popleft()
 

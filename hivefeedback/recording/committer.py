@@ -26,6 +26,8 @@ __all__ = ["Committer", "Observer", "write"]
 
 log = logging.getLogger(__name__)
 
+_MAX_JOBS = 1000
+"""Commits beyond that are added to the last one that waits."""
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -84,6 +86,8 @@ class Committer:
         self._store, self._observer, self._counters = store, observer, counters
         self._max_events, self._poll_every_s = max_events, poll_every_s
         self._jobs: deque[Commit | Event | threading.Event] = deque()
+        self._in_work: Commit | Event | threading.Event | None = None
+        self._lock = threading.Lock()
         self._n_waiting = 0
         self._wake = threading.Event()
         self._is_stopping = False
@@ -95,13 +99,35 @@ class Committer:
 
     def send(self, commit: Commit) -> None:
         """Take a commit; never waits."""
-        if self._n_waiting + len(commit.events) > self._max_events:
-            self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost")
-            self._counters["events_uncommitted"] += len(commit.events) - 1
-            commit = msgspec.structs.replace(commit, events=())  # sums are small: keep them
-        self._n_waiting += len(commit.events)
-        self._jobs.append(commit)
+        n_events = len(commit.events)
+        with self._lock:
+            is_full = self._n_waiting + n_events > self._max_events
+            if is_full or len(self._jobs) >= _MAX_JOBS:
+                if n_events:
+                    self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost")
+                    self._counters["events_uncommitted"] += n_events - 1
+                commit, n_events = msgspec.structs.replace(commit, events=()), 0  # sums are small: keep them
+                if self._has_joined_last(commit):
+                    return
+            self._n_waiting += n_events
+            self._jobs.append(commit)
         self._wake.set()
+
+    @property
+    def n_waiting(self) -> int:
+        """Commits and lookups that wait."""
+        return len(self._jobs)
+
+    def _has_joined_last(self, commit: Commit) -> bool:
+        """Add a commit's sums to the one that was sent last, so that a store that stays away does not fill
+        the memory; False where that one is being written."""
+        last = self._jobs[-1] if self._jobs else None
+        if not isinstance(last, Commit) or last is self._in_work:
+            return False
+        last.delta.merge(commit.delta)
+        records = {(r.namespace, r.key): r for r in (*last.records, *commit.records)}
+        self._jobs[-1] = msgspec.structs.replace(last, records=list(records.values()))
+        return True
 
     def look_up(self, feedback_event: Event) -> None:
         """Ask for the run of late feedback; never waits."""
@@ -130,8 +156,14 @@ class Committer:
             self._wake.wait(max(0.0, next_poll - time.monotonic()) if not self._jobs else 0.0)
             self._wake.clear()
             while self._jobs:
-                self._do(self._jobs[0])
-                self._jobs.popleft()
+                with self._lock:
+                    job = self._in_work = self._jobs[0]
+                self._do(job)
+                with self._lock:
+                    self._jobs.popleft()
+                    self._in_work = None
+                    if isinstance(job, Commit):
+                        self._n_waiting -= len(job.events)
                 if time.monotonic() >= next_poll:
                     break
             if self._is_stopping and not self._jobs:
@@ -143,7 +175,6 @@ class Committer:
     def _do(self, job: Commit | Event | threading.Event) -> None:
         if isinstance(job, Commit):
             self._commit(job)
-            self._n_waiting -= len(job.events)
         elif isinstance(job, threading.Event):
             job.set()
         else:
