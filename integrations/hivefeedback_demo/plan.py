@@ -31,7 +31,7 @@ class Plan:
     """
 
     learn: int = 3200
-    cap: int = 3000
+    cap: int = 4000
     after: int = 400
     workers: int = 12
     scale: float = 100.0
@@ -42,7 +42,7 @@ class Plan:
     @classmethod
     def fast(cls) -> Plan:
         """Less than half of it, for a look or a test."""
-        return cls(learn=1000, cap=2000, after=60)
+        return cls(learn=1000, cap=3000, after=60)
 
     def of_length(self, learn: int) -> Plan:
         """The same with another number of calls in the first phase, and caps that fit to it."""
