@@ -12,7 +12,7 @@ from hivefeedback.hooks.specs import Collected, hookimpl
 from hivefeedback.model import Configuration, Event, Ledger, Mutation, MutationKind, Plan, Receipt, Run, Score, Verdict
 from hivefeedback.stats import View
 
-__all__ = ["CoreStages"]
+__all__ = ["CoreStages", "check_score"]
 
 JUDGED_KINDS = frozenset({"llm", "agent"})
 
@@ -91,7 +91,19 @@ def _scores(scorer: Scorer, runs: Sequence[Event]) -> list[Score]:
     scores: list[Score] = []
     for event in runs:
         for score in scorer.score(event):
-            if not isinstance(score, Score) or not 0.0 <= score.value <= 1.0:
-                raise PluginError(f"answered {score!r}; expected Score with a value in [0, 1]")
-            scores.append(score)
+            scores.append(check_score(score))
     return scores
+
+
+def check_score(score: object) -> Score:
+    """A score as it can be counted and stored.
+
+    Raises:
+        PluginError: It is none.
+    """
+    if isinstance(score, Score):
+        texts = (score.run_id, score.name, score.source, score.explanation)
+        is_number = isinstance(score.value, int | float) and 0.0 <= score.value <= 1.0
+        if is_number and all(isinstance(text, str) for text in texts):
+            return score
+    raise PluginError(f"answered {score!r:.200}; expected Score with a value in [0, 1]")

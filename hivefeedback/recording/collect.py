@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from hivefeedback import telemetry
 from hivefeedback.hooks import Collected
 from hivefeedback.hooks.tracing import span
-from hivefeedback.model import Event, Run, Score
-from hivefeedback.recording.intake import clean_id
+from hivefeedback.model import Body, Event, Feedback, Run
 from hivefeedback.recording.parts import Parts
 
 __all__ = ["Collector"]
-
-Tags = dict[str, str | int | float | bool]
 
 
 class Collector:
@@ -30,33 +29,50 @@ class Collector:
         with span(f"{telemetry.SPAN_STAGE} collect", attributes):
             answers = self._p.registry.collect(tuple(events))
         scores: dict[str, list[Event]] = {}
+        self._apply(answers, events, now_s)
         for collected in answers:
-            _apply(collected, events)
             for score in collected.scores:
-                if self._is_good(score):
-                    scores.setdefault(score.run_id, []).append(self._p.events.next("s", now_s, score))
+                scores.setdefault(score.run_id, []).append(self._p.events.next("s", now_s, score))
         if scores:  # for those that only look on, such as an exporter; what they answer to scores is not asked for
             self._p.registry.collect(tuple(event for found in scores.values() for event in found))
         return scores
 
-    def _is_good(self, score: Score) -> bool:
-        if 0.0 <= score.value <= 1.0:
-            return True
-        self._p.counters.note("bad_score", f"{score.name!r} is {score.value!r}; expected [0, 1]")
-        return False
+    def _apply(self, answers: Sequence[Collected], events: list[Event], now_s: float) -> None:
+        """Scrub first, whoever asked for it, then tag: a scrubbed run lacks the tags of the others."""
+        scrubbed = {event.event_id: event for collected in answers for event in collected.scrubbed}
+        tags: dict[str, dict[str, object]] = {}
+        for tag in (tag for collected in answers for tag in collected.tags):
+            tags.setdefault(tag.run_id, {})[tag.name] = tag.value
+        for i, event in enumerate(events if scrubbed or tags else ()):
+            other, facts = scrubbed.get(event.event_id), tags.get(event.event_id)
+            if other is not None:
+                event = self._scrubbed(event, other.body, now_s)
+            if facts and isinstance(event.body, Run):
+                kept = self._p.intake.attributes({**event.body.attributes, **facts})
+                event = replace(event, body=replace(event.body, attributes=kept))
+            events[i] = event
+
+    def _scrubbed(self, event: Event, body: Body, now_s: float) -> Event:
+        """The event with what a hook made of its body, checked like anything that comes in."""
+        old, new = event.body, body
+        if isinstance(old, Run) and isinstance(body, Run):
+            user_id = old.user_id if body.user_id else ""  # hashed already
+            mended = self._p.intake.run(replace(body, user_id=""), now_s)
+            new = replace(mended, user_id=user_id) if mended is not None else body
+            is_good = mended is not None
+        elif isinstance(old, Feedback) and isinstance(body, Feedback):
+            told = self._p.intake.feedback(body)
+            is_good, new = told is not None, told or body
+        else:
+            is_good = type(old) is type(body)
+        if is_good:
+            return replace(event, body=new)
+        self._p.counters.note("bad_scrubbed", f"{type(body).__name__} in place of {type(old).__name__}")
+        return replace(event, body=_emptied(old))
 
 
-def _apply(collected: Collected, events: list[Event]) -> None:
-    scrubbed = {e.event_id: e for e in collected.scrubbed if isinstance(e, Event)}
-    tags: dict[str, Tags] = {}
-    for tag in collected.tags:
-        tags.setdefault(tag.run_id, {})[clean_id(tag.name)] = tag.value
-    if scrubbed or tags:
-        events[:] = [_tagged(scrubbed.get(e.event_id, e), tags.get(e.event_id)) for e in events]
-
-
-def _tagged(event: Event, tags: Tags | None) -> Event:
-    body = event.body
-    if not tags or not isinstance(body, Run):
-        return event
-    return replace(event, body=replace(body, attributes={**body.attributes, **tags}))
+def _emptied(body: Body) -> Body:
+    """What is left where a hook wanted to scrub and failed: no free text."""
+    if isinstance(body, Run):
+        return replace(body, input=None, output=None, reference=None, attributes={})
+    return replace(body, comment="", correction="") if isinstance(body, Feedback) else body

@@ -96,7 +96,7 @@ class Intake:
         elif started is not None:
             changes["started_at_s"] = float(started)
         if run.attributes.__class__ is not dict or run.attributes:
-            changes["attributes"] = self._attributes(run.attributes)
+            changes["attributes"] = self.attributes(run.attributes)
         return replace(run, **changes) if changes else run
 
     def _numbers(self, run: Run, changes: dict[str, Any]) -> None:
@@ -123,7 +123,8 @@ class Intake:
         self._counters.note(f"bad_{name}")
         changes[name] = instead
 
-    def _attributes(self, attributes: object) -> dict[str, str | int | float | bool]:
+    def attributes(self, attributes: object) -> dict[str, str | int | float | bool]:
+        """Small facts as they are stored: at most 64 texts, numbers and truth values."""
         if not isinstance(attributes, Mapping):
             if attributes is not None:
                 self._counters.note("bad_attributes")
