@@ -117,6 +117,7 @@ class FeedbackLoop:
         self.registry.load_entry_points(allow=s.plugins_allow, deny=s.plugins_deny)
         for plugin in plugins:
             self.registry.add(plugin)
+        self.registry.check_options()
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
         if s.mode == "off":

@@ -22,9 +22,9 @@ from hivefeedback.hooks import specs
 from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
 from hivefeedback.hooks.plugin import Plugin
-from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory
+from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory, Tag
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
-from hivefeedback.hooks.stages import CoreStages
+from hivefeedback.hooks.stages import CoreStages, check_score
 from hivefeedback.hooks.tracing import span
 from hivefeedback.model import (
     Configuration,
@@ -84,6 +84,7 @@ class Registry:
         self._manager = pluggy.PluginManager("hivefeedback")
         self._manager.add_hookspecs(specs)
         self._infos: dict[str, PluginInfo] = {}
+        self._installed: set[str] = set()
         self._owner: dict[int, str] = {}
         self._impls: dict[str, list[_Impl]] = {}
         self._stages = CoreStages(self._guarded)
@@ -100,24 +101,37 @@ class Registry:
         """Load every installed plugin of the group; one that fails is listed as broken."""
         allowed = None if allow is None else set(allow)
         denied = set(deny)
-        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda p: p.name):
+        for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=_ours_first):
+            self._installed.add(point.name)
             if point.name not in denied and (allowed is None or point.name in allowed):
                 self._load(point)
+
+    def check_options(self) -> None:
+        """Refuse options of plugins that nobody knows, once all plugins are there.
+
+        Raises:
+            ConfigurationError: The message names them and the plugins that there are.
+        """
+        for name in (*self._options, *self._file_options):
+            if name not in self._infos and name not in self._installed:
+                known = ", ".join(sorted(self._infos))
+                raise ConfigurationError(f"options are given for plugin {name!r}, which is not known; known: {known}")
 
     def _load(self, point: EntryPoint) -> None:
         dist = point.dist
         name = dist.name if dist else "unknown"
         origin = f"{name} {dist.version}" if dist else name
         if point.name in self._infos:
+            log.warning("plugin %r of %s is left out: the name is taken; rename or deny one", point.name, origin)
             return
         try:
             plugin = point.load()
             plugin = plugin() if isinstance(plugin, type) else plugin
             self.add(plugin, name=point.name, origin=origin, is_builtin=name == BUILT_IN)
-        except ConfigurationError:
+        except ConfigurationError as error:
             if name == BUILT_IN or point.name in self._options:
                 raise  # the user set a wrong option: say so at start
-            self._broken(point.name, origin, "its options are wrong")
+            self._broken(point.name, origin, str(error))
         except Exception as error:  # noqa: BLE001  # the plugin guard: a stranger's import may raise anything
             self._broken(point.name, origin, f"{type(error).__name__}: {error}")
 
@@ -153,8 +167,19 @@ class Registry:
                 if impl.plugin is plugin:
                     entry = (info, impl.function, tuple(impl.argnames))
                     self._impls.setdefault(caller.name, []).append(entry)
-        self._take_in(info)
+        try:
+            self._take_in(info)
+        except Exception as error:  # the plugin guard: what a stranger registers may be anything
+            self._drop(info)
+            raise ConfigurationError(f"plugin {name!r} registers something that cannot be used: {error}") from error
         return info
+
+    def _drop(self, info: PluginInfo) -> None:
+        """Take back what was registered of a plugin."""
+        self._manager.unregister(name=info.name)
+        del self._infos[info.name]
+        for hook, entries in self._impls.items():
+            self._impls[hook] = [entry for entry in entries if entry[0] is not info]
 
     def _configure(self, name: str, plugin: object) -> None:
         options = getattr(plugin, "Options", None)
@@ -162,6 +187,8 @@ class Registry:
         if isinstance(options, type) and callable(configure):
             given, from_file = self._options.get(name, {}), self._file_options.get(name, {})
             configure(build_options(name, options, given=given, from_file=from_file))
+        elif self._options.get(name):
+            raise ConfigurationError(f"options are given for plugin {name!r}, which has none")
 
     def _take_in(self, info: PluginInfo) -> None:
         """Ask a new plugin for what it registers, and remember whose each thing is."""
@@ -224,8 +251,16 @@ class Registry:
         return bool(self._stages.scorers) or len(self._impls.get("hive_collect", ())) > 1
 
     def collect(self, events: Sequence[Event]) -> list[Collected]:
-        """Call ``hive_collect``."""
-        return self._all("hive_collect", events=events)
+        """Call ``hive_collect``; what one implementation scrubbed, the next ones do not see."""
+        answers: list[Collected] = []
+        for entry in self._impls.get("hive_collect", ()):
+            answer = self._one(entry, "hive_collect", {"events": events})
+            if isinstance(answer, Collected):
+                answers.append(answer)
+                scrubbed = {event.event_id: event for event in answer.scrubbed}
+                if scrubbed:
+                    events = tuple(scrubbed.get(event.event_id, event) for event in events)
+        return answers
 
     def analyze(self, view: View, config: Configuration, now_s: float) -> list[Finding]:
         """Call ``hive_analyze``; the most severe finding first."""
@@ -324,6 +359,11 @@ class Registry:
         self.guard.close()
 
 
+def _ours_first(point: EntryPoint) -> tuple[bool, str]:
+    """A stranger cannot take the name of a built-in plugin, and of two executors the stranger's counts."""
+    return (point.dist.name if point.dist else "") != BUILT_IN, point.name
+
+
 def _name(thing: Any) -> str:
     return str(thing.name)
 
@@ -366,12 +406,21 @@ def _many_of(kind: type) -> Callable[[Any], Any]:
     return check
 
 
+def _collected(answer: Any) -> Collected:
+    collected: Collected = _one_of(Collected)(answer)
+    for score in collected.scores:
+        check_score(score)
+    for kind, things in ((Tag, collected.tags), (Event, collected.scrubbed)):
+        _many_of(kind)(things)
+    return collected
+
+
 def _anything(answer: Any) -> Any:
     return answer
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
-    "hive_collect": _one_of(Collected),
+    "hive_collect": _collected,
     "hive_analyze": _many_of(Finding),
     "hive_plan": _many_of(Mutation),
     "hive_validate": _many_of(Verdict),
