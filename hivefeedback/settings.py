@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import platformdirs
 import yaml
@@ -35,7 +36,7 @@ class DeploymentEntry(BaseModel):
     model: str = Field("", description="what the provider calls it; default: the id")
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of each call")
     adapter: str | None = Field(None, description="LoRA adapter")
-    capability: float = Field(50.0, ge=0.0, le=100.0, description="prior opinion of its ability, 0-100")
+    capability: float = Field(50.0, ge=0.0, le=100.0, allow_inf_nan=False, description="prior opinion of its ability, 0-100")
     tags: list[str] = Field(default_factory=list, description="free labels")
     price: PriceEntry | None = Field(None, description="list price")
     vram_gb: float | None = Field(None, ge=0.0, description="GPU memory that it needs, GB")
@@ -173,7 +174,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def default_store() -> str:
     """URL of the store that is used where none is named: ``hive.db`` in the user's data folder."""
-    return f"sqlite:///{Path(platformdirs.user_data_dir('hivefeedback', appauthor=False)) / 'hive.db'}"
+    path = Path(platformdirs.user_data_dir("hivefeedback", appauthor=False)) / "hive.db"
+    return f"sqlite:///{quote(str(path))}"
 
 
 def load_settings(config: str | os.PathLike[str] | None = None, **given: Any) -> Settings:
