@@ -519,9 +519,11 @@ class FeedbackLoop:
         hashed = None
         if user is not None:
             hashed = Intake(self.counters, user_key=user_key(self.store), max_comment_bytes=0).hash_user(user)
-        return self.store.log.erase(
-            Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
-        )
+        selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
+        n_events = self.store.log.erase(selector)
+        if self._engine is not None:
+            self._engine.forget_runs()
+        return n_events
 
     # --- plugins out of service -----------------------------------------------------------------------------------
 

@@ -184,8 +184,7 @@ class Engine:
 
     def start(self) -> None:
         """Serve the configuration and begin to learn."""
-        self._configure_now()
-        state = b64encode(self.policy.dump()).decode()
+        state = b64encode(self._dumped()).decode()
         self.recorder.begin(
             SegmentStarted(
                 seed=self.seed,
@@ -194,9 +193,25 @@ class Engine:
                 policy_state=state,
             )
         )
+        self._configure_now()
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
+
+    def _dumped(self) -> bytes:
+        try:
+            return self.policy.dump()
+        except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+            self.counters.note("policy_failed", f"{self.policy.name}.dump: {type(error).__name__}: {error}")
+            return b""
+
+    def forget_runs(self) -> None:
+        """Something was erased: what feedback is about is looked up in the log from now on."""
+        if self.is_inline:
+            with self._lock:
+                self.recorder.forget_runs()
+        else:
+            self.ring.put_always((0, 0.0, self.recorder.forget_runs))
 
     # --- what the host calls --------------------------------------------------------------------------
 

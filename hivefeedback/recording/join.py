@@ -85,6 +85,10 @@ class Recent(Generic[V]):
         """Take a value out."""
         return self._items.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._items.clear()
+
     def __contains__(self, key: str) -> bool:
         return key in self._items
 
@@ -142,6 +146,12 @@ class Joins:
             other = trace.served
             trace.is_shared = trace.is_shared or (other is not None and other.deployment != served.deployment)
             trace.served = served
+
+    def forget_runs(self) -> None:
+        """Forget all runs; decisions stay, since their runs are still to come."""
+        for recent in (self._runs, self._decided, self._responses, self._sessions):
+            recent.clear()
+        self._traces.clear()
 
     def run(self, run_id: str) -> KnownRun | None:
         """A recent run by its id."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 
 import msgspec
 
@@ -18,6 +18,8 @@ __all__ = ["POOLED_AGENT", "Learner"]
 POOLED_AGENT = "~other"
 """Agents beyond the bound are counted together under this name."""
 _OBSERVED = 10_000
+_AWAITING = 200_000
+"""Runs that await a judgement at a time, in memory; beyond that the oldest stop waiting early."""
 
 
 class Learner:
@@ -30,7 +32,7 @@ class Learner:
     def __init__(self, parts: Parts, options: RecorderOptions) -> None:
         self._p, self._o = parts, options
         self._observations: list[Observation] = []
-        self._awaiting: deque[tuple[float, KnownRun]] = deque()
+        self._awaiting: OrderedDict[str, tuple[float, KnownRun]] = OrderedDict()
         self._agents: set[str] = set()
         self._newest: dict[tuple[str, str], deque[KnownRun]] = {}
         self.observed: dict[str, set[str]] = {}
@@ -51,7 +53,7 @@ class Learner:
         self._count(known, run, reward)
         self.remember(known, run)
         if known.is_awaiting:
-            self._awaiting.append((now_s + self._o.judgement_horizon_s, known))
+            self._awaiting[known.run_id] = (now_s + self._o.judgement_horizon_s, known)
         elif reward is not None and known.learner:
             self._observations.append(_observation(known, reward, None))
         if decision is not None and decision.assignments:
@@ -100,19 +102,30 @@ class Learner:
 
     def recall(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
         """Take a run from the log back into memory, as it was learnt then."""
+        _, known = self._awaiting.get(event.event_id, (0.0, None))
+        if known is None:
+            known = self._recalled(event, run, record)
+        self.remember(known, run)
+        return known
+
+    def _recalled(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
         decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
         known = self.known(event, run, decision)
         if decision is None and record is not None:
             _follow_record(known, run, record)
-        age_s = self._p.clock() - event.ingest_time_s
         known.reward = self._p.rule.earned(run.outcome, known.operation, event.ingest_time_s)
-        is_open = known.reward is None and run.outcome == "ok"
-        known.is_awaiting = is_open and age_s < self._o.judgement_horizon_s
-        if is_open and not known.is_awaiting and self._o.unjudged_earns:
+        is_open = known.reward is None and run.outcome == "ok" and run.kind == "llm"
+        is_ours = (event.producer, event.epoch) == (self._p.events.producer, self._p.events.epoch)
+        is_late = is_ours or self._p.clock() - event.ingest_time_s >= self._o.judgement_horizon_s
+        known.is_awaiting = is_open and not is_late
+        if is_open and is_late and self._o.unjudged_earns:
             known.reward = 1.0
         known.is_recalled = True
-        self.remember(known, run)
         return known
+
+    def forget_runs(self) -> None:
+        """Runs were erased: exemplars that were not handed over yet may be theirs."""
+        self._newest = {}
 
     def _agent(self, agent: str) -> str:
         if not agent or agent in self._agents:
@@ -213,7 +226,9 @@ class Learner:
             cell.add_judged("reward", reward)
             if known.is_awaiting:
                 cell.n_awaiting -= 1
-        known.is_awaiting = False
+        if known.is_awaiting:
+            known.is_awaiting = False
+            self._awaiting.pop(known.run_id, None)
         if known.judged and known.kind == "llm":
             self._remember_newest(known)
         if known.learner:
@@ -238,8 +253,11 @@ class Learner:
 
     def expire(self, now_s: float) -> None:
         """Runs whose judgement did not come in time stay unlearnt, or earn 1 where that is asked for."""
-        while self._awaiting and self._awaiting[0][0] <= now_s:
-            _, known = self._awaiting.popleft()
+        while self._awaiting:
+            run_id, (due_s, known) = next(iter(self._awaiting.items()))
+            if due_s > now_s and len(self._awaiting) <= _AWAITING:
+                return
+            del self._awaiting[run_id]
             if not known.is_awaiting:
                 continue
             if self._o.unjudged_earns:

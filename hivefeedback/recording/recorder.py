@@ -161,6 +161,11 @@ class Recorder:
         self._learner.teach()
         self.tick(self._p.clock())
 
+    def forget_runs(self) -> None:
+        """Something was erased: nothing in memory may be judged any more without asking the log."""
+        self._p.joins.forget_runs()
+        self._learner.forget_runs()
+
     # --- time ---------------------------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
