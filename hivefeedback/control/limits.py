@@ -17,7 +17,8 @@ FACTOR: Final = 2.0
 at twice what that one needs in 99 of 100 runs: it stops what hangs or explodes."""
 MIN_RUNS: Final = 50
 """Runs of a deployment before its 99 % quantile says anything."""
-_SUMS: Final = {"latency": "all_us", "cost": "cost_nusd"}
+_SUMS: Final = {"latency": ("all_us", ("duration_us", "other_us")), "cost": ("cost_nusd", ("cost_nusd",))}
+"""Name of the histogram of each bound, and of the counts behind it."""
 
 
 def limits_of(mutation: Mutation, view: View) -> dict[str, float] | None:
@@ -28,12 +29,12 @@ def limits_of(mutation: Mutation, view: View) -> dict[str, float] | None:
     """
     operations = _operations(mutation, view)
     cells = view.totals("deployment", where=lambda key: key.operation in operations)
-    bounds = {name: _bound(cells.values(), of) for name, of in _SUMS.items()}
+    bounds = {name: _bound(cells.values(), of, parts) for name, (of, parts) in _SUMS.items()}
     return {name: bound for name, bound in bounds.items() if bound > 0.0} or None
 
 
-def _bound(cells: Iterable[Cell], of: str) -> float:
-    known = [c for c in cells if c.ns.get(of, 0) >= MIN_RUNS]
+def _bound(cells: Iterable[Cell], of: str, parts: Iterable[str]) -> float:
+    known = [c for c in cells if sum(c.ns.get(part, 0) for part in parts) >= MIN_RUNS]
     return max((FACTOR * (c.quantile(of, QUANTILE) or 0.0) for c in known), default=0.0)
 
 
