@@ -9,7 +9,8 @@ from typing import Final
 from hivefeedback.control.context import Context
 from hivefeedback.control.counts import read_counts
 from hivefeedback.control.moves import SERVED, move, step
-from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout, StepCounts
+from hivefeedback.control.safety import next_step, proven_harm, restrained
+from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout
 
 __all__ = ["combined", "monitor_rollouts"]
 
@@ -17,7 +18,7 @@ _CARE: Final[tuple[Decided, ...]] = ("roll_back", "pause", "inconclusive", "cont
 
 
 def monitor_rollouts(ctx: Context, *, token: int) -> tuple[Outlook, ...]:
-    """Ask the monitors about every open rollout and journal what follows."""
+    """End what is proven harmful, ask the monitors about the rest, and journal what follows."""
     outlooks = []
     for rollout in tuple(ctx.keeper.configuration.rollouts.values()):
         outlook = _outlook(ctx, rollout)
@@ -44,31 +45,12 @@ def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
         return None  # nobody is assigned and a person has to look
     now_s = ctx.clock()
     counts = read_counts(ctx.store, rollout.rollout_id)
+    harm = proven_harm(rollout, counts, ctx.options)
+    if harm is not None:
+        return harm
     view = ctx.view(since_s=rollout.started_at_s)
     outlook = combined(rollout, ctx.stages.monitor(rollout, counts, view, now_s))
-    return _bounded(ctx, rollout, outlook, counts, now_s)
-
-
-def _bounded(ctx: Context, rollout: Rollout, outlook: Outlook, counts: Sequence[StepCounts], now_s: float) -> Outlook:
-    """What holds whatever the monitors say: a largest age, and enough units before a step."""
-    if outlook.decided not in ("continue", "widen"):
-        return outlook
-    if now_s - rollout.started_at_s >= ctx.options.canary_max_age_s:
-        days = ctx.options.canary_max_age_s / 86400
-        return replace(outlook, decided="pause", reason=f"undecided after {days:g} days: {outlook.reason}")
-    if outlook.decided == "widen":
-        here = [min(c.control.units, c.canary.units) for c in counts if c.share == rollout.share]
-        if sum(here) < ctx.options.canary_min_units:
-            need = f"{sum(here)} of {ctx.options.canary_min_units} units per arm in this step"
-            return replace(outlook, decided="continue", reason=need)
-        if _next_step(ctx, rollout) is None:
-            return replace(outlook, decided="continue", reason=f"this is the last step: {outlook.reason}")
-    return outlook
-
-
-def _next_step(ctx: Context, rollout: Rollout) -> tuple[int, float] | None:
-    """The first step with a larger share; steps may have been set anew since the rollout began."""
-    return next(((i, s) for i, s in enumerate(ctx.options.canary_steps) if s > rollout.share), None)
+    return restrained(rollout, outlook, counts, ctx.options, now_s)
 
 
 def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> None:
@@ -100,7 +82,7 @@ def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> Non
 
 
 def _widened(ctx: Context, rollout: Rollout, entry: JournalEntry) -> JournalEntry:
-    following = _next_step(ctx, rollout)
+    following = next_step(rollout, ctx.options)
     assert following is not None  # a widening without a next step was turned into "continue"
     index, share = following
     wider = replace(rollout, step=index, share=share, step_started_at_s=entry.at_s)

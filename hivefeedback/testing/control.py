@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from hivefeedback.control import Control, ControlOptions
+from hivefeedback.control import Control, ControlOptions, counts_key, encode_counts
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Executor, Journal, Store
+from hivefeedback.hooks import Executor, Journal, Record, Store
 from hivefeedback.model import (
     Answer,
+    ArmCounts,
     Configuration,
     Decided,
     Finding,
@@ -240,6 +241,18 @@ class Rig:
     def control(self, holder: str = "p1", **options: Any) -> Control:
         """One more process on the store."""
         return Control(self.store, self.stages, ControlOptions(**options), self.clock, holder)
+
+    def count(
+        self, rollout_id: str, *, share: float = 0.05, canary: int = 50, failures: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Units whose end is known, as a recorder writes them: the control as many as the share says.
+
+        ``failures`` are failing units (errors) of control and canary.
+        """
+        of_control, of_canary = ({"error": n} for n in failures)
+        control = ArmCounts(units=round(canary * (1 - share) / share), failures=of_control)
+        counts = [StepCounts(share=share, control=control, canary=ArmCounts(units=canary, failures=of_canary))]
+        self.store.state.put(Record("rollout", counts_key(rollout_id, "rig", 1), encode_counts(counts)))
 
     def states(self, mutation_id: str = "") -> list[str]:
         """States of the journal's entries, of one mutation or of all."""

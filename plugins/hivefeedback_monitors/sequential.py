@@ -183,7 +183,7 @@ class _Evidence:
     def _failures(self, guardrail: str) -> str:
         n = self.numbers
         return (
-            f"{n[f'canary_{guardrail}']:.0f} of {n['canary_units']:.0f} units against "
+            f"{n[f'canary_{guardrail}']:.0f} of {n['canary_units']:.0f} settled units against "
             f"{n[f'control_{guardrail}']:.0f} of {n['control_units']:.0f}"
         )
 

@@ -41,6 +41,7 @@ def promoted(rig: Rig, mutation: Mutation | None = None) -> tuple[Control, str]:
     rig.stages.outlooks = {"m": "promote"}
     control = rig.control()
     mutation_id = control.propose(mutation or swap())
+    rig.count(mutation_id)
     control.turn()
     rig.stages.outlooks = {}
     assert rig.states(mutation_id)[-1] == "promoted"

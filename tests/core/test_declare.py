@@ -22,6 +22,7 @@ def promoted(rig: Rig, to: str = "better") -> str:
     control = rig.control()
     mutation_id = control.propose(swap(to=to))
     rig.stages.outlooks = {"m": "promote"}
+    rig.count(mutation_id)
     control.turn()
     control.close()
     assert control.ledger.lives[mutation_id].state == "promoted"

@@ -51,7 +51,7 @@ def test_the_story_has_finding_numbers_traces_verdicts_approver_arms_outcome_and
     control.approve("m-2", by="ann", why="the numbers convince")
     control.turn()
     counts = StepCounts(
-        share=0.05, control=ArmCounts(units=95, failures={"error": 60}), canary=ArmCounts(units=5, failures={})
+        share=0.05, control=ArmCounts(units=209, failures={"error": 143}), canary=ArmCounts(units=11, failures={})
     )
     rig.store.state.put(Record("rollout", counts_key("m-2", "p", 1), encode_counts([counts])))
     rig.stages.outlooks, rig.stages.numbers = {"sequential": "promote"}, {"gain": 31.5}
@@ -70,7 +70,7 @@ def test_the_story_has_finding_numbers_traces_verdicts_approver_arms_outcome_and
         "canary by turn",
         "promoted by turn: sequential says so",
         "gain 31.5",
-        "arms at share 0.05: control 95 units (60 error); canary 5 units",
+        "arms at share 0.05: control 209 units (143 error); canary 11 units",
         "undo: hivefeedback mutations rollback m-2 (put the model back)",
     ):
         assert part in text, f"{part!r} is missing in:\n{text}"

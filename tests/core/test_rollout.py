@@ -137,6 +137,7 @@ def test_a_step_is_not_widened_before_both_arms_have_enough_units(rig: Rig) -> N
 def test_a_promotion_changes_what_is_served_and_ends_the_rollout(rig: Rig) -> None:
     control, mutation_id = opened(rig)
     rig.stages.outlooks, rig.stages.numbers = {"sequential": "promote"}, {"e_value": 250.0}
+    rig.count(mutation_id)
     control.turn()
     assert control.configuration.deployments["a"].model == "better"
     assert not control.configuration.rollouts
@@ -193,6 +194,7 @@ def test_an_old_rollout_is_still_promoted_where_the_monitors_say_so(rig: Rig) ->
     control, mutation_id = opened(rig)
     rig.clock.advance(7 * 86400)
     rig.stages.outlooks = {"m": "promote"}
+    rig.count(mutation_id)
     control.turn()
     assert rig.states(mutation_id)[-1] == "promoted"
 

@@ -305,6 +305,8 @@ def finished(rig: Rig) -> tuple[dict[str, str], str]:
 def test_a_turn_that_dies_between_any_two_appends_is_taken_up_by_the_next(at: int, is_stored: bool) -> None:
     rig = Rig(MemoryStore(), FakeStages(planned=[swap("a"), swap("b")], outlooks={"m": "promote"}))
     rig.control().declare([Deployment("a"), Deployment("b")])
+    for number in range(3, 20):
+        rig.count(f"m-{number}")
     real = rig.store.journal
     dying = CrashingJournal(real, at=at, is_stored=is_stored)
     rig.store.journal = dying

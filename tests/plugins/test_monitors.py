@@ -58,7 +58,7 @@ def _ask(
 def test_a_broken_canary_is_rolled_back_after_a_few_requests() -> None:
     outlook = _ask(_step(0.05, (90, 4), (5, 5)))
     assert outlook.decided == "roll_back"
-    assert "proven worse by error: 5 of 5 units against 4 of 90" in outlook.reason
+    assert "proven worse by error: 5 of 5 settled units against 4 of 90" in outlook.reason
     assert outlook.numbers is not None
     assert outlook.numbers["log_e_harm_error"] >= outlook.numbers["log_e_needed_error"]
     assert outlook.numbers["rate_ratio_low_error"] > 1
