@@ -69,13 +69,13 @@ def test_five_errors_in_a_row_are_a_quarantine_and_a_success_starts_the_count_an
         "text",
         [Score("r", "n", 0.5)],
         Collected(scores=[5]),  # type: ignore[list-item]  # wrong on purpose, as all of these
-        Collected(scores=5),  # type: ignore[arg-type]
+        Collected(scores=5),  # type: ignore[arg-type]  # wrong on purpose
         Collected(scores=[Score("r", "n", float("nan"))]),
         Collected(scores=[Score("r", "n", 1.5)]),
-        Collected(scores=[Score("r", "n", "good")]),  # type: ignore[arg-type]
-        Collected(scores=[Score("r", 5, 0.5)]),  # type: ignore[arg-type]
-        Collected(tags=["tag"]),  # type: ignore[list-item]
-        Collected(scrubbed=[Run("a")]),  # type: ignore[list-item]
+        Collected(scores=[Score("r", "n", "good")]),  # type: ignore[arg-type]  # wrong on purpose
+        Collected(scores=[Score("r", 5, 0.5)]),  # type: ignore[arg-type]  # wrong on purpose
+        Collected(tags=["tag"]),  # type: ignore[list-item]  # wrong on purpose
+        Collected(scrubbed=[Run("a")]),  # type: ignore[list-item]  # wrong on purpose
     ],
     ids=str,
 )
@@ -228,7 +228,7 @@ def test_a_scrubbed_event_of_another_type_is_refused_and_the_texts_are_gone() ->
 
 def test_tags_that_cannot_be_stored_cost_themselves() -> None:
     def tag(batch: Sequence[Event]) -> Collected:
-        return Collected(tags=[Tag(e.event_id, "t", object()) for e in runs_of(batch)])  # type: ignore[arg-type]
+        return Collected(tags=[Tag(e.event_id, "t", object()) for e in runs_of(batch)])  # type: ignore[arg-type]  # wrong on purpose
 
     with sync_loop(plugins=[Collecting(tag)]) as loop:
         loop.record(Run("a", "x"))

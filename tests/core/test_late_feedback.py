@@ -37,7 +37,7 @@ def test_feedback_joins_by_each_name(name: str) -> None:
     with sync_loop() as loop:
         loop.record(Run("a", "x", **RUN))  # type: ignore[arg-type]  # names of text fields only
         loop.record(Run("b", "x"))
-        loop.feedback(Feedback("helpful", 0.25, **{name: RUN[name]}))  # type: ignore[arg-type]
+        loop.feedback(Feedback("helpful", 0.25, **{name: RUN[name]}))  # type: ignore[arg-type]  # names of text fields only
         rows = {r.deployment: r.quality for r in loop.stats()}
     assert rows == {"a": 0.25, "b": None}
 
@@ -46,9 +46,9 @@ def test_feedback_joins_by_each_name(name: str) -> None:
 def test_feedback_that_comes_before_its_run_waits_for_it_and_counts_once(name: str) -> None:
     policy = EvenPolicy()
     with sync_loop(policy=policy) as loop:
-        loop.feedback(Feedback("helpful", 0.25, deployment="a", **{name: RUN[name]}))  # type: ignore[arg-type]
+        loop.feedback(Feedback("helpful", 0.25, deployment="a", **{name: RUN[name]}))  # type: ignore[arg-type]  # names of text fields only
         assert loop.counters["feedback_unjoined"] == 1
-        loop.record(Run("a", "x", **RUN))  # type: ignore[arg-type]
+        loop.record(Run("a", "x", **RUN))  # type: ignore[arg-type]  # names of text fields only
         row = loop.stats()[0]
         assert (row.quality, row.n_judged) == (0.25, 1)
         assert policy.observations[-1].reward == 0.25
@@ -123,11 +123,11 @@ def test_the_same_idempotency_key_replaces_and_never_adds() -> None:
 def test_after_a_restart_feedback_finds_its_run_in_the_log(opened: Open) -> None:
     for name in RUN:
         with opened() as loop:
-            loop.record(Run("a", "x", **{k: f"{v}{name}" for k, v in RUN.items()}))  # type: ignore[arg-type]
+            loop.record(Run("a", "x", **{k: f"{v}{name}" for k, v in RUN.items()}))  # type: ignore[arg-type]  # names of text fields only
     policy = EvenPolicy()
     with opened(policy=policy) as loop:
         for name in RUN:
-            loop.feedback(Feedback("helpful", 0.25, **{name: f"{RUN[name]}{name}"}))  # type: ignore[arg-type]
+            loop.feedback(Feedback("helpful", 0.25, **{name: f"{RUN[name]}{name}"}))  # type: ignore[arg-type]  # names of text fields only
         row = loop.stats()[0]
         assert (row.n_runs, row.n_judged, row.quality, row.reward) == (5, 5, 0.25, 0.25)
         assert [(o.reward, o.previous) for o in policy.observations] == [(0.25, 1.0)] * 5

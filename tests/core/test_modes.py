@@ -86,7 +86,7 @@ def test_off_opens_no_store_and_starts_no_thread(tmp_path: object) -> None:
     before = set(threading.enumerate())
     with live_loop(mode="off", store=f"sqlite:///{tmp_path}/never.db") as loop:
         loop.start()
-        assert set(threading.enumerate()) == before
+        assert set(threading.enumerate()) <= before
         assert loop.store.url.startswith("memory://")
 
 
