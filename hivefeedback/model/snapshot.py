@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from hivefeedback.errors import InvalidInputError
+from hivefeedback.model.ids import MAX_ID
 from hivefeedback.model.journal import Configuration
 from hivefeedback.model.lineup import lineup_of
 from hivefeedback.model.offer import Exclusion, Lineup, Offer, integer_weights
@@ -69,7 +70,7 @@ class Snapshot(Struct, frozen=True):
         mean = sum(row.values()) / len(row) if row else 1.0
         shares = [row.get(name, mean) for name in lineup.candidates]
         offer = self.weighed(lineup, shares, reason="prior")
-        if len(self.offers) < MAX_OFFERS:
+        if len(self.offers) < MAX_OFFERS and len(operation) <= MAX_ID:
             self.offers[key] = offer
         return offer
 

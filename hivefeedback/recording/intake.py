@@ -14,12 +14,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run
+from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.counters import Counters
 
 __all__ = ["MAX_ID", "Intake", "clean_id"]
 
-MAX_ID = 512
-"""Longer ids are cut and closed with a hash, alike for runs and feedback, so that they still join."""
 _MAX_DURATION_S = 30 * 86400.0
 _MAX_COST_USD = 1e6
 _MAX_COUNT = 1 << 40
@@ -41,21 +40,6 @@ _FEEDBACK_IDS = (
     "name", "source", "idempotency_key", "run_id", "trace_id", "decision_id", "response_id", "session_id",
     "agent_id", "deployment", "operation",
 )  # fmt: skip
-
-
-def clean_id(value: object) -> str:
-    """An id as it is stored: any script, valid Unicode, at most 512 characters.
-
-    >>> clean_id("gpt-4o"), clean_id(7), len(clean_id("x" * 9999))
-    ('gpt-4o', '7', 512)
-    """
-    text = value if isinstance(value, str) else ("" if value is None else str(value))
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")
-    if len(text) > MAX_ID:
-        digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        text = f"{text[: MAX_ID - 33]}~{digest}"
-    return text
 
 
 class Intake:

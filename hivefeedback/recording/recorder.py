@@ -11,6 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import (
@@ -32,8 +33,8 @@ from hivefeedback.model import (
     WeightsRefreshed,
     variant_id,
 )
+from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.collect import Collector
-from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import Recent
 from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
@@ -128,6 +129,8 @@ class Recorder:
         return None
 
     def _decision_event(self, seq: int, at_s: float, now_s: float, decision: Decision) -> Event:
+        if len(decision.operation) > MAX_ID:
+            decision = replace(decision, operation=clean_id(decision.operation))
         self._p.joins.decisions.add(decision.decision_id, decision)
         offer = decision.offer
         if offer is not None and offer.lineup.key not in self._sets:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 from hivefeedback.model import Assignment, Decision, Offer, Snapshot
+from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.serving.draws import Draws, fraction_of
 from hivefeedback.serving.live import Live
 from hivefeedback.serving.ring import Ring
@@ -89,6 +90,8 @@ class Decider:
     ) -> Decision:
         """The same with sessions, rollouts, probes, other modes, or nothing to choose from."""
         at_s = self._clock()
+        if session_id is not None and len(session_id) > MAX_ID:
+            session_id = clean_id(session_id)  # it is remembered: a flood of long ones must not fill the memory
         assignments: tuple[Assignment, ...] = ()
         if offer.lineup.rollouts and snapshot.mode == "act":
             assignments = self._assign(snapshot, offer, session_id, seq, at_s)

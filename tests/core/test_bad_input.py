@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.model import Feedback, Run, decode_event, encode_event
+from hivefeedback.model.ids import MAX_ID
 from hivefeedback.recording import Counters, Intake, clean_id
-from hivefeedback.recording.intake import MAX_ID
 from hivefeedback.testing import FakeClock
 from tests.core.loops import bodies, events, live_loop, sync_loop
 
@@ -259,3 +259,18 @@ def test_an_intake_leaves_a_clean_run_as_it_is() -> None:
     intake = Intake(Counters(), user_key=b"k", max_comment_bytes=100)
     run = Run("a", "x", "ok", 0.5, tokens_in=3, cost_usd=0.25, started_at_s=5.0)
     assert intake.run(run, 10.0) is run
+
+
+def test_long_ids_are_kept_short_in_memory_and_still_join() -> None:
+    long = "s" * 100_000
+    with sync_loop() as loop:
+        first = loop.decide("x" * 100_000, session_id=long)
+        assert loop.decide("x" * 100_000, session_id=long).deployment == first.deployment
+        assert first.session_id == clean_id(long)
+        loop.record(Run("a", decision_id=first.decision_id, session_id=str(first.session_id)))
+        loop.feedback(Feedback("helpful", 0.5, session_id=long))
+        (row,) = loop.stats(by=("operation",))
+        assert (row.operation, row.quality) == (clean_id("x" * 100_000), 0.5)
+        engine = loop._engine
+        assert engine is not None
+        assert len(engine.live.snapshot.offers) == 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from hivefeedback.errors import ConfigurationError, RefusedError
+from hivefeedback.errors import ConfigurationError
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Feedback, Finding, Mutation, MutationKind, Run
 from hivefeedback.stats import View
@@ -74,8 +74,27 @@ def test_off_does_nothing_at_all() -> None:
         assert loop.turn().leader is False
         assert events(loop) == []
         assert list(loop.stats()) == []
-        with pytest.raises(RefusedError, match="mode is off"):
-            loop.add_deployment("c")
+
+
+def test_in_off_edits_change_what_is_served_here_and_changes_are_ignored_with_a_word() -> None:
+    with sync_loop("a", mode="off", prompts={"p": "hi {n}"}) as loop:
+        loop.add_deployment("c")
+        loop.remove_deployment("a")
+        assert loop.decide("x").deployment == "c"
+        assert loop.prompts.add("p", "hello {n}") == 2
+        assert [v.text for v in loop.prompts.versions("p")] == ["hi {n}", "hello {n}"]
+        assert loop.decide("x").prompt("p", n=1) == "hello 1"
+        assert loop.propose(Mutation(kind=MutationKind.MODEL_SWAP, target="c", to="d")) == ""
+        loop.approve("m-1", by="me")
+        loop.rollback("m-1")
+        assert loop.rollback_all() == ()
+        assert loop.ledger.lives == {}
+        assert loop.record(Run("c", "x")) != loop.record(Run("c", "x"))
+
+
+def test_in_off_no_plugin_but_the_stores_is_loaded() -> None:
+    with sync_loop("a", mode="off") as loop:
+        assert {info.name for info in loop.plugins()} == {"core", "stores"}
 
 
 def test_off_opens_no_store_and_starts_no_thread(tmp_path: object) -> None:

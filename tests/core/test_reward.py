@@ -180,7 +180,7 @@ def test_only_llm_runs_teach_the_policy_and_count_for_deployments() -> None:
         assert policy.observations == []
         assert list(loop.stats()) == []
         assert {loop.decide("x").deployment for _ in range(40)} == {"a", "b"}
-        assert loop.stats(by=("agent",)).coverage.n_runs == 5
+        assert loop.view().coverage.n_runs == 5
 
 
 def test_later_attempts_and_other_servers_feed_the_breaker_but_not_the_policy() -> None:
