@@ -1,37 +1,37 @@
-"""``FeedbackLoop``: the face of hivefeedback. A thin facade over the engine and control."""
+"""``FeedbackLoop``: the face of hivefeedback, a thin facade over the engine and control.
+
+It is long since it is the public face: one method for each thing that can be asked for, each with
+its meaning, units and errors. What the methods do lies in ``engine`` and ``control``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from hivefeedback.control import Control, ControlOptions, Turn, Why
+from hivefeedback.control import Turn, Why
 from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
-from hivefeedback.engine.assemble import (
-    begin_with_store,
-    make_policy,
-    open_store,
-    passive_decision,
-    static_snapshot,
-)
+from hivefeedback.engine.assemble import begin_with_store, make_control, make_policy, make_registry, open_store
 from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.identity import user_key
 from hivefeedback.engine.lifetime import Lifetime
+from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
+from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turns import BackgroundTurns
-from hivefeedback.errors import ClosedError, ConfigurationError, InvalidInputError, RefusedError
-from hivefeedback.hooks import Policy, PolicyFactory, Record, Selector, Store
+from hivefeedback.errors import ClosedError, ConfigurationError, InvalidInputError
+from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Run, Snapshot
+from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Run
 from hivefeedback.recording import Counters, Intake
-from hivefeedback.settings import DeploymentEntry, Settings, load_settings
+from hivefeedback.settings import DeploymentEntry, Settings, load_settings, unknown_variables
 from hivefeedback.stats import View
 
 __all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
@@ -93,46 +93,34 @@ class FeedbackLoop:
         self._policy_given = policy
         declared = [_deployment(d) for d in (deployments if deployments is not None else self.settings.deployments)]
         texts = dict(prompts if prompts is not None else self.settings.prompts)
-        self._passive: Snapshot = static_snapshot(self.settings.mode, {d.id: d for d in declared}, texts)
+        self._passive = Passive(self.settings.mode, declared, texts)
         self._turns: BackgroundTurns | None = None
-        self._known_bad: set[str] = set()
-        self._open_parts(list(plugins), options or {}, declared, texts)
-
-    def _open_parts(
-        self,
-        plugins: Sequence[object],
-        options: Mapping[str, Mapping[str, object]],
-        declared: list[Deployment],
-        texts: dict[str, str],
-    ) -> None:
-        s = self.settings
-        self.registry = Registry(
-            hook_timeout_s=s.hook_timeout_s,
-            execute_timeout_s=s.execute_timeout_s,
-            max_errors=s.plugin_max_errors,
-            is_inline=self._is_inline,
-            options=options,
-            file_options={"sequential": _monitor_options(s), **s.options},
-        )
-        self.registry.load_entry_points(allow=s.plugins_allow, deny=s.plugins_deny)
-        for plugin in plugins:
-            self.registry.add(plugin)
-        self.registry.check_options()
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
-        if s.mode == "off":
-            self.store: Store = open_store(self.registry, "memory://")
-            self._control = self._make_control("off")
-            return
+        self.registry = make_registry(
+            self.settings, is_inline=self._is_inline, options=options or {}, plugins=list(plugins)
+        )
+        for sentence in unknown_variables([info.name for info in self.registry.plugins()]):
+            log.warning("%s", sentence)
+        self._open(declared, texts)
+
+    def _open(self, declared: list[Deployment], texts: dict[str, str]) -> None:
+        s = self.settings
 
         def begin(store: Store) -> None:
             self.store = store
-            self._follow_quarantine()
-            self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+            self._quarantine = Quarantine(self.registry, store)
+            self._control = make_control(s, store, self.registry, self._clock)
+            if s.mode == "off":
+                return
+            self._quarantine.follow()
             self._control.refresh()
             self._control.declare(declared, texts)
             self._use(self._make_engine())
 
+        if s.mode == "off":
+            begin(open_store(self.registry, "memory://"))
+            return
         if s.on_store_error == "raise":
             begin(open_store(self.registry, s.store))
         else:
@@ -170,7 +158,7 @@ class FeedbackLoop:
             return
         self.registry.guard.renew()
         try:
-            self._control = self._make_control(f"holder-{secrets.token_hex(8)}")
+            self._control = make_control(self.settings, self.store, self.registry, self._clock)
             self._control.refresh()
             self._use(self._make_engine())
         except Exception as error:  # noqa: BLE001  # in the child of the host's fork: it must go on
@@ -178,22 +166,6 @@ class FeedbackLoop:
             self._engine, self._is_passive = None, True
         if self._turns is not None:
             self._turns = BackgroundTurns(self.turn, self.settings.turn_every_s, self.counters)
-
-    def _make_control(self, holder: str) -> Control:
-        s = self.settings
-        options = ControlOptions(
-            mode=s.mode,
-            turn_window_s=s.turn_window_s,
-            canary_steps=tuple(s.canary_steps),
-            canary_min_units=s.canary_min_units,
-            canary_max_age_s=s.canary_max_age_s,
-            canary_alpha=s.canary_alpha,
-            canary_margin=s.canary_margin,
-            approval_expires_s=s.approval_expires_s,
-            lease_s=s.lease_s,
-            retain_events_s=s.retain_events_s,
-        )
-        return Control(self.store, self.registry, options, self._clock, holder)
 
     # --- the application's thread -------------------------------------------------------------------
 
@@ -218,14 +190,14 @@ class FeedbackLoop:
         try:
             if engine is None or self._is_closed:
                 reason = "closed" if self._is_closed else "off"
-                return passive_decision(self._passive, operation, candidates, reason, self._clock())
+                return self._passive.decide(operation, candidates, reason, self._clock())
             if self._is_inline:
                 return engine.decide(operation, candidates, session_id, sticky)
             return engine.decider.decide(operation, candidates, session_id, sticky)
         except Exception as error:  # noqa: BLE001  # the host's thread: the request goes on with the host's own choice
             self.counters.note("decide_failed", f"{type(error).__name__}: {error}")
-            snapshot = engine.live.snapshot if engine is not None else self._passive
-            return passive_decision(snapshot, operation, candidates, "failed", time.time())
+            snapshot = engine.live.snapshot if engine is not None else self._passive.snapshot
+            return first_candidate(snapshot, operation, candidates, "failed", time.time())
 
     def record(self, run: Run, *, durable: bool = False) -> str:
         """Take in a finished run; answers its id. Microseconds; never raises.
@@ -239,14 +211,16 @@ class FeedbackLoop:
                 return self._record_passively(run)
             seq = self._next_number()
             items = self._items
-            if len(items) < self._ring_size:  # the ring's ``put``, written out: a call costs a third of all this
+            if (
+                len(items) < self._ring_size or durable
+            ):  # the ring's ``put``, written out: a call costs a third of all this
                 items.append((seq, self._clock(), run))
                 if self._ring.is_idle:
                     self._ring.wake()
             else:
                 self._ring.n_dropped += 1
-            if durable:
-                self.flush(10.0)
+            if durable and not self.flush(10.0):
+                self.counters.note("not_durable", "the store did not take a durable run within 10 s; it is tried on")
             return run.run_id or f"{self._run_prefix}{seq}"
         except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
             self.counters.note("record_failed", f"{type(error).__name__}: {error}")
@@ -275,7 +249,7 @@ class FeedbackLoop:
             self.counters.note("feedback_failed", f"{type(error).__name__}: {error}")
 
     def _new_run_id(self) -> str:
-        return f"{self._run_prefix}{next(self._engine.numbers)}" if self._engine else ""
+        return f"{self._run_prefix}{next(self._engine.numbers if self._engine else self._passive.numbers)}"
 
     def track(
         self,
@@ -360,18 +334,26 @@ class FeedbackLoop:
 
     def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
         """Put a deployment into service, or replace what its id stands for; journalled."""
-        self._change(lambda: self._control.add_deployment(_deployment(deployment), by=by))
+        made = _deployment(deployment)
+        self._change(lambda: self._control.add_deployment(made, by=by), lambda: self._passive.put_deployment(made))
 
     def remove_deployment(self, deployment_id: str, *, by: str = "program") -> None:
         """Take a deployment out of service; journalled."""
-        self._change(lambda: self._control.remove_deployment(deployment_id, by=by))
+        self._change(
+            lambda: self._control.remove_deployment(deployment_id, by=by),
+            lambda: self._passive.drop_deployment(deployment_id),
+        )
 
     def adopt(self, deployment_id: str, *, by: str = "program") -> None:
         """Put an observed deployment into service."""
-        self._change(lambda: self._control.adopt(deployment_id, by=by))
+        self._change(
+            lambda: self._control.adopt(deployment_id, by=by),
+            lambda: self._passive.put_deployment(Deployment(deployment_id)),
+        )
 
     def observed(self) -> dict[str, list[str]]:
         """Deployments that served runs without being declared → operations seen in this process."""
+        self._check_open()
         self.flush(1.0)
         here = self._engine.recorder.observed if self._engine else {}
         known = {r.key: list[str]() for r in self.store.state.list("observed")}
@@ -385,33 +367,41 @@ class FeedbackLoop:
             RefusedError: A gate said no; the message names it and its reason.
             InvalidInputError: Target or value are not ones that the kind can have.
         """
-        return self._change(lambda: self._control.propose(mutation, by=by, why=why))
+        return self._change(
+            lambda: self._control.propose(mutation, by=by, why=why), lambda: self._ignored("propose", "")
+        )
 
     def approve(self, mutation_id: str, by: str, why: str = "") -> None:
         """Approve a mutation that waits for a person."""
-        self._change(lambda: self._control.approve(mutation_id, by=by, why=why))
+        self._change(lambda: self._control.approve(mutation_id, by=by, why=why), lambda: self._ignored("approve", None))
 
     def reject(self, mutation_id: str, by: str, why: str = "") -> None:
         """Reject a mutation that nobody is served yet."""
-        self._change(lambda: self._control.reject(mutation_id, by=by, why=why))
+        self._change(lambda: self._control.reject(mutation_id, by=by, why=why), lambda: self._ignored("reject", None))
 
     def rollback(self, mutation_id: str, why: str = "", *, by: str = "program") -> None:
         """End a canary, or take a promoted change back."""
-        self._change(lambda: self._control.rollback(mutation_id, by=by, why=why))
+        self._change(
+            lambda: self._control.rollback(mutation_id, by=by, why=why), lambda: self._ignored("rollback", None)
+        )
 
     def rollback_all(self, why: str = "", *, by: str = "program") -> tuple[str, ...]:
         """End every rollout and take back every promoted change."""
-        return self._change(lambda: self._control.rollback_all(by=by, why=why))
+        none: tuple[str, ...] = ()
+        return self._change(
+            lambda: self._control.rollback_all(by=by, why=why), lambda: self._ignored("rollback_all", none)
+        )
 
     def why(self, mutation_id: str) -> Why:
         """The story of a mutation, from the journal."""
+        self._check_open()
         self._control.refresh()
         return self._control.why(mutation_id)
 
     @property
     def configuration(self) -> Configuration:
         """What is served, as this process knows it."""
-        return self._control.configuration if self._engine else self._passive.config
+        return self._control.configuration if self._engine else self._passive.snapshot.config
 
     @property
     def ledger(self) -> Ledger:
@@ -424,21 +414,30 @@ class FeedbackLoop:
             self._engine.follow()
 
     def _add_prompt(self, name: str, text: str) -> int:
-        return self._change(lambda: self._control.add_prompt(name, text))
+        return self._change(lambda: self._control.add_prompt(name, text), lambda: self._passive.put_prompt(name, text))
 
     def _body(self, content_hash: str) -> str | None:
-        return self.store.journal.body(content_hash)
+        return (
+            self.store.journal.body(content_hash) if self._engine else self._passive.snapshot.bodies.get(content_hash)
+        )
 
-    def _change(self, change: Callable[[], T]) -> T:
-        """Do something to the journal and serve it at once."""
-        if self._is_closed:
-            raise ClosedError("the loop is closed; make a new FeedbackLoop")
+    def _change(self, change: Callable[[], T], passively: Callable[[], T]) -> T:
+        """Do something to the journal and serve it at once; in mode ``off`` only what is served here changes."""
+        self._check_open()
         if self._engine is None:
-            raise RefusedError("mode is off: nothing is changed; unset HIVEFEEDBACK_MODE or choose another mode")
+            return passively()
         try:
             return change()
         finally:
             self._engine.follow()
+
+    def _ignored(self, what: str, answer: T) -> T:
+        log.warning("mode is off: %s does nothing", what)
+        return answer
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ClosedError("the loop is closed; make a new FeedbackLoop")
 
     # --- the turn -----------------------------------------------------------------------------------------
 
@@ -452,7 +451,7 @@ class FeedbackLoop:
         if engine is None or self._is_closed:
             return Turn(turn_id="", leader=False, mode="off")
         self.flush(5.0)
-        self._follow_quarantine()
+        self._quarantine.follow()
         try:
             return self._control.turn()
         finally:
@@ -478,6 +477,7 @@ class FeedbackLoop:
 
     def view(self, window_s: float = 86400.0) -> View:
         """The aggregates of the last ``window_s`` seconds."""
+        self._check_open()
         self.flush(1.0)
         now_s = self._clock()
         return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
@@ -513,6 +513,7 @@ class FeedbackLoop:
         Raises:
             InvalidInputError: Nothing was given.
         """
+        self._check_open()
         if not any(part is not None for part in (deployment, agent, session, user, before)):
             raise InvalidInputError("erase what? give deployment, agent, session, user or before")
         self.flush()
@@ -525,26 +526,9 @@ class FeedbackLoop:
             self._engine.forget_runs()
         return n_events
 
-    # --- plugins out of service -----------------------------------------------------------------------------------
-
     def enable_plugin(self, name: str) -> None:
         """Put a quarantined plugin back into service, in every process."""
-        self.registry.enable(name)
-        self.store.state.delete("quarantine", name)
-
-    def _follow_quarantine(self) -> None:
-        """Share with the other processes which plugins are out of service."""
-        quarantined = {r.key: r.value.decode("utf-8", "replace") for r in self.store.state.list("quarantine")}
-        for info in self.registry.plugins():
-            if info.state == "quarantined" and info.name not in quarantined and info.name in self._known_bad:
-                self._known_bad.discard(info.name)
-                self.registry.enable(info.name)  # somebody enabled it
-            elif info.state == "quarantined" and info.name not in quarantined:
-                self._known_bad.add(info.name)
-                self.store.state.put(Record("quarantine", info.name, info.last_error.encode()))
-        for name, reason in quarantined.items():
-            self._known_bad.add(name)
-            self.registry.quarantine(name, reason)
+        self._quarantine.end(name)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -556,20 +540,27 @@ class FeedbackLoop:
             self._turns.stop(timeout_s)
         engine = self._engine
         if engine is not None:
-            self._passive = engine.live.snapshot  # what was served last is served on
+            self._passive.snapshot = engine.live.snapshot  # what was served last is served on
         self._is_closed = self._is_passive = True
         if engine is not None:
             self._lifetime.end()
+        end = time.monotonic() + timeout_s
+        if engine is not None:
             engine.stop(timeout_s)
-            self._quietly("the lease could not be given back", self._control.close)
-        self.registry.close()
-        self._quietly("the store could not be closed", self.store.close)
+        closing = threading.Thread(target=self._close_store, name="hivefeedback-close", daemon=True)
+        closing.start()  # a store that is locked or gone may take longer than anybody wants to wait
+        closing.join(max(0.1, end - time.monotonic()))
 
-    def _quietly(self, what: str, call: Callable[[], None]) -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001  # the store's own: the host must be able to end
-            log.warning("%s: %s", what, error)
+    def _close_store(self) -> None:
+        for what, call in (
+            ("the lease could not be given back", self._control.close),
+            ("a plugin's thread did not end", self.registry.close),
+            ("the store could not be closed", self.store.close),
+        ):
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001  # background thread: the host must be able to end
+                log.warning("%s: %s", what, error)
 
     async def aclose(self, timeout_s: float = 10.0) -> None:
         """The same without blocking the event loop."""
@@ -594,23 +585,15 @@ class FeedbackLoop:
 
 def _deployment(given: Deployment | DeploymentEntry | str) -> Deployment:
     """A deployment from an id, a value, or an entry of the configuration file."""
-    if isinstance(given, Deployment):
-        return given
-    if isinstance(given, str):
-        return Deployment(given)
-    if not isinstance(given, DeploymentEntry):
+    if isinstance(given, DeploymentEntry):
+        price = Price(given.price.input_usd_per_mtok, given.price.output_usd_per_mtok) if given.price else None
+        values = given.model_dump(exclude={"price", "tags"})
+        return Deployment(**values, tags=tuple(given.tags), price=price)
+    if not isinstance(given, Deployment | str):
         raise ConfigurationError(f"deployment {given!r} is {type(given).__name__}; expected Deployment or an id")
-    price = Price(given.price.input_usd_per_mtok, given.price.output_usd_per_mtok) if given.price else None
-    values = given.model_dump(exclude={"price", "tags"})
-    return Deployment(**values, tags=tuple(given.tags), price=price)
-
-
-def _monitor_options(s: Settings) -> dict[str, object]:
-    """The monitor judges by the settings of the canary."""
-    return {
-        "alpha": s.canary_alpha,
-        "margin": s.canary_margin,
-        "min_units": s.canary_min_units,
-        "max_age_s": s.canary_max_age_s,
-        "steps": tuple(s.canary_steps),
-    }
+    made = Deployment(given) if isinstance(given, str) else given
+    if not isinstance(made.id, str) or not made.id:
+        raise ConfigurationError(f"a deployment has an empty id ({made.id!r}); give it a stable name")
+    if not 0.0 <= made.capability <= 100.0:
+        raise ConfigurationError(f"capability of deployment {made.id!r} is {made.capability!r}; expected 0 to 100")
+    return made

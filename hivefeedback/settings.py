@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -14,7 +16,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from hivefeedback.errors import ConfigurationError
 
-__all__ = ["DeploymentEntry", "Mode", "PriceEntry", "Settings", "default_store", "find_config_file", "load_settings"]
+__all__ = [
+    "DeploymentEntry",
+    "Mode",
+    "PriceEntry",
+    "Settings",
+    "default_store",
+    "find_config_file",
+    "load_settings",
+    "unknown_variables",
+]
 
 Mode = Literal["off", "observe", "advise", "act"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -36,7 +47,9 @@ class DeploymentEntry(BaseModel):
     model: str = Field("", description="what the provider calls it; default: the id")
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of each call")
     adapter: str | None = Field(None, description="LoRA adapter")
-    capability: float = Field(50.0, ge=0.0, le=100.0, allow_inf_nan=False, description="prior opinion of its ability, 0-100")
+    capability: float = Field(
+        50.0, ge=0.0, le=100.0, allow_inf_nan=False, description="prior opinion of its ability, 0-100"
+    )
     tags: list[str] = Field(default_factory=list, description="free labels")
     price: PriceEntry | None = Field(None, description="list price")
     vram_gb: float | None = Field(None, ge=0.0, description="GPU memory that it needs, GB")
@@ -237,3 +250,20 @@ def _sentence(error: ValidationError, path: Path | None) -> str:
             parts.append(f"setting {name!r} is {problem.get('input')!r}: {problem['msg']}")
     where = f" (file {str(path)!r} was read)" if path else ""
     return "; ".join(parts) + where
+
+
+def unknown_variables(plugins: Iterable[str]) -> list[str]:
+    """A sentence for each ``HIVEFEEDBACK_*`` variable that nobody reads; most are slips of the pen.
+
+    Args:
+        plugins: Names of the loaded plugins, whose options are variables too.
+    """
+    known = {f"HIVEFEEDBACK_{name.upper()}" for name in (*Settings.model_fields, "config", "url", "dev")}
+    prefixes = tuple(f"HIVEFEEDBACK_{name.upper().replace('-', '_')}_" for name in (*plugins, "test"))
+    sentences = []
+    for name in sorted(os.environ):
+        if name.startswith("HIVEFEEDBACK_") and name not in known and not name.startswith(prefixes):
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "'hivefeedback docs settings' lists them all"
+            sentences.append(f"environment variable {name} is not known; {hint}")
+    return sentences

@@ -1,17 +1,21 @@
-"""Opens the store, makes the policy: the parts that are chosen by name."""
+"""Makes the parts of a loop from its settings: plugins, store, policy, control."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping
 
+from hivefeedback.control import Control, ControlOptions
+from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Store
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Configuration, Decision, Deployment, Offer, PromptVersions, Snapshot, lineup_of
 from hivefeedback.recording import Counters
 
-__all__ = ["begin_with_store", "make_policy", "open_store", "passive_decision", "static_snapshot"]
+__all__ = ["begin_with_store", "make_control", "make_policy", "make_registry", "open_store"]
+
+_MONITOR, _STORES = "sequential", "stores"
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +74,63 @@ def make_policy(registry: Registry, policy: str | Policy | PolicyFactory, seed: 
     return policy(seed) if callable(policy) else policy
 
 
-def static_snapshot(mode: str, deployments: Mapping[str, Deployment], prompts: Mapping[str, str]) -> Snapshot:
-    """What is served without a store: the declared deployments, nothing learnt."""
-    config = Configuration(
-        deployments=deployments, prompts={name: PromptVersions(bodies=(name,), current=1) for name in prompts}
+def make_registry(
+    values: EngineValues,
+    *,
+    is_inline: bool,
+    options: Mapping[str, Mapping[str, object]],
+    plugins: Iterable[object],
+) -> Registry:
+    """All plugins of a loop: those that are installed, then those that were passed.
+
+    In mode ``off`` only the stores: every call is a no-op then, so nobody else has work.
+
+    Raises:
+        ConfigurationError: A plugin or an option is wrong.
+    """
+    file_options = {name: dict(given) for name, given in values.options.items()}
+    file_options[_MONITOR] = {**_monitor_options(values), **file_options.get(_MONITOR, {})}
+    registry = Registry(
+        hook_timeout_s=values.hook_timeout_s,
+        execute_timeout_s=values.execute_timeout_s,
+        max_errors=values.plugin_max_errors,
+        is_inline=is_inline,
+        options=options,
+        file_options=file_options,
     )
-    return Snapshot(mode, config, dict(prompts), 0, {}, frozenset(), {}, frozenset(), {}, {})
+    if values.mode == "off":
+        registry.load_entry_points(allow=[_STORES])
+        return registry
+    registry.load_entry_points(allow=values.plugins_allow, deny=values.plugins_deny)
+    for plugin in plugins:
+        registry.add(plugin)
+    registry.check_options()
+    return registry
 
 
-def passive_decision(snapshot: Snapshot, operation: object, candidates: object, reason: str, at_s: float) -> Decision:
-    """The host's own choice, the first candidate: for mode ``off``, after ``close``, and where deciding failed."""
-    names: tuple[str, ...] | None = None
-    if isinstance(candidates, Sequence) and not isinstance(candidates, str):
-        names = tuple(c for c in candidates if isinstance(c, str))
-    lineup = lineup_of(snapshot.config, snapshot.bodies, operation if isinstance(operation, str) else "", names)
-    name = operation if isinstance(operation, str) else ""
-    if not lineup.candidates:
-        return Decision("", name, None, 0, None, f"{reason}: no_candidates", at_s)
-    offer = Offer.of(lineup, [1] * len(lineup.candidates), weights_version=0, reason=reason)
-    return Decision("", name, offer, 0, None, reason, at_s)
+def _monitor_options(values: EngineValues) -> dict[str, object]:
+    """The monitor judges by the settings of the canary."""
+    return {
+        "alpha": values.canary_alpha,
+        "margin": values.canary_margin,
+        "min_units": values.canary_min_units,
+        "max_age_s": values.canary_max_age_s,
+        "steps": tuple(values.canary_steps),
+    }
+
+
+def make_control(values: EngineValues, store: Store, registry: Registry, clock: Callable[[], float]) -> Control:
+    """The journal's side of a loop, under a holder's name of its own."""
+    options = ControlOptions(
+        mode=values.mode,
+        turn_window_s=values.turn_window_s,
+        canary_steps=tuple(values.canary_steps),
+        canary_min_units=values.canary_min_units,
+        canary_max_age_s=values.canary_max_age_s,
+        canary_alpha=values.canary_alpha,
+        canary_margin=values.canary_margin,
+        approval_expires_s=values.approval_expires_s,
+        lease_s=values.lease_s,
+        retain_events_s=values.retain_events_s,
+    )
+    return Control(store, registry, options, clock, f"holder-{secrets.token_hex(8)}")

@@ -41,6 +41,10 @@ class Prompts:
     def add(self, name: str, text: str) -> int:
         """Add a version of a prompt and serve it; answers its number, from 1.
 
+        It is served to all at once, and its fields may differ from those of the version before:
+        deploy it together with the code that fills them, since ``Decision.prompt`` raises where one
+        is missing. To try a text with the same fields on a share first, propose a PROMPT_PATCH.
+
         Raises:
             InvalidInputError: The text is not plain text with ``{name}`` fields.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import INVERTED
@@ -30,7 +30,7 @@ class StatRow:
         cost_usd: Sum. ``mean_tokens``: mean of tokens in + out per run.
         outcomes: Runs per outcome, the uncounted ones too.
         n_judged: Judgements behind ``quality``. ``n_awaiting``: runs that still await one.
-        coverage: What the window really covers.
+        coverage: What the window really covers, with the row's own runs.
     """
 
     deployment: str = ""
@@ -89,8 +89,9 @@ def stats_of(view: View, *, operation: str | None, by: Sequence[str]) -> Stats:
         is_asked = operation is None or key.operation == operation or key.operation.startswith(operation + "/")
         return is_asked and bool(key.deployment)  # what served no llm run has no deployment
 
+    view = view.only(where)
     coverage = view.coverage
-    cells = view.totals(*by, where=where)
+    cells = view.totals(*by)
     rows = [
         _row(dict(zip(by, key, strict=True)), cell, coverage)
         for key, cell in cells.items()
@@ -125,7 +126,7 @@ def _row(key: dict[str, str], cell: Cell, coverage: Coverage) -> StatRow:
         outcomes=dict(cell.outcomes),
         n_judged=n_judged,
         n_awaiting=cell.n_awaiting,
-        coverage=coverage,
+        coverage=replace(coverage, n_runs=n_runs, n_awaiting=cell.n_awaiting),
     )
 
 

@@ -73,6 +73,11 @@ class View:
         kept = tuple(s for s in self.slices if from_s <= s.start_s < to_s)
         return View(asked_from_s=from_s, asked_to_s=to_s, slices=kept, exemplars=self.exemplars)
 
+    def only(self, where: Callable[[CellKey], bool]) -> View:
+        """The part of the view whose keys satisfy ``where``."""
+        kept = tuple(s for s in self.slices if where(s.key))
+        return View(asked_from_s=self.asked_from_s, asked_to_s=self.asked_to_s, slices=kept, exemplars=self.exemplars)
+
     def totals(self, *by: str, where: Callable[[CellKey], bool] | None = None) -> dict[tuple[str, ...], Cell]:
         """Cells merged by the named parts of the key (``deployment``, ``operation``, ``agent``,
         ``fingerprint``), each run counted once."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hivefeedback.errors import ConfigurationError
-from hivefeedback.settings import Settings, default_store, find_config_file, load_settings
+from hivefeedback.settings import Settings, default_store, find_config_file, load_settings, unknown_variables
 
 
 def write(text: str, name: str = "hivefeedback.yaml") -> Path:
@@ -184,3 +184,12 @@ def test_loading_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatc
     before = dict(os.environ)
     load_settings()
     assert dict(os.environ) == before
+
+
+def test_a_slip_in_a_variable_name_is_told_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_MOED", "off")
+    monkeypatch.setenv("HIVEFEEDBACK_LIMITS_MIN_CONFIDENCE", "0.8")
+    monkeypatch.setenv("HIVEFEEDBACK_CONFIG", "x.yaml")
+    assert unknown_variables(["limits"]) == [
+        "environment variable HIVEFEEDBACK_MOED is not known; did you mean HIVEFEEDBACK_MODE?"
+    ]
