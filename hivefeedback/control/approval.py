@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hivefeedback.control.context import Context
 from hivefeedback.control.moves import WAITING, move, step
+from hivefeedback.control.prepare import prepared
 from hivefeedback.control.targets import as_json
 from hivefeedback.errors import HiveFeedbackError, InvalidInputError, RefusedError, StoreError, UnknownNameError
 from hivefeedback.model import Configuration, EntryState, JournalEntry, Life, Mutation
@@ -93,7 +94,7 @@ def known_life(ctx: Context, mutation_id: str) -> Life:
 def changed_since(ctx: Context, mutation: Mutation, config: Configuration) -> str:
     """What keeps a prepared mutation from fitting the configuration as it is now; empty: nothing."""
     try:
-        now = ctx.executors.prepare(replace(mutation, from_=None), config)
+        now = prepared(ctx, replace(mutation, from_=None), config)
     except StoreError:
         raise
     except HiveFeedbackError as error:

@@ -97,8 +97,10 @@ def add_prompt(ctx: Context, name: str, text: str, *, by: str = "program") -> in
     """Store a version of a named prompt and serve it; answers its number.
 
     A text that is a version already changes nothing, so that a program may add its prompts at
-    each start without undoing a promotion. To try a version on a share of the traffic first,
-    propose a PROMPT_PATCH instead.
+    each start without undoing a promotion. It is served to all at once, and its fields may differ
+    from those of the version before: deploy it together with the code that fills them, since
+    ``Decision.prompt`` raises where one is missing. To try a text with the same fields on a share of
+    the traffic first, propose a PROMPT_PATCH instead.
 
     Raises:
         InvalidInputError: The text is no prompt, or the name is empty.

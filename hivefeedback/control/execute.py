@@ -50,7 +50,7 @@ def _execute(ctx: Context, life: Life, token: int) -> Receipt | None:
     if reason:
         _end(ctx, life, "rejected", reason)
         return None
-    if ctx.executors.of(mutation.kind).is_external:
+    if ctx.executors.is_external(mutation.kind):
         return _act_outside(ctx, life, token)
     config = ctx.keeper.configuration
     receipt = ctx.stages.execute(mutation, config)

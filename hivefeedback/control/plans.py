@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from hivefeedback.control.context import Context
+from hivefeedback.control.prepare import prepared
 from hivefeedback.control.targets import busy_targets, same_change, target_of
 from hivefeedback.errors import HiveFeedbackError, StoreError
 from hivefeedback.model import Finding, Ledger, Life, Mutation, MutationKind, Plan, check_prompt
@@ -63,7 +64,7 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
             chosen.dropped.append(f"{name}: another change of it is open")
             continue
         try:
-            mutation = ctx.executors.prepare(with_body(ctx, candidate), config)
+            mutation = prepared(ctx, with_body(ctx, candidate), config)
         except StoreError:
             raise
         except HiveFeedbackError as error:

@@ -8,15 +8,19 @@ from dataclasses import replace
 
 from hivefeedback.control.context import Context
 from hivefeedback.control.plans import content_hash, finding_numbers, plan_of, with_body
+from hivefeedback.control.prepare import prepared
 from hivefeedback.control.spans import mutation_moved
-from hivefeedback.control.targets import busy_targets, target_of
+from hivefeedback.control.targets import busy_targets, same_served, target_of
 from hivefeedback.control.validate import judge
-from hivefeedback.errors import RefusedError
+from hivefeedback.errors import ConflictError, RefusedError
 from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation
 
 __all__ = ["propose", "propose_planned"]
 
 log = logging.getLogger(__name__)
+
+_MAX_TRIES = 20
+"""What is served changes by entries of people, programs and turns, which are rare."""
 
 
 def propose(ctx: Context, mutation: Mutation, *, by: str, why: str = "") -> str:
@@ -75,26 +79,42 @@ def _append(
     numbers: Mapping[str, float] | None = None,
     token: int = 0,
 ) -> Mutation | None:
-    body = ctx.keeper.put_body(why)
+    """Store a mutation as proposed; None if it gave way to another one.
 
-    def build(config: Configuration, ledger: Ledger) -> JournalEntry | None:
-        if is_planned and target_of(mutation) in busy_targets(config, ledger):
-            return None
-        mutation_id = f"m-{config.version + 1}"  # the entry's own number, so no two are alike
-        prepared = replace(ctx.executors.prepare(mutation, config), mutation_id=mutation_id)
-        return JournalEntry(
-            at_s=ctx.clock(),
-            state="proposed",
-            mutation_id=mutation_id,
-            by=by,
-            why=body,
-            mutation=prepared,
-            plan_hash=content_hash([prepared]),
-            numbers=dict(numbers or {}),
-        )
-
-    entry = ctx.keeper.append(build, token=token)
+    It is prepared before the journal is locked, since an executor may take its time, and anew where
+    what is served changed meanwhile.
+    """
+    template = JournalEntry(
+        at_s=ctx.clock(), state="proposed", by=by, why=ctx.keeper.put_body(why), numbers=dict(numbers or {})
+    )
+    for _ in range(_MAX_TRIES):
+        ctx.keeper.refresh()
+        entry, is_outdated = _append_prepared(ctx, mutation, template, is_planned, token)
+        if not is_outdated:
+            break
+    else:
+        raise ConflictError(f"what is served changed {_MAX_TRIES} times while a change was prepared; try again")
     if entry is None or entry.mutation is None:
         return None
     mutation_moved(entry.mutation, entry)
     return entry.mutation
+
+
+def _append_prepared(
+    ctx: Context, mutation: Mutation, template: JournalEntry, is_planned: bool, token: int
+) -> tuple[JournalEntry | None, bool]:
+    """The stored entry if any, and whether what is served changed since the mutation was prepared."""
+    seen = ctx.keeper.configuration
+    ready = prepared(ctx, mutation, seen)
+    is_outdated = False
+
+    def build(config: Configuration, ledger: Ledger) -> JournalEntry | None:
+        nonlocal is_outdated
+        is_outdated = not same_served(config, seen)
+        if is_outdated or (is_planned and target_of(mutation) in busy_targets(config, ledger)):
+            return None
+        mutation_id = f"m-{config.version + 1}"  # the entry's own number, so no two are alike
+        named = replace(ready, mutation_id=mutation_id)
+        return replace(template, mutation_id=mutation_id, mutation=named, plan_hash=content_hash([named]))
+
+    return ctx.keeper.append(build, token=token), is_outdated

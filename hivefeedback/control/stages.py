@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
-from hivefeedback.hooks import Executor
+from hivefeedback.hooks import Executor, Gate
 from hivefeedback.model import (
     Configuration,
     Finding,
@@ -23,6 +23,8 @@ from hivefeedback.stats import View
 
 __all__ = ["Stages"]
 
+T = TypeVar("T")
+
 
 class Stages(Protocol):
     """The guarded stages of the turn: a plugin that fails costs its own answer and never raises here."""
@@ -30,6 +32,18 @@ class Stages(Protocol):
     @property
     def executors(self) -> Mapping[MutationKind, Executor]:
         """Executors by mutation kind."""
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """The gates that ``validate`` asks."""
+
+    def ask_executor(self, kind: MutationKind, what: str, ask: Callable[[Executor], T]) -> T:
+        """An executor's answer to ``prepare``, ``verify`` or ``undo``, in bounded time.
+
+        Raises:
+            InvalidInputError: There is none, or it refuses.
+            PluginError: It failed, hung, or its plugin is quarantined.
+        """
 
     def analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """Findings, the most severe first."""

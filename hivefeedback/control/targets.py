@@ -23,7 +23,7 @@ from hivefeedback.model import (
     patched,
 )
 
-__all__ = ["Target", "as_json", "busy_targets", "holds", "same_change", "target_of", "touched"]
+__all__ = ["Target", "as_json", "busy_targets", "holds", "same_change", "same_served", "target_of", "touched"]
 
 Target = tuple[str, str]
 """A noun and a name, such as ``("deployment", "a")``."""
@@ -73,8 +73,12 @@ def busy_targets(config: Configuration, ledger: Ledger) -> frozenset[Target]:
 
 def holds(config: Configuration, patch: Patch) -> bool:
     """True where the configuration already is as the patch would make it."""
-    after = patched(config, patch)
-    return (after.deployments, after.routes, after.prompts) == (config.deployments, config.routes, config.prompts)
+    return same_served(patched(config, patch), config)
+
+
+def same_served(one: Configuration, other: Configuration) -> bool:
+    """True where two configurations serve the same, open rollouts aside."""
+    return (one.deployments, one.routes, one.prompts) == (other.deployments, other.routes, other.prompts)
 
 
 def same_change(mutation: Mutation) -> str:

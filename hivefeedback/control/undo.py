@@ -38,7 +38,7 @@ def roll_back(
     entry = replace(step(ctx, mutation_id, "rolled_back", by=by, why=why), numbers=dict(numbers or {}))
     if mutation_id in ctx.keeper.configuration.rollouts:
         move(ctx, mutation_id, SERVED, lambda config, now: entry if mutation_id in config.rollouts else None)
-    elif life.state in _OUTSIDE and ctx.executors.of(life.mutation.kind).is_external:
+    elif life.state in _OUTSIDE and ctx.executors.is_external(life.mutation.kind):
         ctx.executors.undo(life.mutation, ctx.keeper.configuration)
         move(ctx, mutation_id, _OUTSIDE, lambda config, now: entry)
     elif life.state == "promoted":

@@ -241,9 +241,10 @@ class Registry:
         answers = [self._one(entry, hook, values) for entry in self._impls.get(hook, ())]
         return [a for a in answers if a is not None]
 
-    def _guarded(self, thing: object, what: str, call: Callable[[], object]) -> object:
+    def _guarded(self, thing: object, what: str, call: Callable[[], object], *, may_act: bool = False) -> object:
         info = self._infos[self._owner.get(id(thing), "core")]
-        return self.guard.call(info, what, call, timeout_s=self._hook_timeout_s, default=None)
+        timeout_s = self._execute_timeout_s if may_act else self._hook_timeout_s
+        return self.guard.call(info, what, call, timeout_s=timeout_s, default=None)
 
     @property
     def has_collectors(self) -> bool:
@@ -285,6 +286,16 @@ class Registry:
             if isinstance(receipt, Receipt):
                 return receipt
         return None
+
+    def ask_executor(self, kind: MutationKind, what: str, ask: Callable[[Executor], T]) -> T:
+        """What the executor of a kind answers to ``prepare``, ``verify`` or ``undo``; it has the time
+        of a hook for the first, that of execute for the others.
+
+        Raises:
+            InvalidInputError: There is none, or it refuses.
+            PluginError: It failed, hung, or its plugin is quarantined.
+        """
+        return self._stages.ask_executor(kind, what, ask)
 
     def monitor(self, rollout: Rollout, counts: Sequence[StepCounts], view: View, now_s: float) -> list[Outlook]:
         """Call ``hive_monitor``."""

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Protocol, TypeVar, cast
 
-from hivefeedback.errors import PluginError
+from hivefeedback.errors import HiveFeedbackError, InvalidInputError, PluginError
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Executor, Gate, Scorer
 from hivefeedback.hooks.specs import Collected, hookimpl
 from hivefeedback.model import Configuration, Event, Ledger, Mutation, MutationKind, Plan, Receipt, Run, Score, Verdict
 from hivefeedback.stats import View
 
-__all__ = ["CoreStages", "check_score"]
+__all__ = ["CoreStages", "Guarded", "check_score"]
+
+T = TypeVar("T")
 
 JUDGED_KINDS = frozenset({"llm", "agent"})
+
+
+class Guarded(Protocol):
+    """Runs a callable on behalf of a registered thing; answers None where it failed, hung, or its
+    plugin is out of service. ``may_act`` gives it the time of an act instead of a hook's."""
+
+    def __call__(self, thing: object, what: str, call: Callable[[], object], *, may_act: bool = False) -> object: ...
 
 
 class CoreStages(Plugin):
     """Asks each scorer, gate and executor in name order, each under its own plugin's guard.
 
     Args:
-        guarded: Runs a callable on behalf of a registered thing; answers None where it failed.
+        guarded: Runs a callable on behalf of a registered thing.
     """
 
     name = "core"
 
-    def __init__(self, guarded: Callable[[object, str, Callable[[], object]], object]) -> None:
+    def __init__(self, guarded: Guarded) -> None:
         self._guarded = guarded
         self.scorers: list[Scorer] = []
         self.gates: list[Gate] = []
@@ -70,7 +81,9 @@ class CoreStages(Plugin):
             verdict = gate.check(mutation, plan, view, config, ledger, now_s=now_s)
             if not isinstance(verdict, Verdict):
                 raise PluginError(f"answered {type(verdict).__name__}; expected Verdict")
-            return verdict
+            return replace(
+                verdict, gate=gate.name, mutation_id=mutation.mutation_id
+            )  # what was asked, whatever it says
 
         answer = self._guarded(gate, f"gate {gate.name!r}", ask)
         if isinstance(answer, Verdict):
@@ -83,8 +96,53 @@ class CoreStages(Plugin):
         executor = self.executors.get(mutation.kind)
         if executor is None:
             return None
-        answer = self._guarded(executor, f"executor {mutation.kind}", lambda: executor.apply(mutation, config))
+        what = f"executor {mutation.kind}"
+        answer = self._guarded(executor, what, lambda: executor.apply(mutation, config), may_act=True)
         return answer if isinstance(answer, Receipt) else None
+
+    def ask_executor(self, kind: MutationKind, what: str, ask: Callable[[Executor], T]) -> T:
+        """The answer of a kind's executor to anything but ``apply``, under its plugin's guard.
+
+        Args:
+            kind: Whose executor.
+            what: ``prepare``, which has a hook's time, or ``verify`` or ``undo``, which may act.
+            ask: Asks it; raises PluginError where the answer is none.
+
+        Raises:
+            InvalidInputError: No plugin brings an executor of that kind.
+            HiveFeedbackError: What the executor raises on purpose.
+            PluginError: It failed, did not return in time, or its plugin is quarantined.
+        """
+        executor = self.executors.get(kind)
+        if executor is None:
+            known = ", ".join(sorted(self.executors)) or "none"
+            raise InvalidInputError(f"no plugin can execute {kind}; kinds that can be executed: {known}")
+        failure: Exception | None = None
+
+        def call() -> tuple[T] | HiveFeedbackError:
+            nonlocal failure
+            try:
+                return (ask(executor),)
+            except PluginError as error:
+                failure = error
+                raise
+            except HiveFeedbackError as error:
+                return error  # a refusal is an answer: it does not count against the plugin
+            except Exception as error:
+                failure = error
+                raise
+
+        answer = self._guarded(executor, f"executor {kind}.{what}", call, may_act=what != "prepare")
+        if isinstance(answer, tuple):
+            return cast(T, answer[0])
+        if isinstance(answer, HiveFeedbackError):
+            raise answer
+        if failure is None:
+            raise PluginError(
+                f"the executor of {kind} did not return from {what} in time, or its plugin is quarantined; "
+                f"see: hivefeedback plugins list"
+            )
+        raise PluginError(f"the executor of {kind} failed in {what}: {type(failure).__name__}: {failure}") from failure
 
 
 def _scores(scorer: Scorer, runs: Sequence[Event]) -> list[Score]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from hivefeedback.control import Control, ControlOptions, counts_key, encode_counts
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Executor, Journal, Record, Store
+from hivefeedback.hooks import Executor, Gate, Journal, Record, Store
+from hivefeedback.hooks.stages import CoreStages
 from hivefeedback.model import (
     Answer,
     ArmCounts,
@@ -44,6 +45,8 @@ __all__ = [
     "SwapExecutor",
     "swap",
 ]
+
+T = TypeVar("T")
 
 
 def swap(target: str = "a", to: JsonValue = "better", **more: Any) -> Mutation:
@@ -131,6 +134,26 @@ def _executors() -> dict[MutationKind, Executor]:
     return {e.kind: e for e in (SwapExecutor(), PromptExecutor(), OutsideExecutor())}
 
 
+def _swallowed(thing: object, what: str, call: Callable[[], object], *, may_act: bool = False) -> object:
+    """What a guard answers for a plugin that raises."""
+    try:
+        return call()
+    except Exception:  # noqa: BLE001  # plays the plugin guard
+        return None
+
+
+@dataclass
+class _NamedGate:
+    """Stands for a gate that is only known by its name; ``FakeStages.validate`` answers for it."""
+
+    name: str
+
+    def check(
+        self, mutation: Mutation, plan: Plan, view: View, config: Configuration, ledger: Ledger, *, now_s: float
+    ) -> Verdict:
+        return Verdict(gate=self.name, mutation_id=mutation.mutation_id, answer="yes", reason="")
+
+
 @dataclass
 class FakeStages:
     """Stages that answer what a test tells them to.
@@ -171,6 +194,15 @@ class FakeStages:
             for m in plan.mutations
             for gate, answer in self.answers.items()
         ]
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        return [_NamedGate(name) for name in self.answers]
+
+    def ask_executor(self, kind: MutationKind, what: str, ask: Callable[[Executor], T]) -> T:
+        core = CoreStages(_swallowed)
+        core.executors = dict(self.executors)
+        return core.ask_executor(kind, what, ask)
 
     def execute(self, mutation: Mutation, config: Configuration) -> Receipt | None:
         self._enter("execute")
