@@ -49,6 +49,8 @@ class Control:
         self._leadership = Leadership(store, holder, length_s=options.lease_s)
         self._turn_lock = threading.Lock()
         self._n_turns = 0
+        self._turned_version = 0
+        self._retry_at_s = float("-inf")
 
     @property
     def configuration(self) -> Configuration:
@@ -124,7 +126,28 @@ class Control:
         """Run one turn, if this process leads or can lead."""
         with self._turn_lock:
             self._n_turns += 1
-            return run_turn(self._ctx, self._leadership, self._n_turns)
+            version = self.configuration.version
+            turn = run_turn(self._ctx, self._leadership, self._n_turns)
+            if turn.leader:
+                self._turned_version = version
+            else:
+                self._retry_at_s = self._ctx.clock() + self._ctx.options.lease_s
+            return turn
+
+    def has_work(self) -> bool:
+        """True where a change waits for its execution, or a paused rollout for its promotion, that the
+        last turn of this process has not seen; then a turn should be run at once. Reads no store.
+
+        Where another process leads, its turn is left to do it for as long as its lease may last.
+        """
+        if self._ctx.options.mode != "act" or self.configuration.version <= self._turned_version:
+            return False
+        if self._ctx.clock() < self._retry_at_s:
+            return False
+        return any(
+            life.state in ("validated", "approved") and life.entries[-1].seq > self._turned_version
+            for life in self.ledger.open()
+        )
 
     def close(self) -> None:
         """Give the lease back, so that another process can lead at once."""

@@ -11,7 +11,7 @@ from hivefeedback.control.moves import APPLYING, move, step
 from hivefeedback.control.plans import content_hash
 from hivefeedback.control.targets import touched
 from hivefeedback.control.undo import was_served
-from hivefeedback.control.validate import is_fresh
+from hivefeedback.control.validate import is_judged
 from hivefeedback.errors import HiveFeedbackError, StoreError
 from hivefeedback.model import (
     Configuration,
@@ -43,7 +43,7 @@ def execute_ready(ctx: Context, *, token: int) -> tuple[Receipt, ...]:
 def _execute(ctx: Context, life: Life, token: int) -> Receipt | None:
     if life.state == "applying":
         return _finish_outside(ctx, life, token)
-    if life.state not in _READY or was_served(life) or not is_fresh(ctx, life):
+    if life.state not in _READY or was_served(life) or not is_judged(ctx, life):
         return None
     mutation = life.mutation
     reason = _why_not(ctx, life)

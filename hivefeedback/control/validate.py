@@ -11,7 +11,7 @@ from hivefeedback.control.plans import GATES, content_hash
 from hivefeedback.model import Configuration, EntryState, JournalEntry, Life, Mutation, Plan, Verdict
 from hivefeedback.stats import View
 
-__all__ = ["is_fresh", "judge", "unjudged"]
+__all__ = ["is_judged", "judge", "unjudged"]
 
 
 def judge(ctx: Context, plan: Plan, view: View, *, token: int = 0) -> tuple[Verdict, ...]:
@@ -31,15 +31,19 @@ def judge(ctx: Context, plan: Plan, view: View, *, token: int = 0) -> tuple[Verd
 
 
 def unjudged(ctx: Context) -> list[Mutation]:
-    """Mutations that await the gates: left over from a crash, or judged too long ago."""
+    """Mutations that await the gates: left over from a crash, judged too long ago, or judged in a
+    process that has not all the gates of this one (a command line knows none that the application
+    was given in code)."""
     waiting = ctx.keeper.ledger.open()
-    return [x.mutation for x in waiting if x.state == "proposed" or (_is_ready(ctx, x) and not is_fresh(ctx, x))]
+    return [x.mutation for x in waiting if x.state == "proposed" or (_is_ready(ctx, x) and not is_judged(ctx, x))]
 
 
-def is_fresh(ctx: Context, life: Life) -> bool:
-    """True while the gates' newest answer holds."""
-    asked = [e.at_s for e in life.entries if e.plan_hash and e.state != "proposed"]
-    return bool(asked) and ctx.clock() - asked[-1] <= ctx.options.valid_for_s
+def is_judged(ctx: Context, life: Life) -> bool:
+    """True while the gates' newest answer holds, and every gate of this process took part in it."""
+    asked = next((e for e in reversed(life.entries) if e.plan_hash and e.state != "proposed"), None)
+    if asked is None or ctx.clock() - asked.at_s > ctx.options.valid_for_s:
+        return False
+    return {gate.name for gate in ctx.stages.gates} <= {verdict.gate for verdict in asked.verdicts}
 
 
 def _is_ready(ctx: Context, life: Life) -> bool:

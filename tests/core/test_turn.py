@@ -164,6 +164,38 @@ def test_an_old_approval_stays_one_when_the_gates_are_asked_again(rig: Rig) -> N
     assert [e.by for e in rig.store.journal.read() if e.state == "approved"] == ["ann", "ann"]
 
 
+def test_a_gate_that_only_the_acting_process_has_is_asked_before_it_acts(rig: Rig) -> None:
+    command_line = Rig(rig.store, FakeStages(answers={"limits": "yes"}), rig.clock).control("command line")
+    refused, passed = command_line.propose(swap("a")), command_line.propose(swap("b", risk="high"))
+    command_line.approve(passed, by="ann")
+    rig.stages.answers = {"limits": "yes", "house rule": "no"}
+    control = rig.control()
+    control.turn()
+    assert rig.states(refused) == ["proposed", "validated", "rejected"]
+    assert rig.states(passed) == ["proposed", "awaiting_approval", "approved", "rejected"]
+    assert "house rule says no" in control.why(refused).text()
+
+
+def test_a_gate_of_the_acting_process_that_agrees_costs_one_more_entry_and_no_approval(rig: Rig) -> None:
+    command_line = Rig(rig.store, FakeStages(answers={"limits": "ask"}), rig.clock).control("command line")
+    mutation_id = command_line.propose(swap())
+    command_line.approve(mutation_id, by="ann")
+    rig.stages.answers = {"house rule": "yes"}
+    control = rig.control()
+    control.turn()
+    control.turn()
+    assert rig.states(mutation_id) == ["proposed", "awaiting_approval", "approved", "approved", "canary"]
+    assert rig.store.journal.read()[-2].by == "ann"
+
+
+def test_a_gate_that_the_acting_process_has_not_need_not_be_asked_again(rig: Rig) -> None:
+    elsewhere = Rig(rig.store, FakeStages(answers={"limits": "yes", "other": "yes"}), rig.clock)
+    mutation_id = elsewhere.control("elsewhere").propose(swap())
+    rig.stages.answers = {"limits": "yes"}
+    rig.control().turn()
+    assert rig.states(mutation_id) == ["proposed", "validated", "canary"]
+
+
 def test_what_the_gates_refused_is_journalled_again_only_when_they_would_let_it_pass(rig: Rig) -> None:
     rig.stages.planned, rig.stages.answers = [swap()], {"limits": "no"}
     control = rig.control()
@@ -460,3 +492,69 @@ def test_the_reason_of_a_person_is_kept_beside_the_journal(rig: Rig) -> None:
 def test_a_kind_that_no_plugin_executes_is_refused_with_the_kinds_that_are(rig: Rig) -> None:
     with pytest.raises(ValueError, match="no plugin can execute LORA_APPLY; kinds that can be executed: MEMORY_UPDATE"):
         rig.control().propose(Mutation(kind=MutationKind.LORA_APPLY, target="a", to="x"))
+
+
+# --- work that waits ------------------------------------------------------------------------------
+
+
+def test_what_another_process_approved_is_work_until_a_turn_has_seen_it(rig: Rig) -> None:
+    control, command_line = rig.control(), rig.control("command line")
+    control.turn()
+    assert not control.has_work()
+    mutation_id = command_line.propose(swap(risk="high"))
+    control.refresh()
+    assert not control.has_work()  # it waits for a person
+    command_line.approve(mutation_id, by="ann")
+    control.refresh()
+    assert control.has_work()
+    control.turn()
+    assert rig.states(mutation_id)[-1] == "canary"
+    assert not control.has_work()
+
+
+def test_what_waits_before_the_first_turn_is_work(rig: Rig) -> None:
+    rig.control("command line").propose(swap())
+    assert rig.control().has_work()
+
+
+@pytest.mark.parametrize("mode", ["off", "observe", "advise"])
+def test_only_a_process_that_may_act_has_work(rig: Rig, mode: str) -> None:
+    rig.control("command line").propose(swap())
+    assert not rig.control(mode=mode).has_work()
+
+
+def test_a_paused_rollout_that_a_person_lets_pass_is_work(rig: Rig) -> None:
+    control = rig.control()
+    mutation_id = control.propose(swap())
+    rig.stages.outlooks = {"m": "pause"}
+    control.turn()
+    control.turn()
+    assert not control.has_work()
+    rig.control("command line").approve(mutation_id, by="ann")
+    control.refresh()
+    assert control.has_work()
+    control.turn()
+    assert rig.states(mutation_id)[-1] == "promoted"
+
+
+def test_a_change_that_has_to_wait_for_another_one_is_not_work_again_and_again(rig: Rig) -> None:
+    control = rig.control()
+    first, second = control.propose(swap(to="x")), control.propose(swap(to="y"))
+    control.turn()
+    control.turn()
+    assert [control.ledger.lives[m].state for m in (first, second)] == ["canary", "validated"]
+    assert not control.has_work()
+
+
+def test_while_another_process_leads_its_turn_is_left_to_do_it(rig: Rig) -> None:
+    leader, other = rig.control("leader", lease_s=60.0), rig.control("other", lease_s=60.0)
+    leader.turn()
+    leader.propose(swap())
+    other.refresh()
+    assert other.has_work()
+    assert not other.turn().leader
+    assert not other.has_work()
+    assert leader.has_work()
+    leader.close()
+    rig.clock.advance(60.0)
+    assert other.has_work()
