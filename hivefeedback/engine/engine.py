@@ -200,7 +200,7 @@ class Engine:
 
     def _dumped(self) -> bytes:
         try:
-            return self.policy.dump()
+            return bytes(memoryview(self.policy.dump()))  # anything but bytes raises here
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self.counters.note("policy_failed", f"{self.policy.name}.dump: {type(error).__name__}: {error}")
             return b""

@@ -279,7 +279,10 @@ class Learner:
         policy = self._p.policy
         try:
             policy.learn(observations)
-            alarms = policy.alarms()
+            alarms = [
+                (str(deployment), str(operation), {str(name): float(value) for name, value in numbers.items()})
+                for deployment, operation, numbers in policy.alarms()
+            ]
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
             return

@@ -187,10 +187,10 @@ class Recorder:
         if 0 <= now_s - self._refreshed_at_s < self._o.refresh_every_s:
             return
         self._refreshed_at_s = now_s
-        nothing: Sequence[str] = ()
-        due = self._ask_policy(lambda: p.policy.due(now_s), nothing)
+        nothing: tuple[str, ...] = ()
+        due = self._ask_policy(lambda: tuple(str(operation) for operation in p.policy.due(now_s)), nothing)
         if due or p.refresher.is_dirty:
-            rows = p.refresher.refresh(tuple(due), budget_s=self._o.refresh_budget_s)
+            rows = p.refresher.refresh(due, budget_s=self._o.refresh_budget_s)
             if rows:
                 version = p.refresher.snapshot.weights_version
                 p.events.tell(WeightsRefreshed(weights_version=version, rows=rows), now_s)
@@ -218,8 +218,9 @@ class Recorder:
         is_due = not 0 <= now_s - self._saved_at_s < self._o.save_every_s
         if is_final or (is_due and not outbox.is_empty):
             self._saved_at_s = now_s
-            dump = self._ask_policy(self._p.policy.dump, b"")
-            outbox.put(Record("policy", self._p.policy.name, dump))
+            dump = self._ask_policy(lambda: bytes(memoryview(self._p.policy.dump())), b"")
+            if dump:
+                outbox.put(Record("policy", self._p.policy.name, dump))
             outbox.put(Record("breaker", "all", self._p.breakers.dump()))
         self._handed_at_s = now_s
         outbox.hand_over()
