@@ -29,7 +29,7 @@ from hivefeedback.engine.turns import BackgroundTurns
 from hivefeedback.errors import ClosedError, ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Run
+from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Route, Run
 from hivefeedback.recording import Counters, Intake
 from hivefeedback.settings import DeploymentEntry, Settings, load_settings, unknown_variables
 from hivefeedback.stats import View
@@ -351,6 +351,33 @@ class FeedbackLoop:
             lambda: self._passive.put_deployment(Deployment(deployment_id)),
         )
 
+    def set_route(
+        self,
+        prefix: str,
+        candidates: Sequence[str] | None,
+        weights: Mapping[str, float] | None = None,
+        *,
+        by: str = "program",
+    ) -> None:
+        """Say at once who serves an operation prefix; journalled. To try it on a share of the traffic
+        first, propose a ROUTE_CHANGE.
+
+        Args:
+            prefix: Operation prefix, such as ``text-to-text/medical``; empty: every operation.
+            candidates: Deployment ids; None gives the prefix back to what its parent says.
+            weights: Fixed weight of each candidate; None: the policy decides among them.
+            by: Who says so.
+
+        Raises:
+            UnknownNameError: A candidate is not in service.
+            InvalidInputError: A weight cannot be used.
+        """
+        fixed = dict(weights) if weights is not None else None
+        route = Route(candidates=tuple(candidates), weights=fixed) if candidates is not None else None
+        self._change(
+            lambda: self._control.set_route(prefix, route, by=by), lambda: self._passive.set_route(prefix, route)
+        )
+
     def observed(self) -> dict[str, list[str]]:
         """Deployments that served runs without being declared → operations seen in this process."""
         self._check_open()
@@ -548,7 +575,11 @@ class FeedbackLoop:
         if engine is not None:
             engine.stop(timeout_s)
         closing = threading.Thread(target=self._close_store, name="hivefeedback-close", daemon=True)
-        closing.start()  # a store that is locked or gone may take longer than anybody wants to wait
+        try:
+            closing.start()  # a store that is locked or gone may take longer than anybody wants to wait
+        except RuntimeError:  # from Python 3.12 on an interpreter that ends starts no thread
+            self._close_store()
+            return
         closing.join(max(0.1, end - time.monotonic()))
 
     def _close_store(self) -> None:

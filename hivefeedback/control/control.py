@@ -15,7 +15,7 @@ from hivefeedback.control.stages import Stages
 from hivefeedback.control.turn import Turn, run_turn
 from hivefeedback.control.why import Why, why
 from hivefeedback.hooks import Store
-from hivefeedback.model import Configuration, Deployment, Ledger, Mutation
+from hivefeedback.model import Configuration, Deployment, Ledger, Mutation, Route
 
 __all__ = ["Control"]
 
@@ -87,6 +87,10 @@ class Control:
     def adopt(self, deployment_id: str, *, by: str = "program") -> None:
         """Put an observed deployment into service."""
         declare.adopt(self._ctx, deployment_id, by=by)
+
+    def set_route(self, prefix: str, route: Route | None, *, by: str = "program") -> None:
+        """Say who serves an operation prefix; None gives it back."""
+        declare.set_route(self._ctx, prefix, route, by=by)
 
     def add_prompt(self, name: str, text: str, *, by: str = "program") -> int:
         """Store a version of a prompt and serve it, unless it is a version already; its number."""

@@ -16,18 +16,21 @@ from hivefeedback.model import (
     Configuration,
     Deployment,
     DropDeployment,
+    DropRoute,
     JournalEntry,
     Ledger,
     Patch,
     PromptVersions,
     PutDeployment,
     PutPrompt,
+    PutRoute,
+    Route,
     UsePrompt,
     check_prompt,
     content_id,
 )
 
-__all__ = ["add_deployment", "add_prompt", "adopt", "declare", "remove_deployment"]
+__all__ = ["add_deployment", "add_prompt", "adopt", "declare", "remove_deployment", "set_route"]
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +94,38 @@ def adopt(ctx: Context, deployment_id: str, *, by: str = "program") -> None:
         return () if deployment_id in config.deployments else (PutDeployment(Deployment(deployment_id)),)
 
     _edit(ctx, by, patch)
+
+
+def set_route(ctx: Context, prefix: str, route: Route | None, *, by: str = "program") -> None:
+    """Say at once who serves an operation prefix; None gives it back to what its parent prefix says.
+
+    Raises:
+        UnknownNameError: The route names a deployment that is not in service.
+        InvalidInputError: A weight is negative, not finite, or of no candidate, or all are zero.
+    """
+
+    def patch(config: Configuration) -> Patch:
+        if route is None:
+            return (DropRoute(prefix),) if prefix in config.routes else ()
+        _check_route(prefix, route, config)
+        return (PutRoute(prefix, route),)
+
+    _edit(ctx, by, patch)
+
+
+def _check_route(prefix: str, route: Route, config: Configuration) -> None:
+    for name in route.candidates:
+        if name not in config.deployments:
+            raise UnknownNameError("deployment", name, list(config.deployments))
+    weights = route.weights
+    if weights is None:
+        return
+    names = route.candidates or tuple(config.deployments)
+    good = all(name in names and 0.0 <= w < float("inf") for name, w in weights.items())
+    if not good or not any(weights.values()):
+        raise InvalidInputError(
+            f"weights {weights!r} of route {prefix!r} cannot be used; give each of its candidates a number ≥ 0, one > 0"
+        )
 
 
 def add_prompt(ctx: Context, name: str, text: str, *, by: str = "program") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,9 +13,12 @@ from hivefeedback.model import (
     Decision,
     Deployment,
     DropDeployment,
+    DropRoute,
     Offer,
     PromptVersions,
     PutDeployment,
+    PutRoute,
+    Route,
     Snapshot,
     check_prompt,
     lineup_of,
@@ -52,6 +56,10 @@ class Passive:
         """Take a deployment out."""
         self._serve(patched(self.snapshot.config, (DropDeployment(deployment_id),)))
 
+    def set_route(self, prefix: str, route: Route | None) -> None:
+        """Serve a route, or none."""
+        self._serve(patched(self.snapshot.config, (PutRoute(prefix, route) if route else DropRoute(prefix),)))
+
     def put_prompt(self, name: str, text: str) -> int:
         """Serve a text; answers its version."""
         check_prompt(name, text)
@@ -59,7 +67,7 @@ class Passive:
         known = config.prompts.get(name, PromptVersions())
         versions = PromptVersions(bodies=(*known.bodies, f"{name}:{text}"), current=len(known.bodies) + 1)
         self.snapshot = replace(self.snapshot, bodies=bodies)
-        self._serve(Configuration(deployments=config.deployments, prompts={**config.prompts, name: versions}))
+        self._serve(dataclasses.replace(config, prompts={**config.prompts, name: versions}))
         return versions.current
 
     def _serve(self, config: Configuration) -> None:

@@ -60,6 +60,8 @@ def lineup_of(
         if candidates is not None:
             routed = tuple(c for c in names if c in routed)
         names = routed or names  # a route that would leave nothing is ignored: fail open
+    if route is not None and route.weights:
+        names = tuple(n for n in names if route.weights.get(n, 0.0) > 0.0) or names  # weight 0 is never drawn
     deployments = tuple(arm.deployments.get(n) or Deployment(n) for n in names)
     fixed = None
     if route is not None and route.weights:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hivefeedback.errors import ConflictError, RefusedError
-from hivefeedback.model import JournalEntry, Mutation, MutationKind, PutRoute, Route
+from hivefeedback.errors import RefusedError
+from hivefeedback.model import JournalEntry, Mutation, MutationKind
 from hivefeedback_demo.book import Book
 from hivefeedback_demo.driver import Driver
 from hivefeedback_demo.left import calls_until_left
@@ -158,24 +157,8 @@ class Story:
         self._teller.watch(f"phase {number}: {title}", goal)
 
     def _pin(self, operation: str, model: str) -> None:
-        """What an operator did long ago: a route that leaves the policy no choice.
-
-        It is written into the journal as it would come from another process.
-        """
-        entry = JournalEntry(
-            at_s=time.time(),
-            state="edited",
-            by="operator",
-            patch=(PutRoute(operation, Route(candidates=(model,))),),
-        )
-        journal = self._loop.store.journal
-        while True:
-            try:
-                journal.append(entry, expected_head=journal.head())
-                break
-            except ConflictError:
-                continue  # a turn wrote in between
-        self._loop.refresh()
+        """What an operator did long ago: a route that leaves the policy no choice."""
+        self._loop.set_route(operation, [model], by="operator")
 
 
 def _step(entry: JournalEntry) -> str:

@@ -6,8 +6,10 @@ import logging
 
 import pytest
 
+from hivefeedback import FeedbackLoop
 from hivefeedback.errors import ConfigurationError, InvalidInputError, UnknownNameError
 from hivefeedback.model import Deployment
+from hivefeedback.testing import FakeClock
 from hivefeedback.testing.control import Rig, swap
 from hivefeedback_stores.memory import MemoryStore
 
@@ -146,3 +148,19 @@ def test_an_unusable_prompt_is_refused(rig: Rig, name: str, text: str) -> None:
 def test_a_deployment_with_an_empty_id_is_refused(rig: Rig) -> None:
     with pytest.raises(InvalidInputError, match="empty id"):
         rig.control().add_deployment(Deployment(""))
+
+
+def test_a_route_is_set_at_once_and_given_back() -> None:
+    with FeedbackLoop(store="memory://", deployments=["a", "b"], clock=FakeClock(), seed=1) as loop:
+        loop.set_route("x", ["b"])
+        assert {loop.decide("x/deep").deployment for _ in range(20)} == {"b"}
+        loop.set_route("x", ["a", "b"], {"a": 1.0, "b": 0.0})
+        assert {loop.decide("x").deployment for _ in range(5)} == {"a"}
+        loop.set_route("x", ["a", "b"], {"a": 1.0, "b": 3.0})
+        assert (loop.decide("x").reason, loop.decide("x").offer is not None) == ("route", True)
+        loop.set_route("x", None)
+        assert loop.configuration.routes == {}
+        with pytest.raises(UnknownNameError, match="known: 'a', 'b'"):
+            loop.set_route("x", ["nope"])
+        with pytest.raises(InvalidInputError, match="weights"):
+            loop.set_route("x", ["a"], {"a": -1.0})
