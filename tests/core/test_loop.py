@@ -244,6 +244,18 @@ print(time.time())
     assert time.time() - float(out) < 10.0
 
 
+def test_an_interpreter_that_starts_no_thread_any_more_can_still_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    loop = sync_loop(store="memory://late-close")
+    loop.record(Run("a", "x"))
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    loop.close()
+    with pytest.raises(ClosedError):
+        loop.store.journal.head()
+
+
 def test_a_closed_loop_ends_its_threads() -> None:
     before = set(threading.enumerate())
     loop = live_loop()

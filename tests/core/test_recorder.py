@@ -16,7 +16,11 @@ from tests.core.loops import bodies, live_loop, sync_loop, told
 METHODS = ("learn", "shares", "index", "declare", "due", "alarms", "dump", "load", "adopt", "forget")
 
 
-@pytest.mark.parametrize("answer", [5, None, "raise", [("a",)], [5], object()], ids=str)
+@pytest.mark.parametrize(
+    "answer",
+    [5, None, "raise", [("a",)], [5], object()],
+    ids=["number", "none", "raise", "tuple", "list", "object"],
+)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_policy_that_fails_or_answers_nonsense_costs_only_its_own_answer(
     method: str, answer: Any, tmp_path: Path
