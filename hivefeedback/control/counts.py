@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Store
 from hivefeedback.model import ArmCounts, StepCounts
+from hivefeedback.stats import FAILED_SESSIONS, with_failed_sessions
 
-__all__ = ["NAMESPACE", "counts_key", "decode_counts", "encode_counts", "merge_counts", "read_counts"]
+__all__ = ["NAMESPACE", "counts_key", "decode_counts", "encode_counts", "forget_counts", "merge_counts", "read_counts"]
 
 NAMESPACE = "rollout"
 """Namespace of the records in ``State``; there is one per rollout, producer and epoch."""
@@ -24,7 +25,8 @@ def counts_key(rollout_id: str, producer: str, epoch: int) -> str:
 
 
 def encode_counts(counts: Sequence[StepCounts]) -> bytes:
-    """The record's value: all that this process has counted since the rollout began."""
+    """The record's value: all that this process has counted since the rollout began, but for the
+    failures of sessions, which have records of their own (``hivefeedback.stats.failed_session``)."""
     return msgspec.json.encode(list(counts))
 
 
@@ -41,9 +43,26 @@ def decode_counts(value: bytes) -> list[StepCounts]:
 
 
 def read_counts(store: Store, rollout_id: str) -> tuple[StepCounts, ...]:
-    """Counts of all processes, in order of the share."""
+    """Counts of all processes, in order of the share; a session that failed is one failing unit,
+    whatever processes it met."""
     records = store.state.list(NAMESPACE, prefix=f"{rollout_id}/")
-    return merge_counts(step for record in records for step in decode_counts(record.value))
+    sessions = store.state.list(FAILED_SESSIONS, prefix=f"{rollout_id}/")
+    merged = merge_counts(step for record in records for step in decode_counts(record.value))
+    return with_failed_sessions(merged, ((record.key, record.value) for record in sessions))
+
+
+def forget_counts(store: Store, is_over: Callable[[str], bool]) -> int:
+    """Delete what was counted of the rollouts that are over; answers how many records went."""
+    keys: dict[str, list[str]] = {}
+    for record in store.state.list(NAMESPACE):
+        keys.setdefault(record.key.partition("/")[0], []).append(record.key)
+    gone = 0
+    for rollout_id in filter(is_over, keys):
+        for failed in store.state.list(FAILED_SESSIONS, prefix=f"{rollout_id}/"):
+            gone += store.state.delete(FAILED_SESSIONS, failed.key)
+        for key in keys[rollout_id]:  # last, since by these the rollout is found again after a crash
+            gone += store.state.delete(NAMESPACE, key)
+    return gone
 
 
 def merge_counts(steps: Iterable[StepCounts]) -> tuple[StepCounts, ...]:

@@ -1,13 +1,17 @@
-"""Compacts the aggregates and drops old events, once an hour, whoever leads."""
+"""Compacts the aggregates, drops old events and the counts of rollouts that are over, once an hour,
+whoever leads."""
 
 from __future__ import annotations
 
 from hivefeedback.control.context import Context
+from hivefeedback.control.counts import forget_counts
 from hivefeedback.hooks import Record
 
 __all__ = ["keep_up"]
 
 NAMESPACE, KEY = "control", "upkeep_at_s"
+KEEP_COUNTS_S = 86400.0
+"""A day for looking at both arms of a rollout that ended; its last entry keeps the numbers."""
 
 
 def keep_up(ctx: Context) -> bool:
@@ -19,8 +23,16 @@ def keep_up(ctx: Context) -> bool:
         return False
     ctx.store.aggregates.compact(now_s=now_s)
     ctx.store.log.retain(before_s=now_s - ctx.options.retain_events_s)
+    forget_counts(ctx.store, lambda rollout_id: _is_over(ctx, rollout_id, now_s))
     ctx.store.state.put(Record(NAMESPACE, KEY, repr(now_s).encode()))
     return True
+
+
+def _is_over(ctx: Context, rollout_id: str, now_s: float) -> bool:
+    if rollout_id in ctx.keeper.configuration.rollouts:
+        return False
+    life = ctx.keeper.ledger.lives.get(rollout_id)
+    return life is None or (not life.is_open and now_s - life.entries[-1].at_s > KEEP_COUNTS_S)
 
 
 def _time_of(record: Record) -> float:

@@ -25,10 +25,12 @@ from hivefeedback.stats.sequential import (
     tripped_guardrail,
 )
 from hivefeedback.stats.tally import Tally
+from hivefeedback.stats.units import FAILED_SESSIONS, failed_session, with_failed_sessions
 from hivefeedback.stats.view import Coverage, Slice, View
 
 __all__ = [
     "BUCKET_S",
+    "FAILED_SESSIONS",
     "GUARDRAILS",
     "JUDGED_UNIT",
     "MAX_EXEMPLARS",
@@ -48,6 +50,7 @@ __all__ = [
     "adjusted_p_values",
     "bin_of",
     "bucket_of",
+    "failed_session",
     "failing_units",
     "gain_log_e",
     "guardrail_alpha",
@@ -68,4 +71,5 @@ __all__ = [
     "tripped_guardrail",
     "value_of",
     "wilson_interval",
+    "with_failed_sessions",
 ]

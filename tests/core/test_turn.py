@@ -436,6 +436,22 @@ def test_an_unreadable_note_of_the_last_upkeep_means_that_it_is_due(rig: Rig) ->
     assert float(record.value) == rig.clock()
 
 
+def test_counts_of_a_rollout_go_a_day_after_its_end_and_never_before(rig: Rig) -> None:
+    control = rig.control(canary_max_age_s=1e9)
+    ended, open_ = control.propose(swap("a")), control.propose(swap("b"))
+    control.turn()
+    rig.count(ended)
+    rig.count(open_)
+    rig.count("gone")  # of a store that was put back
+    control.rollback(ended)
+    rig.clock.advance(86400.0)
+    control.turn()
+    assert [r.key for r in rig.store.state.list("rollout")] == [f"{ended}/rig/1", f"{open_}/rig/1"]
+    rig.clock.advance(3600.0)
+    control.turn()
+    assert [r.key for r in rig.store.state.list("rollout")] == [f"{open_}/rig/1"]
+
+
 # --- proposals ------------------------------------------------------------------------------------
 
 
