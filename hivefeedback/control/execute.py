@@ -9,7 +9,6 @@ from hivefeedback.control.context import Context
 from hivefeedback.control.limits import limits_of
 from hivefeedback.control.moves import APPLYING, move, step
 from hivefeedback.control.plans import content_hash
-from hivefeedback.control.targets import touched
 from hivefeedback.control.undo import was_served
 from hivefeedback.control.validate import is_judged
 from hivefeedback.errors import HiveFeedbackError, StoreError
@@ -23,6 +22,7 @@ from hivefeedback.model import (
     Rollout,
     content_id,
     inverse,
+    targets_of,
 )
 
 __all__ = ["execute_ready"]
@@ -72,7 +72,7 @@ def _start_canary(ctx: Context, life: Life, patch: Patch, seen: Configuration, t
     limits = limits_of(mutation, ctx.view())
 
     def make(config: Configuration, now: Life) -> JournalEntry | None:
-        is_busy = any(touched(patch) & touched(r.patch) for r in config.rollouts.values())
+        is_busy = any(targets_of(patch) & targets_of(r.patch) for r in config.rollouts.values())
         if is_busy or inverse(config, patch) != inverse(seen, patch):
             return None  # the next turn looks again
         at_s = ctx.clock()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from hivefeedback.control.targets import target_of
-from hivefeedback.model import Mutation
+from hivefeedback.model import Mutation, target_of
 from hivefeedback.stats import Cell, View
 
 __all__ = ["FACTOR", "MIN_RUNS", "QUANTILE", "limits_of"]

@@ -10,9 +10,9 @@ import msgspec
 
 from hivefeedback.control.context import Context
 from hivefeedback.control.prepare import prepared
-from hivefeedback.control.targets import busy_targets, same_change, target_of
+from hivefeedback.control.targets import busy_targets, same_change
 from hivefeedback.errors import HiveFeedbackError, StoreError
-from hivefeedback.model import Finding, Ledger, Life, Mutation, MutationKind, Plan, check_prompt
+from hivefeedback.model import Finding, Ledger, Life, Mutation, MutationKind, Plan, check_prompt, target_of
 from hivefeedback.stats import View
 
 __all__ = ["GATES", "Selection", "content_hash", "finding_numbers", "plan_of", "select", "with_body"]

@@ -10,10 +10,10 @@ from hivefeedback.control.context import Context
 from hivefeedback.control.plans import content_hash, finding_numbers, plan_of, with_body
 from hivefeedback.control.prepare import prepared
 from hivefeedback.control.spans import mutation_moved
-from hivefeedback.control.targets import busy_targets, same_served, target_of
+from hivefeedback.control.targets import busy_targets, same_served
 from hivefeedback.control.validate import judge
 from hivefeedback.errors import ConflictError, RefusedError
-from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation
+from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation, target_of
 
 __all__ = ["propose", "propose_planned"]
 

@@ -1,74 +1,18 @@
-"""What mutations and patches touch, so that two changes never fight over one thing."""
+"""Which changes touch what is busy, hold already, or are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
-
 import msgspec
 
-from hivefeedback.model import (
-    Configuration,
-    DropDeployment,
-    DropRoute,
-    JsonValue,
-    Ledger,
-    Mutation,
-    MutationKind,
-    Patch,
-    PutDeployment,
-    PutPrompt,
-    PutRoute,
-    UsePrompt,
-    patched,
-)
+from hivefeedback.model import Configuration, JsonValue, Ledger, Mutation, Patch, Target, patched, target_of, targets_of
 
-__all__ = ["Target", "as_json", "busy_targets", "holds", "same_change", "same_served", "target_of", "touched"]
-
-Target = tuple[str, str]
-"""A noun and a name, such as ``("deployment", "a")``."""
-
-_NOUNS: Final = {
-    MutationKind.MODEL_SWAP: "deployment",
-    MutationKind.PARAM_SET: "deployment",
-    MutationKind.LORA_APPLY: "deployment",
-    MutationKind.ROUTE_CHANGE: "route",
-    MutationKind.PROMPT_PATCH: "prompt",
-    MutationKind.MEMORY_UPDATE: "memory",
-}
-
-
-def target_of(mutation: Mutation) -> Target:
-    """What a mutation is about.
-
-    >>> target_of(Mutation(kind=MutationKind.PARAM_SET, target="a", to={}))
-    ('deployment', 'a')
-    """
-    return _NOUNS[mutation.kind], mutation.target
-
-
-def touched(patch: Patch) -> frozenset[Target]:
-    """What a patch changes."""
-    return frozenset(_touched(patch))
-
-
-def _touched(patch: Patch) -> Iterable[Target]:
-    for op in patch:
-        match op:
-            case PutDeployment(deployment=d):
-                yield "deployment", d.id
-            case DropDeployment(deployment_id=name):
-                yield "deployment", name
-            case PutRoute(prefix=prefix) | DropRoute(prefix=prefix):
-                yield "route", prefix
-            case PutPrompt(name=name) | UsePrompt(name=name):
-                yield "prompt", name
+__all__ = ["as_json", "busy_targets", "holds", "same_change", "same_served"]
 
 
 def busy_targets(config: Configuration, ledger: Ledger) -> frozenset[Target]:
     """What an open mutation or rollout is about."""
     waiting = {target_of(life.mutation) for life in ledger.open()}
-    return frozenset(waiting.union(*(touched(r.patch) for r in config.rollouts.values())))
+    return frozenset(waiting.union(*(targets_of(r.patch) for r in config.rollouts.values())))
 
 
 def holds(config: Configuration, patch: Patch) -> bool:

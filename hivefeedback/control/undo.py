@@ -9,9 +9,9 @@ from dataclasses import replace
 from hivefeedback.control.approval import known_life
 from hivefeedback.control.context import Context
 from hivefeedback.control.moves import PROMOTED, SERVED, move, step
-from hivefeedback.control.targets import holds, touched
+from hivefeedback.control.targets import holds
 from hivefeedback.errors import ConflictError, RefusedError
-from hivefeedback.model import Configuration, EntryState, JournalEntry, Life
+from hivefeedback.model import Configuration, EntryState, JournalEntry, Life, targets_of
 
 __all__ = ["close_orphans", "roll_back", "roll_back_all", "was_served"]
 
@@ -97,9 +97,9 @@ def _take_back(ctx: Context, life: Life, entry: JournalEntry) -> None:
     """Append the inverse of a promotion, unless somebody built on it since."""
     mutation_id = life.mutation.mutation_id
     promotion = next(e for e in reversed(life.entries) if e.state == "promoted")
-    targets = touched(promotion.patch)
+    targets = targets_of(promotion.patch)
     for rollout in ctx.keeper.configuration.rollouts.values():
-        if targets & touched(rollout.patch):  # it was measured against what now goes away
+        if targets & targets_of(rollout.patch):  # it was measured against what now goes away
             roll_back(ctx, rollout.rollout_id, by=entry.by, why=f"{mutation_id}, which it built on, was taken back")
 
     def make(config: Configuration, now: Life) -> JournalEntry | None:
@@ -115,9 +115,9 @@ def _take_back(ctx: Context, life: Life, entry: JournalEntry) -> None:
 
 def _later_change(ctx: Context, promotion: JournalEntry) -> str:
     """Names the newest entry that changed the same thing after a promotion."""
-    targets = touched(promotion.patch)
+    targets = targets_of(promotion.patch)
     name = "somebody"
     for entry in ctx.store.journal.read(after=promotion.seq):
-        if entry.state in ("declared", "edited", "promoted", "rolled_back") and targets & touched(entry.patch):
+        if entry.state in ("declared", "edited", "promoted", "rolled_back") and targets & targets_of(entry.patch):
             name = f"mutation {entry.mutation_id}" if entry.mutation_id else f"entry {entry.seq} ({entry.state})"
     return name

@@ -61,6 +61,7 @@ from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fie
 from hivefeedback.model.rollout import ArmCounts, Outlook, Rollout, StepCounts
 from hivefeedback.model.run import BLAMED, OUTCOMES, UNCOUNTED, Outcome, Run, RunKind, is_blamed, is_counted
 from hivefeedback.model.snapshot import OfferKey, Snapshot, offer_from
+from hivefeedback.model.target import Target, target_of, targets_of
 
 __all__ = [
     "BLAMED",
@@ -127,6 +128,7 @@ __all__ = [
     "Snapshot",
     "StepCounts",
     "SystemSample",
+    "Target",
     "UsePrompt",
     "Verdict",
     "WeightsRefreshed",
@@ -148,5 +150,7 @@ __all__ = [
     "prompt_fields",
     "render",
     "route_value",
+    "target_of",
+    "targets_of",
     "variant_id",
 ]

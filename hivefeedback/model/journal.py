@@ -21,6 +21,7 @@ from hivefeedback.model.change import (
 )
 from hivefeedback.model.deployment import Deployment
 from hivefeedback.model.rollout import Rollout
+from hivefeedback.model.target import targets_of
 
 __all__ = ["Configuration", "EntryState", "JournalEntry", "PromptVersions", "fold", "inverse", "patched"]
 
@@ -177,8 +178,8 @@ def fold(config: Configuration, entry: JournalEntry) -> Configuration:
     match entry.state:
         case "declared" | "edited" | "promoted" | "rolled_back" | "failed" | "rejected":
             ended = entry.mutation_id
-            touched = {_target(op) for op in entry.patch} if entry.state in ("declared", "edited") else set()
-            kept = {k: r for k, r in rollouts.items() if k != ended and not (touched & {_target(op) for op in r.patch})}
+            touched = targets_of(entry.patch) if entry.state in ("declared", "edited") else frozenset()
+            kept = {k: r for k, r in rollouts.items() if k != ended and not touched & targets_of(r.patch)}
             config = replace(patched(config, entry.patch), rollouts=kept)
         case "canary" | "paused":
             if entry.rollout is not None:
@@ -186,16 +187,3 @@ def fold(config: Configuration, entry: JournalEntry) -> Configuration:
     if entry.state == "declared":
         config = replace(config, declared=config.declared | {entry.content_hash})
     return config
-
-
-def _target(op: PatchOp) -> tuple[str, str]:
-    """What an operation touches, as (noun, name)."""
-    match op:
-        case PutDeployment(deployment=d):
-            return "deployment", d.id
-        case DropDeployment(deployment_id=name):
-            return "deployment", name
-        case PutRoute(prefix=prefix) | DropRoute(prefix=prefix):
-            return "route", prefix
-        case PutPrompt(name=name) | UsePrompt(name=name):
-            return "prompt", name

@@ -12,37 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from hivefeedback.hooks import Gate, Plugin, hookimpl
-from hivefeedback.model import (
-    Configuration,
-    DropDeployment,
-    DropRoute,
-    Ledger,
-    Mutation,
-    MutationKind,
-    PatchOp,
-    Plan,
-    PutDeployment,
-    PutPrompt,
-    PutRoute,
-    UsePrompt,
-    Verdict,
-)
+from hivefeedback.model import Configuration, Ledger, Mutation, Plan, Target, Verdict, target_of, targets_of
 from hivefeedback.stats import View
 
 __all__ = ["Conflict", "ConflictGate", "ConflictOptions"]
-
-Target = tuple[str, str]
-_NOUNS: Final = {
-    MutationKind.MODEL_SWAP: "deployment",
-    MutationKind.PARAM_SET: "deployment",
-    MutationKind.LORA_APPLY: "deployment",
-    MutationKind.ROUTE_CHANGE: "route",
-    MutationKind.PROMPT_PATCH: "prompt",
-    MutationKind.MEMORY_UPDATE: "memory",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +48,7 @@ class Conflict:
         self, mutation: Mutation, plan: Plan, view: View, config: Configuration, ledger: Ledger, *, now_s: float
     ) -> Verdict:
         """No, where something else changes, or just changed, the same thing."""
-        target = _target(mutation)
+        target = target_of(mutation)
         reason = (
             _by_rollout(mutation, target, config)
             or _by_ledger(mutation, target, ledger)
@@ -87,20 +62,16 @@ class Conflict:
         if not mutation.planner:
             return ""
         for life in ledger.lives.values():
-            if life.state == "promoted" and _target(life.mutation) == target and life.entries:
+            if life.state == "promoted" and target_of(life.mutation) == target and life.entries:
                 ago_s = now_s - life.entries[-1].at_s
                 if ago_s < self._options.settle_s:
                     return f"{life.mutation.mutation_id} changed it {ago_s:.0f} s ago; wait for its effect"
         return ""
 
 
-def _target(mutation: Mutation) -> Target:
-    return _NOUNS[mutation.kind], mutation.target
-
-
 def _by_rollout(mutation: Mutation, target: Target, config: Configuration) -> str:
     for rollout in config.rollouts.values():
-        touched = {_target(rollout.mutation), *(_touched(op) for op in rollout.patch)}
+        touched = {target_of(rollout.mutation)} | targets_of(rollout.patch)
         if rollout.rollout_id != mutation.mutation_id and target in touched:
             return f"rollout {rollout.rollout_id} of it is open"
     return ""
@@ -111,7 +82,7 @@ def _by_ledger(mutation: Mutation, target: Target, ledger: Ledger) -> str:
     for life in ledger.open():
         if mutation.mutation_id and life.mutation.mutation_id == mutation.mutation_id:
             return ""
-        if _target(life.mutation) == target:
+        if target_of(life.mutation) == target:
             return f"mutation {life.mutation.mutation_id} of it is {life.state.replace('_', ' ')}"
     return ""
 
@@ -120,21 +91,9 @@ def _by_plan(mutation: Mutation, target: Target, plan: Plan) -> str:
     for other in plan.mutations:
         if other == mutation:
             return ""
-        if _target(other) == target:
+        if target_of(other) == target:
             return f"{other.kind} of it stands before this in the plan"
     return ""
-
-
-def _touched(op: PatchOp) -> Target:
-    match op:
-        case PutDeployment(deployment=d):
-            return "deployment", d.id
-        case DropDeployment(deployment_id=name):
-            return "deployment", name
-        case PutRoute(prefix=prefix) | DropRoute(prefix=prefix):
-            return "route", prefix
-        case PutPrompt(name=name) | UsePrompt(name=name):
-            return "prompt", name
 
 
 class ConflictGate(Plugin):
