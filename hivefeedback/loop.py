@@ -218,7 +218,7 @@ class FeedbackLoop:
                 if self._ring.is_idle:
                     self._ring.wake()
             else:
-                self._ring.n_dropped += 1
+                self._ring.drop(run)
             if durable and not self.flush(10.0):
                 self.counters.note("not_durable", "the store did not take a durable run within 10 s; it is tried on")
             return run.run_id or f"{self._run_prefix}{seq}"

@@ -14,6 +14,7 @@ from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.metadata import version
 
 from hivefeedback.control import Control
 from hivefeedback.engine.identity import Identity, user_key
@@ -43,6 +44,12 @@ from hivefeedback.recording import (
 from hivefeedback.serving import Decider, Draws, Item, Live, Ring
 
 __all__ = ["Engine"]
+
+_SHAPING = (
+    "mode", "judgements", "judgement_horizon_s", "unjudged", "session_memory", "join_memory", "slice_runs",
+    "breaker_failures", "breaker_base_s", "breaker_cap_s", "canary_max_stale_s", "canary_alpha",
+)  # fmt: skip
+"""Settings that shape what is learnt and served."""
 
 _REFRESH_EVERY_S = 0.02
 _REFRESH_BUDGET_S = 0.0005
@@ -184,19 +191,27 @@ class Engine:
 
     def start(self) -> None:
         """Serve the configuration and begin to learn."""
-        state = b64encode(self._dumped()).decode()
-        self.recorder.begin(
-            SegmentStarted(
-                seed=self.seed,
-                config_version=self._control.configuration.version,
-                policy=self.policy.name,
-                policy_state=state,
-            )
-        )
+        self.recorder.begin(self._checkpoint())
         self._configure_now()
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
+
+    def _checkpoint(self) -> SegmentStarted:
+        """Everything that the decisions to come depend on, beside what will be logged."""
+        values = self._values
+        shaping = {name: repr(getattr(values, name)) for name in _SHAPING}
+        return SegmentStarted(
+            seed=self.seed,
+            config_version=self._control.configuration.version,
+            policy=self.policy.name,
+            policy_state=b64encode(self._dumped()).decode(),
+            breakers=b64encode(self.breakers.dump()).decode(),
+            judged=self.recorder.judged,
+            settings=shaping,
+            plugins={info.name: info.origin for info in self._registry.plugins() if info.state == "ok"},
+            software=version("hivefeedback"),
+        )
 
     def _dumped(self) -> bytes:
         try:
@@ -254,7 +269,7 @@ class Engine:
         done = threading.Event()
 
         def mark() -> None:
-            self.recorder.note_dropped(self.ring.n_dropped)
+            self.recorder.note_dropped(self.ring.dropped)
             self.recorder.hand_over(self.clock(), is_flush=True)
             self.committer.mark(done)
 

@@ -30,6 +30,7 @@ __all__ = [
     "Erased",
     "Event",
     "EventsDropped",
+    "FeedbackFound",
     "SegmentStarted",
     "SystemSample",
     "WeightsRefreshed",
@@ -67,16 +68,21 @@ class DecisionRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_fiel
 
 
 class ConfigurationPublished(Struct, frozen=True, tag_field="kind", tag="configuration_published"):
-    """The process began to serve a configuration."""
+    """The process began to serve a configuration, with weights of that version."""
 
     config_version: int
+    weights_version: int = 0
 
 
 class WeightsRefreshed(Struct, frozen=True, tag_field="kind", tag="weights_refreshed"):
-    """New weights are served; ``rows`` are the operations that were recomputed."""
+    """New weights are served; ``rows`` are the operations that were recomputed.
+
+    ``cause`` is ``learnt`` or ``shut`` (a breaker or a stopped rollout changed).
+    """
 
     weights_version: int
     rows: tuple[str, ...] = ()
+    cause: str = "learnt"
 
 
 class BatchCommitted(Struct, frozen=True, tag_field="kind", tag="batch_committed"):
@@ -94,13 +100,29 @@ class CandidateSetSeen(Struct, frozen=True, tag_field="kind", tag="candidate_set
 
 
 class SegmentStarted(Struct, frozen=True, tag_field="kind", tag="segment_started"):
-    """A log segment begins: the checkpoint that replay starts from."""
+    """A log segment begins: the checkpoint that replay starts from.
+
+    Args:
+        seed: Of all draws.
+        config_version: What is served.
+        policy: Name of the policy.
+        policy_state: What it knows, base64.
+        breakers: State of the breakers, base64.
+        judged: Operations whose judgement is awaited since one was seen.
+        settings: Settings that shape what is learnt and served, as text.
+        plugins: Plugins in service and where each comes from.
+        software: Version of hivefeedback.
+    """
 
     seed: int
     config_version: int
     policy: str
     policy_state: str = ""
-    """The policy's state, base64."""
+    breakers: str = ""
+    judged: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
+    plugins: dict[str, str] = {}
+    software: str = ""
 
 
 class SystemSample(Struct, frozen=True, tag_field="kind", tag="system_sample"):
@@ -125,6 +147,13 @@ class Erased(Struct, frozen=True, tag_field="kind", tag="erased"):
     n_events: int
 
 
+class FeedbackFound(Struct, frozen=True, tag_field="kind", tag="feedback_found"):
+    """Late feedback was joined with a run from the log: here it was learnt, not where it came in."""
+
+    feedback_id: str
+    run_id: str
+
+
 class EventsDropped(Struct, frozen=True, tag_field="kind", tag="events_dropped"):
     """Events that a full ring or a failing store lost, by what they were."""
 
@@ -141,6 +170,7 @@ What = (
     | Alarm
     | Erased
     | EventsDropped
+    | FeedbackFound
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hivefeedback.model import Event, Feedback, Run
+from hivefeedback.model import Event, Feedback, FeedbackFound, Run
 from hivefeedback.recording.join import KnownRun, Recent
 from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.lookup import Found, key_record
@@ -70,6 +70,7 @@ class LateFeedback:
             known = self._learner.recall(found.run, found.run.body, found.decision)
         if found.before is not None:
             known.judged = {feedback.idempotency_key: found.before, **(known.judged or {})}
+        self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
         self._judge(event, feedback, known, known if known.kind == "llm" else None)
 
     def _stop_waiting(self, name: str, event: Event) -> None:

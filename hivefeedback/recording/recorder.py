@@ -61,12 +61,17 @@ class Recorder:
         self._shutters = Shutters(parts)
         self._sets: Recent[bool] = Recent(10_000)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
-        self._n_dropped = 0
+        self._dropped: dict[str, int] = {}
 
     @property
     def observed(self) -> Mapping[str, set[str]]:
         """Deployments that served runs without being declared → their operations."""
         return self._learner.observed
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Operations whose judgement is awaited since one was seen."""
+        return self._p.rule.observed
 
     def begin(self, segment: SegmentStarted) -> None:
         """Log the checkpoint that a log segment begins with."""
@@ -225,13 +230,15 @@ class Recorder:
         self._handed_at_s = now_s
         outbox.hand_over()
 
-    def note_dropped(self, n_dropped: int) -> None:
-        """Log how many events a full ring lost since the last call."""
-        if n_dropped > self._n_dropped:
-            lost, self._n_dropped = n_dropped - self._n_dropped, n_dropped
-            self._p.counters.note("events_dropped", "the ring is full")
-            self._p.counters["events_dropped"] += lost - 1
-            self._p.events.tell(EventsDropped(counts={"ring_full": lost}))
+    def note_dropped(self, dropped: Mapping[str, int]) -> None:
+        """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
+        now = dict(dropped)  # other threads go on counting
+        lost = {name: n - self._dropped.get(name, 0) for name, n in now.items() if n > self._dropped.get(name, 0)}
+        if lost:
+            self._dropped = now
+            self._p.counters.note("events_dropped", f"the ring is full: {lost}")
+            self._p.counters["events_dropped"] += sum(lost.values()) - 1
+            self._p.events.tell(EventsDropped(counts=lost))
 
     # --- the configuration ------------------------------------------------------------------------------
 
@@ -251,7 +258,8 @@ class Recorder:
         self._p.refresher.configure(config, bodies)
         self._learner.is_shut_dirty = True
         now_s = self._p.clock()
-        self._p.events.tell(ConfigurationPublished(config_version=config.version), now_s)
+        version = self._p.refresher.snapshot.weights_version
+        self._p.events.tell(ConfigurationPublished(config.version, version), now_s)
         self.tick(now_s)
 
     def _end(self, rollout: Rollout, *, is_promoted: bool) -> None:

@@ -75,6 +75,11 @@ class RewardRule:
             return 1.0
         return self.of(outcome, operation, ())
 
+    @property
+    def observed(self) -> tuple[str, ...]:
+        """Operations that were judged without being declared."""
+        return tuple(sorted(self._observed))
+
     def awaits(self, operation: str) -> bool:
         """True where an ``ok`` run is not learnt before its judgement."""
         return operation in self._observed or self.names_of(operation) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from hivefeedback.model import WeightsRefreshed
 from hivefeedback.recording.parts import Parts
 
 __all__ = ["Shutters"]
@@ -31,6 +32,7 @@ class Shutters:
         self._probes = {variant: tokens for variant, tokens in self._probes.items() if variant in shut}
         before = p.refresher.snapshot.open_breakers
         if p.refresher.reopen(shut, self._probes, frozenset(p.harm.tripped)):
+            p.events.tell(WeightsRefreshed(p.refresher.snapshot.weights_version, cause="shut"), now_s)
             for variant in sorted(shut ^ before):
                 p.events.alarm("breaker_open" if variant in shut else "breaker_closed", variant)
         self._due_s = p.breakers.next_due_s(now_s)

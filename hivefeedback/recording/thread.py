@@ -22,7 +22,7 @@ _BREATH_S = 0.0002
 class Source(Protocol):
     """The ring, as the recorder sees it."""
 
-    n_dropped: int
+    dropped: dict[str, int]
 
     def take(self, limit: int) -> list[Item]: ...
 
@@ -69,7 +69,7 @@ class RecorderThread:
                 if items:
                     self._work(items)
                 elif self._is_stopping:
-                    self._recorder.note_dropped(self._source.n_dropped)
+                    self._recorder.note_dropped(self._source.dropped)
                     self._recorder.hand_over(self._clock(), is_final=True)
                     return
                 else:
@@ -95,6 +95,6 @@ class RecorderThread:
 
     def _idle(self) -> None:
         now_s = self._clock()
-        self._recorder.note_dropped(self._source.n_dropped)
+        self._recorder.note_dropped(self._source.dropped)
         self._recorder.tick(now_s)
         self._source.wait(self._recorder.idle_s(now_s))

@@ -18,18 +18,23 @@ class Ring(Generic[T]):
     taken. A full ring drops the newest item: what is in it was promised to be learnt.
 
     >>> ring = Ring(2)
-    >>> [ring.put(x) for x in "abc"], ring.take(9), ring.n_dropped
-    ([True, True, False], ['a', 'b'], 1)
+    >>> [ring.put(x) for x in "abc"], ring.take(9), ring.n_dropped, ring.dropped
+    ([True, True, False], ['a', 'b'], 1, {'str': 1})
     """
 
-    __slots__ = ("_size", "_wake", "is_idle", "items", "n_dropped")
+    __slots__ = ("_size", "_wake", "dropped", "is_idle", "items")
 
     def __init__(self, size: int) -> None:
         self.items: deque[T] = deque()
         self._size = size
         self._wake = threading.Event()
         self.is_idle = False
-        self.n_dropped = 0
+        self.dropped: dict[str, int] = {}
+
+    @property
+    def n_dropped(self) -> int:
+        """Items that a full ring lost."""
+        return sum(self.dropped.values())
 
     def __len__(self) -> int:
         return len(self.items)
@@ -38,13 +43,19 @@ class Ring(Generic[T]):
         """Add an item; False (and counted) where the ring is full."""
         items = self.items
         if len(items) >= self._size:
-            self.n_dropped += 1
+            self.drop(item)
             return False
         items.append(item)
         if self.is_idle:
             self.is_idle = False
             self._wake.set()
         return True
+
+    def drop(self, item: object) -> None:
+        """Count an item that was lost, by what it was; of a tuple its last part is the thing."""
+        thing = item[-1] if isinstance(item, tuple) else item
+        name = type(thing).__name__.lower()
+        self.dropped[name] = self.dropped.get(name, 0) + 1
 
     def put_always(self, item: T) -> None:
         """Add an item past the bound; for the loop's own few markers."""

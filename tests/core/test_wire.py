@@ -28,6 +28,7 @@ WHAT = (
     model.Alarm,
     model.Erased,
     model.EventsDropped,
+    model.FeedbackFound,
 )
 LOGGED: tuple[type, ...] = (Event, *BODIES, *WHAT, model.Exclusion, model.Assignment)
 JOURNALLED: tuple[type, ...] = (
