@@ -17,25 +17,20 @@ from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, Mutation, MutationKind
 from hivefeedback.stats import Exemplar, View, newest_runs, sample_of
 from hivefeedback_planners.standing import best_alternative, degraded_deployments
+from hivefeedback_planners.worth import Worth
 
 __all__ = ["ModelSwapOptions", "ModelSwapPlanner"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSwapOptions:
+class ModelSwapOptions(Worth):
     """When a swap is worth planning.
 
     Args:
-        min_confidence: Smallest confidence; the limits gate asks for as much.
-        min_gain: Smallest expected change of the success rate.
-        min_runs: Fewest runs of the alternative.
         stuck_runs: Runs after the fall that a free policy would no longer have sent.
         stuck_share: Share of an operation's runs during these that the deployment still served.
     """
 
-    min_confidence: float = 0.7
-    min_gain: float = 0.05
-    min_runs: int = 20
     stuck_runs: int = 20
     stuck_share: float = 0.9
 
@@ -78,7 +73,7 @@ class ModelSwapPlanner(Plugin):
         model = config.deployments[name].model
         same_model = {d.id for d in config.deployments.values() if d.model == model}
         better = best_alternative(view, config, name, stuck, excluded=bad | same_model, min_runs=o.min_runs)
-        if better is None or better.gain < o.min_gain or better.confidence < o.min_confidence:
+        if better is None or not o.is_met_by(better):
             return None
         finding = max(findings, key=lambda f: (f.operation in stuck, f.severity))
         other = config.deployments[better.deployment].model

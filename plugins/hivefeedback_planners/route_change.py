@@ -16,6 +16,7 @@ from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, JsonValue, Mutation, MutationKind, Route, route_value
 from hivefeedback.stats import View
 from hivefeedback_planners.standing import Better, best_alternative, degraded_deployments
+from hivefeedback_planners.worth import Worth
 
 __all__ = ["RouteChangeOptions", "RouteChangePlanner"]
 
@@ -23,18 +24,8 @@ KINDS = frozenset({"degradation", "better_alternative", "dissatisfaction"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RouteChangeOptions:
-    """When a change is worth planning.
-
-    Args:
-        min_confidence: Smallest confidence; the limits gate asks for as much.
-        min_gain: Smallest expected change of the success rate.
-        min_runs: Fewest runs of the alternative.
-    """
-
-    min_confidence: float = 0.7
-    min_gain: float = 0.05
-    min_runs: int = 20
+class RouteChangeOptions(Worth):
+    """When a change is worth planning."""
 
 
 class RouteChangePlanner(Plugin):
@@ -83,7 +74,7 @@ class RouteChangePlanner(Plugin):
             return None  # the policy can turn to another candidate of the route
         excluded = bad | (set() if route.weights else set(route.candidates))
         better = best_alternative(view, config, finding.deployment, operations, excluded=excluded, min_runs=o.min_runs)
-        if better is None or better.gain < o.min_gain or better.confidence < o.min_confidence:
+        if better is None or not o.is_met_by(better):
             return None
         kept: list[JsonValue] = [
             c for c in _served(route) if c not in bad and c not in (finding.deployment, better.deployment)
