@@ -21,7 +21,7 @@ _MIN_PROVEN: Final = 10
 nobody has called yet, fails less often than its control too."""
 _COMPARABLE: Final = 0.5
 """Share of the units that the other arm makes one expect, below which an arm seems not to return. With
-the ten units that a promotion needs at least, chance does that once in some twenty looks."""
+the ten units that a promotion needs at least, chance does that at one look in twenty at most."""
 _GAINS: Final = ("error", "quality")
 
 

@@ -9,9 +9,21 @@ import pytest
 from hivefeedback.control import Control, counts_key, encode_counts
 from hivefeedback.control.safety import guardrails_of, proven_harm, restrained
 from hivefeedback.hooks import Record
-from hivefeedback.model import ArmCounts, Decided, Deployment, Outlook, Rollout, StepCounts
+from hivefeedback.model import (
+    ArmCounts,
+    Decided,
+    Deployment,
+    Mutation,
+    MutationKind,
+    Outcome,
+    Outlook,
+    Rollout,
+    Run,
+    StepCounts,
+)
 from hivefeedback.testing.control import Rig, swap
 from hivefeedback_stores.memory import MemoryStore
+from tests.core.loops import sync_loop
 
 
 @pytest.fixture
@@ -48,6 +60,21 @@ def test_proven_harm_is_taken_back_whatever_the_monitors_say(rig: Rig, answers: 
     assert rig.states(mutation_id)[-1] == "rolled_back"
     numbers = control.why(mutation_id).steps[-1].numbers
     assert numbers["log_e_harm_error"] >= numbers["log_e_needed_error"]
+
+
+def test_a_loop_whose_monitor_is_denied_still_takes_a_broken_canary_back() -> None:
+    with sync_loop("a", allow=("stores", "model_swap"), canary_steps=[0.5, 1.0]) as loop:
+        mutation_id = loop.propose(Mutation(kind=MutationKind.MODEL_SWAP, target="a", to="broken"))
+        loop.turn()
+        assert mutation_id in loop.configuration.rollouts
+        for _ in range(60):
+            decision = loop.decide("x")
+            outcome: Outcome = "model_error" if decision.model == "broken" else "ok"
+            loop.record(Run("a", "x", outcome, decision_id=decision.decision_id))
+        (outcome_of_turn,) = loop.turn().outcomes
+        assert (outcome_of_turn.decided, outcome_of_turn.monitor) == ("roll_back", "core")
+        assert not loop.configuration.rollouts
+        assert loop.configuration.deployments["a"].model == "a"
 
 
 def test_failures_that_chance_explains_are_left_to_the_monitors(rig: Rig) -> None:
