@@ -58,8 +58,6 @@ _EXEMPLARS_EVERY_S = 1.0
 _SAVE_EVERY_INLINE_S = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _INLINE_BACKLOG = 10_000
-_KEEP_KEYS_S = 30 * 86400.0
-"""As long as events are kept; an inline loop's clock is not the store's, so there they stay."""
 
 
 class Engine:
@@ -170,7 +168,6 @@ class Engine:
         options = RecorderOptions(
             judgement_horizon_s=values.judgement_horizon_s,
             unjudged_earns=values.unjudged == "ok",
-            keep_keys_s=None if self.is_inline else _KEEP_KEYS_S,
             agents_tracked=values.agents_tracked,
             commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
             refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,

@@ -121,6 +121,9 @@ class EventLog(Protocol):
         """The run that feedback by one of these belongs to: the root run of a trace (without
         parent; else its first), the newest of a decision or session, the one of a response."""
 
+    def said_of(self, run: Event) -> Sequence[Event]:
+        """Feedback and scores that belong to a run, by the same rules, in the order of the log."""
+
     def count(self) -> int:
         """How many events are stored."""
 

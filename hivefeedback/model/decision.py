@@ -37,7 +37,7 @@ class Decision(Struct, frozen=True, gc=False):
     ``offer`` and ``index`` say what was picked from what; the properties read them. ``draw`` is
     None where nothing was drawn: a repeat inside a session (``first_propensity`` is then the
     first draw's), a probe, a mode that only looks. ``shadow`` is the index that ``advise`` would
-    have drawn.
+    have drawn. ``unit`` is what the draw is repeated for: ``session`` where it is sticky.
     """
 
     decision_id: str
@@ -52,6 +52,7 @@ class Decision(Struct, frozen=True, gc=False):
     assignments: tuple[Assignment, ...] = ()
     first_propensity: float | None = None
     shadow: int | None = None
+    unit: str = "request"
 
     @property
     def deployment(self) -> str | None:

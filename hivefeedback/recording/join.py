@@ -29,7 +29,6 @@ class KnownRun(Struct, gc=False):
         reward: What was learnt, or None.
         is_awaiting: True while its judgement is expected.
         judged: Judgements by key: (name, value).
-        is_recalled: True where it came back from the log, so that ``judged`` may lack some.
     """
 
     run_id: str
@@ -50,7 +49,6 @@ class KnownRun(Struct, gc=False):
     reward: float | None = None
     is_awaiting: bool = False
     judged: dict[str, tuple[str, float]] | None = None
-    is_recalled: bool = False
 
 
 class Recent(Generic[V]):

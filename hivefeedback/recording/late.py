@@ -5,7 +5,7 @@ from __future__ import annotations
 from hivefeedback.model import Event, Feedback, FeedbackFound, Run
 from hivefeedback.recording.join import KnownRun, Recent
 from hivefeedback.recording.learner import Learner
-from hivefeedback.recording.lookup import Found, key_record
+from hivefeedback.recording.lookup import Found
 from hivefeedback.recording.parts import Parts
 from hivefeedback.stats import CellKey, bucket_of
 
@@ -23,15 +23,15 @@ class LateFeedback:
     names no run is kept for its agent or deployment: it counts in analysis and credits nobody.
     """
 
-    def __init__(self, parts: Parts, learner: Learner, *, keep_keys_s: float | None) -> None:
-        self._p, self._learner, self._keep_keys_s = parts, learner, keep_keys_s
+    def __init__(self, parts: Parts, learner: Learner) -> None:
+        self._p, self._learner = parts, learner
         self._orphans: Recent[list[Event]] = Recent(_ORPHANS)
         self._unjoined: Recent[bool] = Recent(_ORPHANS)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
         """Feedback as it comes in."""
         known, credited = self._p.joins.find(feedback)
-        if known is not None and not _may_repeat(feedback, known):
+        if known is not None:
             self._judge(event, feedback, known, credited)
             return
         name = _name_of(feedback)
@@ -67,11 +67,15 @@ class LateFeedback:
         self._stop_waiting(name, event)
         known = self._p.joins.run(found.run.event_id)
         if known is None:
-            known = self._learner.recall(found.run, found.run.body, found.decision)
-        if found.before is not None:
-            known.judged = {feedback.idempotency_key: found.before, **(known.judged or {})}
+            said = [e for e in found.said if e.event_id != event.event_id and not self._is_waiting(e)]
+            known = self._learner.recall(found.run, found.run.body, found.decision, said)
         self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
         self._judge(event, feedback, known, known if known.kind == "llm" else None)
+
+    def _is_waiting(self, event: Event) -> bool:
+        """Whether what the log holds was not learnt yet, since it waits here."""
+        body = event.body
+        return isinstance(body, Feedback) and event in (self._orphans.get(_name_of(body)) or ())
 
     def _stop_waiting(self, name: str, event: Event) -> None:
         waiting = self._orphans.get(name) or []
@@ -100,9 +104,6 @@ class LateFeedback:
     def _judge(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
         key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
         self._learner.judge(known, credited, key, feedback.name, value)
-        if feedback.idempotency_key:
-            expires_at_s = None if self._keep_keys_s is None else event.ingest_time_s + self._keep_keys_s
-            self._p.outbox.put(key_record(known.run_id, key, feedback.name, value, expires_at_s))
 
     def _keep_unjoined(self, event: Event, feedback: Feedback, sign: int = 1) -> None:
         self._p.counters["feedback_unjoined"] += sign
@@ -110,12 +111,6 @@ class LateFeedback:
             key = CellKey(feedback.deployment, feedback.operation, feedback.agent_id)
             cell = self._p.outbox.delta.cell(key, bucket_of(event.event_time_s))
             cell.add_judged(feedback.name, float(feedback.value or 0.0), sign)
-
-
-def _may_repeat(feedback: Feedback, known: KnownRun) -> bool:
-    """True where only the store can tell whether this idempotency key spoke before."""
-    key = feedback.idempotency_key
-    return bool(key) and known.is_recalled and key not in (known.judged or {})
 
 
 def _name_of(feedback: Feedback) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 
 import msgspec
 
 from hivefeedback.hooks import Observation, Record
-from hivefeedback.model import BLAMED, UNCOUNTED, Assignment, Decision, DecisionRecord, Event, Run
+from hivefeedback.model import BLAMED, UNCOUNTED, Assignment, Decision, DecisionRecord, Event, Feedback, Run, Score
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.parts import Parts, RecorderOptions
@@ -100,13 +101,34 @@ class Learner:
             session_id=run.session_id,
         )
 
-    def recall(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
-        """Take a run from the log back into memory, as it was learnt then."""
+    def recall(self, event: Event, run: Run, record: DecisionRecord | None, said: Sequence[Event]) -> KnownRun:
+        """Take a run from the log back into memory, as it was learnt then.
+
+        Args:
+            event, run: The run.
+            record: The decision behind it.
+            said: Feedback and scores that were learnt of it already.
+        """
         _, known = self._awaiting.get(event.event_id, (0.0, None))
         if known is None:
             known = self._recalled(event, run, record)
+            self._recall_judgements(known, said)
         self.remember(known, run)
         return known
+
+    def _recall_judgements(self, known: KnownRun, said: Sequence[Event]) -> None:
+        """What was judged before enters no cell again; it only says what the reward is by now."""
+        for event in said:
+            body = event.body
+            if isinstance(body, Score):
+                known.judged = {**(known.judged or {}), f"{body.source}:{body.name}": (body.name, body.value)}
+            elif isinstance(body, Feedback):
+                key = body.idempotency_key or event.event_id
+                known.judged = {**(known.judged or {}), key: (body.name, float(body.value or 0.0))}
+        if known.judged:
+            reward = self._p.rule.of(known.outcome, known.operation, tuple(known.judged.values()))
+            if reward is not None:
+                known.reward, known.is_awaiting = reward, False
 
     def _recalled(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
         decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
@@ -120,7 +142,6 @@ class Learner:
         known.is_awaiting = is_open and not is_late
         if is_open and is_late and self._o.unjudged_earns:
             known.reward = 1.0
-        known.is_recalled = True
         return known
 
     def forget_runs(self) -> None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import msgspec
 from msgspec import Struct
 
-from hivefeedback.hooks import Record, Store
+from hivefeedback.hooks import Store
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run
 
-__all__ = ["Found", "find_run", "key_record", "look_up"]
-
-_NAMESPACE = "feedback_key"
-_decoder = msgspec.json.Decoder(tuple[str, float])
+__all__ = ["Found", "find_run", "look_up"]
 
 
 class Found(Struct, frozen=True):
@@ -22,12 +16,12 @@ class Found(Struct, frozen=True):
     Args:
         run: The run's event, or None.
         decision: The decision behind it, where it is logged.
-        before: Name and value of the judgement that the same idempotency key brought before.
+        said: Feedback and scores that the log holds of the run, in its order.
     """
 
     run: Event | None = None
     decision: DecisionRecord | None = None
-    before: tuple[str, float] | None = None
+    said: tuple[Event, ...] = ()
 
 
 def find_run(store: Store, feedback: Feedback) -> Event | None:
@@ -49,20 +43,8 @@ def look_up(store: Store, feedback: Feedback) -> Found:
     if run is None or not isinstance(run.body, Run):
         return Found()
     decision = store.log.find(run.body.decision_id) if run.body.decision_id else None
-    record = None
-    if feedback.idempotency_key:
-        record = store.state.get(_NAMESPACE, _digest(run.event_id, feedback.idempotency_key))
     return Found(
         run,
         decision.body if decision is not None and isinstance(decision.body, DecisionRecord) else None,
-        _decoder.decode(record.value) if record is not None else None,
+        tuple(store.log.said_of(run)),
     )
-
-
-def key_record(run_id: str, key: str, name: str, value: float, expires_at_s: float | None) -> Record:
-    """Remembers what an idempotency key said of a run, so that a repeat after a restart replaces it."""
-    return Record(_NAMESPACE, _digest(run_id, key), msgspec.json.encode((name, value)), expires_at_s=expires_at_s)
-
-
-def _digest(run_id: str, key: str) -> str:
-    return hashlib.blake2b(f"{len(run_id)}:{run_id}{key}".encode(), digest_size=16).hexdigest()

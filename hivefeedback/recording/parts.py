@@ -31,7 +31,6 @@ class RecorderOptions:
 
     judgement_horizon_s: float
     unjudged_earns: bool
-    keep_keys_s: float | None
     agents_tracked: int
     commit_every_s: float
     refresh_every_s: float

@@ -57,7 +57,7 @@ class Recorder:
         self._p, self._o = parts, options
         self._collector = Collector(parts)
         self._learner = Learner(parts, options)
-        self._late = LateFeedback(parts, self._learner, keep_keys_s=options.keep_keys_s)
+        self._late = LateFeedback(parts, self._learner)
         self._shutters = Shutters(parts)
         self._sets: Recent[bool] = Recent(10_000)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
@@ -297,7 +297,7 @@ def _record_of(decision: Decision) -> DecisionRecord:
         weights_version=offer.weights_version,
         draw=decision.draw,
         propensity=decision.propensity,
-        unit="session" if decision.session_id else "request",
+        unit=decision.unit,
         is_first_of_unit=decision.is_first_of_unit,
         assignments=decision.assignments,
         config_version=decision.config_version,

@@ -144,11 +144,25 @@ class Decider:
             repeated = _index_of(offer, known[0]) if known else None
             if known and repeated is not None:
                 return Decision(
-                    name, operation, offer, repeated, None, "session", at_s, sticky_to, False, assignments, known[1]
+                    name,
+                    operation,
+                    offer,
+                    repeated,
+                    None,
+                    "session",
+                    at_s,
+                    sticky_to,
+                    False,
+                    assignments,
+                    known[1],
+                    unit="session",
                 )
         draw = self._draws.at(seq) * offer.total >> 64
         index = offer.pick(draw)
-        first = Decision(name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments)
+        unit = "request" if sticky_to is None else "session"
+        first = Decision(
+            name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments, unit=unit
+        )
         if sticky_to is not None:
             self._sessions.remember(sticky_to, operation, offer.lineup.candidates[index], first.propensity)
         return first

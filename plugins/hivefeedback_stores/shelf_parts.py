@@ -9,7 +9,7 @@ from hivefeedback.model import Configuration, Event, JournalEntry, Run
 from hivefeedback.stats import Slice, View
 from hivefeedback_stores.bodies import hash_of
 from hivefeedback_stores.buckets import Horizon, buckets_of, is_read
-from hivefeedback_stores.erasure import check_selector, choose_run, to_erase
+from hivefeedback_stores.erasure import check_selector, choose_run, said_of, to_erase
 from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Observer
 from hivefeedback_stores.rules import appended, check_version, is_live, joins_of, released
@@ -41,6 +41,10 @@ class ShelfLog:
             for join, value in joins_of(trace_id, decision_id, response_id, session_id):
                 return choose_run(join, shelf.events.runs_by(join, value))
         return None
+
+    def said_of(self, run: Event) -> Sequence[Event]:
+        with self._access.read() as shelf:
+            return [event for _, event in said_of(shelf.events, run)]
 
     def count(self) -> int:
         with self._access.read() as shelf:

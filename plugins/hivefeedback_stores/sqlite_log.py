@@ -10,7 +10,7 @@ from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Breath, Selector
 from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
 from hivefeedback_stores.codec import encode, event_bytes, packed
-from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, to_erase
+from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, said_of, to_erase
 from hivefeedback_stores.rules import joins_of
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
@@ -132,6 +132,10 @@ class SqliteLog:
                 found = rows.joined(_RUNS[join], value, "at_s DESC, position DESC LIMIT 1")
             return found[0][1] if found else None
         return None
+
+    def said_of(self, run: Event) -> Sequence[Event]:
+        with self._database.read() as connection:
+            return [event for _, event in said_of(_Rows(connection), run)]
 
     def count(self) -> int:
         with self._database.read() as connection:

@@ -204,3 +204,22 @@ def test_a_decision_whose_canary_complained_through_an_agent_run_is_credited_to_
         loop.record(Run("planner", "x", kind="agent", trace_id="t", run_id="agent-run"))
         loop.feedback(Feedback("complaint", trace_id="t"))
         assert [(o.deployment, o.reward) for o in policy.observations] == [("a@m-1", 1.0), ("a@m-1", 0.0)]
+
+
+def test_after_a_restart_what_was_said_before_counts_and_rewards_stay_between_0_and_1(tmp_path: Path) -> None:
+    """A run judged 0 and then 0.5 after a restart has the mean of both; sums never leave [0, n]."""
+    url = f"sqlite:///{tmp_path}/hive.db"
+    with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock(), policy=EvenPolicy()) as first:
+        first.record(Run("a", "x", run_id="r1"))
+        first.feedback(Feedback("success", 0.0, run_id="r1"))
+    with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock(), policy=EvenPolicy()) as second:
+        second.feedback(Feedback("rating", rating=3, run_id="r1"))
+        row = second.stats()[0]
+        assert row.reward == pytest.approx(0.25)
+        assert row.quality == pytest.approx(0.25)
+        second.feedback(Feedback("success", 1.0, run_id="r1", idempotency_key="k"))
+    with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock(), policy=EvenPolicy()) as third:
+        third.feedback(Feedback("success", 0.0, run_id="r1", idempotency_key="k"))
+        row = third.stats()[0]
+        assert row.n_judged == 3
+        assert row.reward == pytest.approx((0.0 + 0.5 + 0.0) / 3, abs=1e-4)

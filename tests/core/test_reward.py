@@ -88,11 +88,11 @@ def test_complaints_corrections_and_repetitions_enter_inverted(name: str) -> Non
         assert loop.stats()[0].quality == 0.25
 
 
-@pytest.mark.parametrize("feedback", [{"name": "complaint"}, {"name": "correction", "correction": "it is 5"}])
-def test_the_fact_of_a_complaint_or_correction_counts_without_a_value(feedback: dict[str, str]) -> None:
+@pytest.mark.parametrize(("name", "correction"), [("complaint", ""), ("correction", "it is 5")])
+def test_the_fact_of_a_complaint_or_correction_counts_without_a_value(name: str, correction: str) -> None:
     loop, policy, _ = learner()
     with loop:
-        loop.feedback(Feedback(**feedback, run_id=loop.record(Run("a", "x"))))
+        loop.feedback(Feedback(name, correction=correction, run_id=loop.record(Run("a", "x"))))
         assert policy.observations[-1].reward == 0.0
 
 
@@ -208,7 +208,7 @@ def test_an_observation_says_when_how_long_how_dear_and_how_likely() -> None:
 
 def test_the_longest_declared_prefix_judges() -> None:
     rule = RewardRule({"a": ["x"], "a/b": [], "": ["z"]})
-    assert rule.names_of("a/c") == {"x"}
+    assert rule.names_of("a/c") == frozenset({"x"})
     assert rule.names_of("a/b/d") == frozenset()
-    assert rule.names_of("ab") == {"z"}
+    assert rule.names_of("ab") == frozenset({"z"})
     assert (rule.enters("a/c", "y"), rule.enters("a/b", "y")) == (False, True)
