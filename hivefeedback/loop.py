@@ -150,7 +150,14 @@ class FeedbackLoop:
             clock=self._clock,
             is_inline=self._is_inline,
             counters=self.counters,
+            on_poll=self._on_poll,
         )
+
+    def _on_poll(self) -> None:
+        """The committer's thread: follow what other processes said of plugins, and do approved work at once."""
+        self._quarantine.follow()
+        if self._turns is not None and self._control.has_work():
+            self._turns.wake()
 
     def _after_fork(self) -> None:
         """In a forked child: threads are gone and ids would repeat, so the running parts are made anew."""

@@ -73,6 +73,8 @@ class Engine:
         seed: Of all draws.
         clock: Seconds since 1970 UTC.
         is_inline: Run on the caller's thread.
+        counters: Where what goes wrong is counted.
+        on_poll: Called whenever the journal was looked at, on the committer's thread.
     """
 
     def __init__(
@@ -88,10 +90,11 @@ class Engine:
         clock: Callable[[], float],
         is_inline: bool,
         counters: Counters,
+        on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._values, self._registry, self._store, self._control = values, registry, store, control
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
-        self.is_inline, self.counters = is_inline, counters
+        self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
         self._backlog: deque[Commit] = deque()
         self.numbers = itertools.count(1)
@@ -304,6 +307,7 @@ class Engine:
         self.live.refreshed_at_s = self.clock()
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
             self.ring.put_always((0, 0.0, self._configure_now))
+        self._on_poll()
 
     def _poll_inline(self) -> None:
         """The same on the caller's thread, for a loop with a given clock."""

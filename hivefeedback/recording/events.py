@@ -45,6 +45,11 @@ class EventMaker:
         """A detector, a breaker or a harm test spoke."""
         self.tell(Alarm(name=name, subject=subject, operation=operation, numbers=numbers or {}))
 
+    @property
+    def n_own(self) -> int:
+        """How much was told and not taken."""
+        return len(self._own)
+
     def take_own(self) -> list[Event]:
         """What was told since the last call."""
         own, self._own = self._own, []

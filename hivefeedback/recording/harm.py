@@ -11,23 +11,14 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from math import log
 
+import msgspec
 from msgspec import Struct
 
+from hivefeedback.hooks import Record
 from hivefeedback.model import ArmCounts, Decision, Rollout, StepCounts
-from hivefeedback.stats import harm_log_e
+from hivefeedback.stats import FAILED_SESSIONS, TRIPPED, failed_session, guardrail_alpha, harm_log_e
 
-__all__ = ["GUARDRAILS", "HarmTests", "alpha_of"]
-
-GUARDRAILS = ("error", "quality", "latency", "cost")
-
-
-def alpha_of(guardrail: str, guardrails: tuple[str, ...], alpha: float) -> float:
-    """A guardrail's part of α: half to errors, the rest shared by the others.
-
-    >>> alpha_of("error", ("error", "quality"), 0.01), alpha_of("latency", ("error", "quality", "latency"), 0.01)
-    (0.005, 0.0025)
-    """
-    return alpha / 2 if guardrail == "error" else alpha / 2 / max(1, len(guardrails) - 1)
+__all__ = ["HarmTests"]
 
 
 class _Unit(Struct, gc=False):
@@ -39,6 +30,8 @@ class _Unit(Struct, gc=False):
 class _Arm(Struct):
     units: int = 0
     failures: dict[str, int] = {}
+    session_failures: dict[str, int] = {}
+    """Part of ``failures``: handed over session by session, so that a session counts once everywhere."""
 
 
 class _Step(Struct):
@@ -55,15 +48,19 @@ class _Test:
         self.units: OrderedDict[str, _Unit] = OrderedDict()
         self.is_changed = False
 
-    def counts(self) -> tuple[StepCounts, ...]:
+    def counts(self, *, has_sessions: bool = True) -> tuple[StepCounts, ...]:
+        """Both arms by share; without the failures of sessions where those are told one by one."""
         return tuple(
-            StepCounts(share=share, control=_counts(step.control), canary=_counts(step.canary))
+            StepCounts(
+                share=share, control=_counts(step.control, has_sessions), canary=_counts(step.canary, has_sessions)
+            )
             for share, step in sorted(self.steps.items())
         )
 
 
-def _counts(arm: _Arm) -> ArmCounts:
-    return ArmCounts(units=arm.units, failures=dict(arm.failures))
+def _counts(arm: _Arm, has_sessions: bool) -> ArmCounts:
+    told = {} if has_sessions else arm.session_failures
+    return ArmCounts(units=arm.units, failures={name: n - told.get(name, 0) for name, n in arm.failures.items()})
 
 
 class HarmTests:
@@ -78,6 +75,7 @@ class HarmTests:
         self._alpha, self._unit_memory = alpha, unit_memory
         self._tests: dict[str, _Test] = {}
         self.tripped: dict[str, dict[str, float]] = {}
+        self._records: list[Record] = []
 
     def follow(self, rollouts: Mapping[str, Rollout]) -> None:
         """Take in which rollouts are open; what was counted of those that stay is kept."""
@@ -113,7 +111,7 @@ class HarmTests:
             if cost_usd is not None and cost_usd > limits.get("cost", float("inf")):
                 failed.append("cost")
             unit = self._unit(test, unit_id, assignment.share, assignment.variant == "canary")
-            if self._fail(test, unit, failed):
+            if self._fail(test, unit, failed, decision.session_id or ""):
                 tripped.append(assignment.rollout_id)
         return [name for name in tripped if self._trip(name)]
 
@@ -130,15 +128,20 @@ class HarmTests:
             test.is_changed = True
         return unit
 
-    def _fail(self, test: _Test, unit: _Unit, failed: list[str]) -> bool:
+    def _fail(self, test: _Test, unit: _Unit, failed: list[str], session_id: str) -> bool:
         new = [name for name in failed if name not in unit.failed]
         if not new:
             return False
         unit.failed += tuple(new)
         step = test.steps[unit.share]
-        failures = (step.canary if unit.is_canary else step.control).failures
+        arm = step.canary if unit.is_canary else step.control
         for name in new:
-            failures[name] = failures.get(name, 0) + 1
+            arm.failures[name] = arm.failures.get(name, 0) + 1
+            if session_id:
+                arm.session_failures[name] = arm.session_failures.get(name, 0) + 1
+                rollout_id = test.rollout.rollout_id
+                said = failed_session(rollout_id, name, session_id, share=unit.share, is_canary=unit.is_canary)
+                self._records.append(Record(FAILED_SESSIONS, *said))
         test.is_changed = True
         return True
 
@@ -148,14 +151,18 @@ class HarmTests:
         counts = test.counts()
         for rail in rails:
             log_e = harm_log_e([(c.share, c.control.failed(rail), c.canary.failed(rail)) for c in counts], rail)
-            if log_e >= -log(alpha_of(rail, rails, self._alpha)):
+            if log_e >= -log(guardrail_alpha(rail, self._alpha, rails)):
                 self.tripped[name] = {"log_e": log_e, f"is_{rail}": 1.0}
+                self._records.append(Record(TRIPPED, name, msgspec.json.encode(self.tripped[name])))
                 return True
         return False
 
-    def changed(self) -> dict[str, tuple[StepCounts, ...]]:
-        """Counts of the rollouts that changed since the last call, by rollout."""
-        changed = {name: test.counts() for name, test in self._tests.items() if test.is_changed}
-        for name in changed:
-            self._tests[name].is_changed = False
-        return changed
+    def records(self, producer: str, epoch: int) -> list[Record]:
+        """What changed since the last call, for the other processes: counts, failed sessions, trips."""
+        records, self._records = self._records, []
+        for name, test in self._tests.items():
+            if test.is_changed:
+                test.is_changed = False
+                counts = msgspec.json.encode(test.counts(has_sessions=False))
+                records.append(Record("rollout", f"{name}/{producer}/{epoch}", counts))
+        return records

@@ -13,6 +13,8 @@ from hivefeedback.stats import CellKey
 __all__ = ["Joins", "KnownRun", "Recent"]
 
 V = TypeVar("V")
+_LONGER = 4
+"""So many times more decisions are remembered that are in a rollout."""
 
 
 class KnownRun(Struct, gc=False):
@@ -109,9 +111,18 @@ class Joins:
         self._responses: Recent[KnownRun] = Recent(size)
         self._sessions: Recent[KnownRun] = Recent(size)
         self._traces: Recent[_Trace] = Recent(size)
-        self.decisions: Recent[Decision] = Recent(size)
+        self._decisions: Recent[Decision] = Recent(size)
+        self._assigned: Recent[Decision] = Recent(_LONGER * size)
 
         self._claimed: Recent[bool] = Recent(size)
+
+    def decide(self, decision: Decision) -> None:
+        """Remember a decision; longer where it is in a rollout, since calls that hang are its harm."""
+        (self._assigned if decision.assignments else self._decisions).add(decision.decision_id, decision)
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """A recent decision by its id."""
+        return (self._decisions.get(decision_id) or self._assigned.get(decision_id)) if decision_id else None
 
     def claim(self, run_id: str) -> bool:
         """True the first time that a run of this id comes in (ids that we made are unique anyway)."""

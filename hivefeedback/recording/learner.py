@@ -26,6 +26,7 @@ _AWAITING = 200_000
 class Learner:
     """Learns one run or judgement at a time; ``teach`` hands the batch to the policy.
 
+    ``has_learnt`` is raised when policy or breakers know something new.
     ``is_shut_dirty`` is raised when a breaker changed or a harm test tripped: what may be served
     is then not what the snapshot says.
     """
@@ -38,12 +39,13 @@ class Learner:
         self._newest: dict[tuple[str, str], deque[KnownRun]] = {}
         self.observed: dict[str, set[str]] = {}
         self.is_shut_dirty = True
+        self.has_learnt = False
 
     # --- runs -----------------------------------------------------------------------------------
 
     def learn_run(self, event: Event, run: Run, now_s: float) -> KnownRun:
         """Count a run, settle its breaker, and give it a reward if one is known."""
-        decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
+        decision = self._p.joins.decision(run.decision_id)
         known = self.known(event, run, decision)
         if run.kind == "llm":
             self._settle_breaker(known, run, decision, now_s)
@@ -61,16 +63,20 @@ class Learner:
             self._settle_units(known)
         return known
 
-    def known(self, event: Event, run: Run, decision: Decision | None) -> KnownRun:
+    def known(self, event: Event, run: Run, decision: Decision | None, *, is_logged: bool = False) -> KnownRun:
         """What is kept of a run. The one that served a later attempt, or that was not the one
-        decided for, saw only the hard cases: it feeds its breaker, not the policy's estimate."""
+        decided for, saw only the hard cases: it feeds its breaker, not the policy's estimate. While a
+        rollout is open nothing is learnt from a run whose decision is not known (unless the log has
+        it): it may have been the canary's."""
         operation = run.operation or (clean_id(decision.operation) if decision else "")
         if not operation:
             self._p.counters["run_without_operation"] += 1
         decided = decision.deployment if decision is not None else run.decided_deployment
         is_as_decided = decided in ("", run.deployment)
         learner = ""
-        if run.kind == "llm" and run.attempt == 1 and is_as_decided:
+        is_lost = bool(run.decision_id) and decision is None and not is_logged
+        is_unknown_arm = is_lost and bool(self._p.refresher.snapshot.config.rollouts)
+        if run.kind == "llm" and run.attempt == 1 and is_as_decided and not is_unknown_arm:
             learner = (decision.variant if decision else None) or run.deployment
         started_at_s, duration_s = event.event_time_s, run.duration_s
         return KnownRun(  # by position: this runs for each run, and names cost as much as the values
@@ -131,8 +137,8 @@ class Learner:
                 known.reward, known.is_awaiting = reward, False
 
     def _recalled(self, event: Event, run: Run, record: DecisionRecord | None) -> KnownRun:
-        decision = self._p.joins.decisions.get(run.decision_id) if run.decision_id else None
-        known = self.known(event, run, decision)
+        decision = self._p.joins.decision(run.decision_id)
+        known = self.known(event, run, decision, is_logged=record is not None)
         if decision is None and record is not None:
             _follow_record(known, run, record)
         known.reward = self._p.rule.earned(run.outcome, known.operation, event.ingest_time_s)
@@ -158,12 +164,12 @@ class Learner:
         return agent
 
     def _settle_breaker(self, known: KnownRun, run: Run, decision: Decision | None, now_s: float) -> None:
-        if decision is None and run.deployment not in self._p.refresher.snapshot.config.deployments:
+        if run.deployment not in self._p.refresher.snapshot.config.deployments:
             self._observe_undeclared(run.deployment, known.operation)
         is_as_decided = decision is not None and decision.deployment == run.deployment
         variant = known.learner or ((decision.variant or "") if is_as_decided and decision else "") or run.deployment
         if self._p.breakers.settle(variant, run.outcome, now_s):
-            self.is_shut_dirty = True
+            self.is_shut_dirty = self.has_learnt = True
 
     def _observe_undeclared(self, deployment: str, operation: str) -> None:
         """A deployment that nobody declared is accepted as observed: counted and listed."""
@@ -296,6 +302,7 @@ class Learner:
         """Hand the rewards of the batch to the policy."""
         if not self._observations:
             return
+        self.has_learnt = True
         observations, self._observations = self._observations, []
         policy = self._p.policy
         try:

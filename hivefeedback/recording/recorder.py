@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from hivefeedback.hooks import Record
@@ -45,6 +44,8 @@ from hivefeedback.recording.shutters import Shutters
 __all__ = ["Item", "Recorder"]
 
 T = TypeVar("T")
+_HELD_BACK = 1000
+"""What a process that records nothing tells of itself is held back up to so many events."""
 
 Item = tuple[int, float, object]
 """What the ring carries: (seq, event time, what happened)."""
@@ -62,6 +63,7 @@ class Recorder:
         self._sets: Recent[bool] = Recent(10_000)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._dropped: dict[str, int] = {}
+        self._has_begun = False
 
     @property
     def observed(self) -> Mapping[str, set[str]]:
@@ -74,7 +76,8 @@ class Recorder:
         return self._p.rule.observed
 
     def begin(self, segment: SegmentStarted) -> None:
-        """Log the checkpoint that a log segment begins with."""
+        """Tell the checkpoint that a log segment begins with; it is written with the first thing that
+        is recorded, so that a process that only looks or changes something leaves no trace in the log."""
         now_s = self._p.clock()
         self._p.events.tell(segment, now_s)
         self.tick(now_s)
@@ -84,6 +87,9 @@ class Recorder:
     def process(self, items: Sequence[Item]) -> None:
         """Learn a slice of items; small ones, so that other threads get their turn."""
         now_s = self._p.clock()
+        if not self._has_begun:
+            self._has_begun = True
+            self._p.outbox.add(self._p.events.take_own())  # the checkpoint comes first
         events = self._take_in(items, now_s)
         scores = self._collector.collect(events, now_s)
         for event in events:
@@ -136,7 +142,7 @@ class Recorder:
     def _decision_event(self, seq: int, at_s: float, now_s: float, decision: Decision) -> Event:
         if len(decision.operation) > MAX_ID:
             decision = replace(decision, operation=clean_id(decision.operation))
-        self._p.joins.decisions.add(decision.decision_id, decision)
+        self._p.joins.decide(decision)
         offer = decision.offer
         if offer is not None and offer.lineup.key not in self._sets:
             self._sets.add(offer.lineup.key, True)
@@ -213,16 +219,16 @@ class Recorder:
     def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False) -> None:
         """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
-        outbox.add(events.take_own())
+        if self._has_begun or events.n_own > _HELD_BACK:
+            outbox.add(events.take_own())
         if is_flush or is_final or not 0 <= now_s - self._shown_at_s < self._o.exemplars_every_s:
             self._shown_at_s = now_s
             self._learner.put_exemplars()
-        for rollout_id, counts in self._p.harm.changed().items():
-            key = f"{rollout_id}/{events.producer}/{events.epoch}"
-            outbox.put(Record("rollout", key, msgspec.json.encode(counts)))
-        is_due = not 0 <= now_s - self._saved_at_s < self._o.save_every_s
-        if is_final or (is_due and not outbox.is_empty):
-            self._saved_at_s = now_s
+        for record in self._p.harm.records(events.producer, events.epoch):
+            outbox.put(record)
+        is_due = is_flush or not 0 <= now_s - self._saved_at_s < self._o.save_every_s
+        if self._learner.has_learnt and (is_final or is_due):  # who learnt nothing must not overwrite who did
+            self._saved_at_s, self._learner.has_learnt = now_s, False
             dump = self._ask_policy(lambda: bytes(memoryview(self._p.policy.dump())), b"")
             if dump:
                 outbox.put(Record("policy", self._p.policy.name, dump))

@@ -9,7 +9,8 @@ import pytest
 from hivefeedback import FeedbackLoop
 from hivefeedback.control.counts import decode_counts, read_counts
 from hivefeedback.model import Alarm, Decision, Feedback, Run, StepCounts
-from hivefeedback.recording.harm import HarmTests, alpha_of
+from hivefeedback.recording.harm import HarmTests
+from hivefeedback.stats import guardrail_alpha
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import end_rollout, live_loop, open_rollout, sync_loop, told
 
@@ -189,12 +190,14 @@ def test_units_that_come_back_count_in_the_step_in_which_they_were_first_seen() 
     tests.follow({"m-1": replace(rollout, share=1.0, step=1)})
     late = early.of_session(str(early.session_id))
     tests.settle(late, is_blamed=True, reward=0.0, duration_s=None, cost_usd=None)
-    ((step,),) = tests.changed().values()
-    assert (step.share, step.canary.units, step.canary.failed("error")) == (0.5, 1, 1)
-    assert tests.changed() == {}
+    records = {r.namespace: r for r in tests.records("p", 1)}
+    (step,) = decode_counts(records["rollout"].value)
+    assert (step.share, step.canary.units, step.canary.failed("error")) == (0.5, 1, 0)
+    assert records["rollout_unit"].key.endswith("/0.5")  # the session's failure is told by itself
+    assert tests.records("p", 1) == []
 
 
 def test_half_of_alpha_goes_to_errors_and_the_rest_is_shared() -> None:
     rails = ("error", "quality", "latency", "cost")
-    assert alpha_of("error", rails, 0.01) == 0.005
-    assert sum(alpha_of(rail, rails, 0.01) for rail in rails) == pytest.approx(0.01)
+    assert guardrail_alpha("error", 0.01, rails) == 0.005
+    assert sum(guardrail_alpha(rail, 0.01, rails) for rail in rails) == pytest.approx(0.01)

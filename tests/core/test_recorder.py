@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from hivefeedback import FeedbackLoop
 from hivefeedback.hooks import Observation
 from hivefeedback.model import Alarm, Feedback, Run
 from hivefeedback.testing import EvenPolicy, FakeClock
-from tests.core.loops import bodies, live_loop, sync_loop, told
+from tests.core.loops import bodies, live_loop, open_rollout, sync_loop, told
 
 METHODS = ("learn", "shares", "index", "declare", "due", "alarms", "dump", "load", "adopt", "forget")
 
@@ -108,3 +109,33 @@ def test_learning_and_breakers_do_not_wait_for_a_flush() -> None:
         until(lambda: policy.observations)
         loop.feedback(Feedback("helpful", 0.0, run_id=loop.record(Run("a", "x"))))
         until(lambda: policy.observations[-1].reward == 0.0)
+
+
+def test_a_process_that_learnt_nothing_does_not_overwrite_what_another_learnt(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hive.db"
+    with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock()) as idle:
+        with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock()) as busy:
+            for _ in range(3):
+                busy.record(Run("a", "x", "timeout"))
+        learnt = {r.namespace: r.value for r in (*idle.store.state.list("policy"), *idle.store.state.list("breaker"))}
+    with FeedbackLoop(store=url, deployments=["a"], clock=FakeClock()) as again:
+        kept = {r.namespace: r.value for r in (*again.store.state.list("policy"), *again.store.state.list("breaker"))}
+        assert kept == learnt
+        assert len(kept) == 2
+
+
+def test_a_run_whose_decision_is_forgotten_teaches_nobody_while_a_rollout_is_open() -> None:
+    policy = EvenPolicy()
+    with sync_loop("a", policy=policy) as loop:
+        open_rollout(loop, share=0.5)
+        loop.record(Run("a", "x", decision_id="d-of-another-process"))
+        assert policy.observations == []
+        loop.record(Run("a", "x"))
+        assert [o.deployment for o in policy.observations] == ["a"]
+
+
+def test_a_deployment_that_only_the_host_named_is_observed_too() -> None:
+    with sync_loop("a") as loop:
+        d = loop.decide("x", ["b"])
+        loop.record(Run("b", "x", decision_id=d.decision_id))
+        assert loop.observed() == {"b": ["x"]}
