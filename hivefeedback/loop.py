@@ -540,24 +540,36 @@ class FeedbackLoop:
         session: str | None = None,
         user: str | None = None,
         before: float | None = None,
+        mutation: str | None = None,
+        by: str = "program",
     ) -> int:
         """Remove events, feedback text and exemplars, and take back from the aggregates what is still
         in the log; answers how many events went. All given parts must hold.
 
+        With ``mutation`` the reasons that people gave with it go instead; answers how many texts.
+        Every process forgets within seconds what it remembers of runs.
+
         Raises:
-            InvalidInputError: Nothing was given.
+            InvalidInputError: Nothing was given, or ``mutation`` together with something else.
         """
         self._check_open()
-        if not any(part is not None for part in (deployment, agent, session, user, before)):
-            raise InvalidInputError("erase what? give deployment, agent, session, user or before")
+        parts = {"deployment": deployment, "agent": agent, "session": session, "user": user, "before": before}
+        given = [name for name, part in parts.items() if part is not None]
+        if bool(given) == (mutation is not None):
+            raise InvalidInputError("erase what? give deployment, agent, session, user or before; or mutation alone")
+        if mutation is not None:
+            return self._control.erase_texts(mutation, by=by)
         self.flush()
         hashed = None
         if user is not None:
             hashed = Intake(self.counters, user_key=user_key(self.store), max_comment_bytes=0).hash_user(user)
         selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
         n_events = self.store.log.erase(selector)
+        if given == ["deployment"]:
+            self.store.state.delete("observed", str(deployment))
         if self._engine is not None:
-            self._engine.forget_runs()
+            self._engine.erased(" and ".join(given), n_events)
+            self._control.note_erased(by=by)
         return n_events
 
     def enable_plugin(self, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from hivefeedback.control import approval, declare, propose, undo
+from hivefeedback.control import approval, declare, erase, propose, undo
 from hivefeedback.control.context import Context
 from hivefeedback.control.executors import Executors
 from hivefeedback.control.keeper import JournalKeeper
@@ -95,6 +95,19 @@ class Control:
     def add_prompt(self, name: str, text: str, *, by: str = "program") -> int:
         """Store a version of a prompt and serve it, unless it is a version already; its number."""
         return declare.add_prompt(self._ctx, name, text, by=by)
+
+    @property
+    def n_erasures(self) -> int:
+        """How often something was erased, as far as this process knows; grows."""
+        return self.keeper.n_erasures
+
+    def note_erased(self, *, by: str = "program") -> None:
+        """Tell every process that something was erased."""
+        erase.note_erased(self._ctx, by=by)
+
+    def erase_texts(self, mutation_id: str, *, by: str = "program") -> int:
+        """Forget the reasons that were given with a mutation; how many texts went."""
+        return erase.erase_texts(self._ctx, mutation_id, by=by)
 
     # --- mutations --------------------------------------------------------------------------------
 

@@ -34,6 +34,8 @@ class JournalKeeper:
     """
 
     def __init__(self, store: Store, *, checkpoint_every: int = 100) -> None:
+        self.n_erasures = 0
+        """Erasures that were seen since the start."""
         self._store = store
         self._checkpoint_every = checkpoint_every
         self._lock = threading.RLock()
@@ -129,8 +131,10 @@ class JournalKeeper:
         config, undos = _folded(self._config, entries)
         if self._ledger is not None:
             self._ledger = _with_undos(self._ledger.after(entries), undos)
-        if any(e.state == "erased" for e in entries):
+        n_erased = sum(e.state == "erased" for e in entries)
+        if n_erased:
             self._bodies = {}
+            self.n_erasures += n_erased
         self._config = config
         if config.version - self._saved_version >= self._checkpoint_every:
             self._save(config)

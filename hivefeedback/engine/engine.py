@@ -96,6 +96,7 @@ class Engine:
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
+        self._n_erasures = control.n_erasures
         self._backlog: deque[Commit] = deque()
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
@@ -220,13 +221,19 @@ class Engine:
             self.counters.note("policy_failed", f"{self.policy.name}.dump: {type(error).__name__}: {error}")
             return b""
 
-    def forget_runs(self) -> None:
-        """Something was erased: what feedback is about is looked up in the log from now on."""
+    def erased(self, selector: str, n_events: int) -> None:
+        """Something was erased here: log that, and forget what is remembered of runs.
+
+        Args:
+            selector: What it was, without naming a person.
+            n_events: How many events went.
+        """
         if self.is_inline:
             with self._lock:
-                self.recorder.forget_runs()
+                self.recorder.erased(selector, n_events)
+                self.recorder.hand_over(self.clock(), is_flush=True)
         else:
-            self.ring.put_always((0, 0.0, self.recorder.forget_runs))
+            self.ring.put_always((0, 0.0, partial(self.recorder.erased, selector, n_events)))
 
     # --- what the host calls --------------------------------------------------------------------------
 
@@ -298,6 +305,9 @@ class Engine:
 
     def _configure_now(self) -> None:
         config, ledger = self._control.configuration, self._control.ledger
+        if self._control.n_erasures != self._n_erasures:
+            self._n_erasures = self._control.n_erasures
+            self.recorder.forget_runs()
         promoted = frozenset(name for name, life in ledger.lives.items() if life.state == "promoted")
         self.recorder.configure(config, dict(self._control.bodies()), promoted)
 

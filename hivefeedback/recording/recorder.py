@@ -20,6 +20,7 @@ from hivefeedback.model import (
     ConfigurationPublished,
     Decision,
     DecisionRecord,
+    Erased,
     Event,
     EventsDropped,
     Feedback,
@@ -174,6 +175,12 @@ class Recorder:
         self._late.resolve(feedback_event, found)
         self._learner.teach()
         self.tick(self._p.clock())
+
+    def erased(self, selector: str, n_events: int) -> None:
+        """Something was erased by this process: say so in the log, and forget runs."""
+        self._has_begun = True
+        self.forget_runs()
+        self._p.events.tell(Erased(selector=selector, n_events=n_events))
 
     def forget_runs(self) -> None:
         """Something was erased: nothing in memory may be judged any more without asking the log."""

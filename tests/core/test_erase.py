@@ -9,9 +9,9 @@ import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.model import Feedback, Run, encode_event
+from hivefeedback.model import Erased, Feedback, Mutation, MutationKind, Run, encode_event
 from hivefeedback.testing import FakeClock
-from tests.core.loops import bodies, events, sync_loop
+from tests.core.loops import bodies, events, sync_loop, told
 
 
 @pytest.fixture(params=["memory://", "sqlite", "json"])
@@ -63,3 +63,27 @@ def test_feedback_on_an_erased_run_joins_nothing_that_was_erased(filled: Feedbac
         loop.feedback(Feedback("helpful", 0.0, session_id="s"))
         assert {r.deployment: r.n_runs for r in loop.stats()} == {"b": 1}
         assert "a" not in {k[0] for k, v in loop.view().exemplars.items() if v}
+
+
+def test_an_erasure_is_an_event_and_other_loops_forget_what_they_remember() -> None:
+    with sync_loop("a", store="memory://shared-erase") as other:
+        run_id = other.record(Run("a", "x", session_id="s"))
+        with sync_loop("a", store="memory://shared-erase") as loop:
+            assert loop.erase(session="s") >= 1
+            (said,) = told(loop, Erased)
+            assert said.selector == "session"
+        other.refresh()
+        other.feedback(Feedback("success", 1.0, run_id=run_id))
+        assert other.stats().rows == ()
+
+
+def test_the_reasons_of_a_mutation_can_be_erased_and_the_entries_say_so() -> None:
+    with FeedbackLoop(store="memory://", deployments=["a", "b"], clock=FakeClock()) as loop:
+        mutation_id = loop.propose(Mutation(kind=MutationKind.MODEL_SWAP, target="a", to="m"), why="Mr Smith asked")
+        loop.reject(mutation_id, by="me", why="Mr Smith changed his mind")
+        assert "Mr Smith" in loop.why(mutation_id).text()
+        assert loop.erase(mutation=mutation_id) >= 1
+        assert "Mr Smith" not in loop.why(mutation_id).text()
+        assert "erased" in loop.why(mutation_id).text()
+        with pytest.raises(InvalidInputError, match="alone"):
+            loop.erase(mutation=mutation_id, session="s")

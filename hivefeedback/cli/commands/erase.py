@@ -16,6 +16,8 @@ __all__ = ["SPEC"]
 def run(call: Call) -> Answer:
     """Remove events, texts and examples, and take them out of the aggregates as far as they are still logged."""
     args = call.args
+    if args.mutation is not None:
+        return _texts(call, args.mutation)
     parts = {name: getattr(args, name) for name in ("deployment", "agent", "session", "user")}
     given = {name: value for name, value in parts.items() if value is not None}
     empty = [name for name, value in given.items() if not value]
@@ -29,6 +31,21 @@ def run(call: Call) -> Answer:
     what = " and ".join([*given, *([f"before {clock_time(before_s)} UTC"] if before_s is not None else [])])
     text = f"{count(n_erased)} events were erased (by {what})"
     return Answer(data={"n_erased": n_erased, **given, "before_s": before_s}, text=text)
+
+
+def _texts(call: Call, mutation_id: str) -> Answer:
+    """The reasons that people gave with a mutation."""
+    others = [
+        name for name in ("deployment", "agent", "session", "user", "before") if getattr(call.args, name) is not None
+    ]
+    if others:
+        raise InvalidInputError(f"--mutation goes alone, not with --{others[0]}")
+    with call.loop() as loop:
+        n_texts = loop.erase(mutation=mutation_id)
+    return Answer(
+        data={"n_texts": n_texts, "mutation": mutation_id},
+        text=f"{count(n_texts)} reasons given with {mutation_id} were erased",
+    )
 
 
 def _before(text: str | None, now_s: float) -> float | None:
@@ -45,13 +62,14 @@ def _before(text: str | None, now_s: float) -> float | None:
 
 SPEC: Final = Spec(
     name="erase",
-    help="remove what is stored of a deployment, agent, session, user or time",
+    help="remove what is stored of a deployment, agent, session, user or time, or the reasons of a mutation",
     run=run,
     arguments=(
         arg("--deployment", metavar="ID"),
         arg("--agent", metavar="ID"),
         arg("--session", metavar="ID"),
         arg("--user", metavar="ID", help="as the application gave it; it is hashed as it was when stored"),
+        arg("--mutation", metavar="ID", help="the reasons that people gave with it; goes alone"),
         arg("--before", metavar="TIME", help="older than this: 2026-01-31, 2026-01-31T12:00Z, or 30d (ago)"),
     ),
     details="All given parts must hold. What is erased cannot be brought back.",

@@ -1,0 +1,38 @@
+"""What an erasure leaves in the journal: a mark for the other processes, and texts that are gone."""
+
+from __future__ import annotations
+
+from hivefeedback.control.approval import known_life
+from hivefeedback.control.context import Context
+from hivefeedback.model import Configuration, JournalEntry, Ledger
+
+__all__ = ["erase_texts", "note_erased"]
+
+
+def note_erased(ctx: Context, *, by: str) -> None:
+    """Tell every process that something was erased: what it remembers of runs is to be forgotten."""
+    _append(ctx, "", by)
+
+
+def erase_texts(ctx: Context, mutation_id: str, *, by: str) -> int:
+    """Forget the reasons that were given with a mutation; its entries stay and say so.
+
+    A prompt's text stays as long as it is a version that can be served: patch it instead.
+
+    Returns:
+        How many texts went.
+
+    Raises:
+        UnknownNameError: No such mutation.
+    """
+    hashes = {entry.why for entry in known_life(ctx, mutation_id).entries if entry.why}
+    n_erased = sum(ctx.store.journal.erase_body(h) for h in sorted(hashes))
+    _append(ctx, mutation_id, by)
+    return n_erased
+
+
+def _append(ctx: Context, mutation_id: str, by: str) -> None:
+    def build(config: Configuration, ledger: Ledger) -> JournalEntry:
+        return JournalEntry(at_s=ctx.clock(), state="erased", mutation_id=mutation_id, by=by)
+
+    ctx.keeper.append(build)
