@@ -12,7 +12,10 @@ from hivefeedback import Deployment, Feedback, FeedbackLoop
 from hivefeedback_langchain import FeedbackCallbackHandler, config_for
 
 OPERATION = "text-to-text/geography"
-MODELS = {"brief": FakeListChatModel(responses=["Paris"]), "vague": FakeListChatModel(responses=["Some city"])}
+MODELS = {  # like real ones they take a moment, in which the loop learns
+    "brief": FakeListChatModel(responses=["Paris"], sleep=0.002),
+    "vague": FakeListChatModel(responses=["Some city"], sleep=0.002),
+}
 
 
 def main() -> None:
