@@ -32,6 +32,8 @@ loop = FeedbackLoop(
     prompts={"answer": "Answer {question}."},
     on_store_error="raise",
 )
+if len(sys.argv) > 2:
+    loop.start(every_s=float(sys.argv[2]))
 print(json.dumps({"ready": True}), flush=True)
 n = 0
 for line in sys.stdin:  # each line asks for so many requests
@@ -52,9 +54,9 @@ print(json.dumps({"closed": True, "counters": dict(loop.counters)}), flush=True)
 class Application:
     """The application, from outside: it serves requests when it is asked to."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *words: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-c", APPLICATION, url],
+            [sys.executable, "-c", APPLICATION, url, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -105,6 +107,14 @@ def url(tmp_path: Path) -> str:
 @pytest.fixture
 def application(url: str) -> Iterator[Application]:
     started = Application(url)
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def application_with_turns(url: str) -> Iterator[Application]:
+    """It runs the turn itself, but so rarely that a test would not live to see two of them."""
+    started = Application(url, "3600")
     yield started
     started.kill()
 
@@ -186,3 +196,16 @@ def test_numbers_and_feedback_meet_in_the_store_while_the_application_runs(url: 
     assert answer == {"closed": True, "counters": {}}, "nothing was lost or went wrong"
     assert cli(url, "stats")["coverage"]["n_runs"] == 400
     assert cli(url, "doctor")["is_ok"] is True
+
+
+def test_an_application_that_runs_the_turn_does_approved_work_at_once(
+    url: str, application_with_turns: Application
+) -> None:
+    application = application_with_turns
+    application.serve()
+    said = cli(url, "mutations", "propose", "MODEL_SWAP", "a", "a-2", "--risk", "high", "--reason", "it is newer")
+    cli(url, "mutations", "approve", said["mutation_id"], "--why", "let us see")
+    assert application.seconds_until(lambda served: "a-2" in served["models"]) < SERVED_WITHIN_S
+    cli(url, "mutations", "rollback", said["mutation_id"], "--why", "enough")
+    assert application.seconds_until(lambda served: "a-2" not in served["models"]) < SERVED_WITHIN_S
+    assert application.end()["closed"]
