@@ -79,13 +79,13 @@ def _version(name: str) -> str | None:
 
 def check_settings(settings: Settings, args: argparse.Namespace) -> Iterator[Check]:
     """The configuration file, the mode, and where each setting that was set comes from."""
-    from hivefeedback.settings import find_config_file
+    from hivefeedback.settings import default_store, find_config_file
 
     path = find_config_file(args.config)
     yield Check("config file", "ok", str(path.absolute()) if path else "none; write one with: hivefeedback init")
     sources = {name: _source(name, args) for name in sorted(settings.model_fields_set)}
-    if not args.store and "HIVEFEEDBACK_STORE" not in os.environ and sources.get("store") != "file":
-        sources.pop("store", None)
+    if not args.store and "HIVEFEEDBACK_STORE" not in os.environ and settings.store == default_store():
+        sources.pop("store", None)  # filled in where nobody named one
     shown = ", ".join(f"{name} ({source})" for name, source in sources.items())
     yield Check("settings", "ok", shown or "all have their defaults")
     if settings.mode == "off":
@@ -101,8 +101,9 @@ def _source(name: str, args: argparse.Namespace) -> str:
 
 
 def check_plugins(settings: Settings) -> Iterator[Check]:
-    """Which plugins do not load, and whether the policy is there."""
+    """Which plugins do not load, whether the policy is there, and variables that neither we nor a plugin read."""
     from hivefeedback.cli.reader import make_registry
+    from hivefeedback.settings import unknown_variables
 
     registry = make_registry(settings)
     registry.close()
@@ -117,3 +118,4 @@ def check_plugins(settings: Settings) -> Iterator[Check]:
     else:
         known = ", ".join(sorted(registry.policies)) or "none"
         yield Check("policy", "wrong", f"{settings.policy!r} is not known; known: {known}; set 'policy' to one of them")
+    yield from (Check("environment", "note", line) for line in unknown_variables([info.name for info in plugins]))

@@ -77,6 +77,25 @@ def test_it_says_where_each_setting_comes_from(cli: Cli, path: Path, monkeypatch
     assert "store (command line)" in line
 
 
+def test_a_store_that_nobody_named_comes_from_nowhere(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HIVEFEEDBACK_STORE", raising=False)
+    assert checks_of(cli.done("doctor", "--json"))["settings"][1] == "all have their defaults"
+
+
+def test_a_misspelt_variable_is_worth_a_note(cli: Cli, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_POLICI", "ucb")
+    state, detail = checks_of(cli.done("doctor", "--json"))["environment"]
+    assert state == "note"
+    assert "did you mean HIVEFEEDBACK_POLICY?" in detail
+
+
+def test_each_check_is_one_line_whatever_the_reader_of_yaml_says(cli: Cli) -> None:
+    Path("hivefeedback.yaml").write_text("mode: [act\n", encoding="utf-8")
+    said = cli("doctor")
+    assert said.code == 1
+    assert all(line.split()[0] in ("ok", "note", "wrong") for line in said.out.splitlines()[:-1])
+
+
 def test_a_wrong_setting_is_named(cli: Cli, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIVEFEEDBACK_RING_SIZE", "many")
     said = cli("doctor", "--json")

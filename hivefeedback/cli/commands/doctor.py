@@ -25,7 +25,7 @@ def run(call: Call) -> Answer:
     code = next((c.code for c in wrong if c.code), FAILED) if wrong else DONE
     summary = f"{len(wrong)} of {len(checks)} checks found something wrong" if wrong else "nothing is wrong"
     wide = max(len(c.name) for c in checks)
-    lines = [f"{c.state:<5}  {c.name:<{wide}}  {c.detail}" for c in checks]
+    lines = [f"{c.state:<5}  {c.name:<{wide}}  {' '.join(c.detail.split())}" for c in checks]
     text = plain("\n".join([*lines, summary]), is_block=True)
     data = {"is_ok": not wrong, "checks": [{k: v for k, v in asdict(c).items() if k != "code"} for c in checks]}
     return Answer(data=data, text=text, code=code)
