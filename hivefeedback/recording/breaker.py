@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from hivefeedback.model import is_blamed, is_counted
+from hivefeedback.model import BLAMED, UNCOUNTED
 
 __all__ = ["Breakers"]
 
@@ -62,11 +62,9 @@ class Breakers:
         Uncounted outcomes touch nothing. Failures of calls that were under way when the breaker
         opened do not escalate: one incident, one step.
         """
-        if not is_counted(outcome):
-            return False
+        if outcome not in BLAMED:
+            return outcome not in UNCOUNTED and self._breakers.pop(variant, None) is not None
         breaker = self._breakers.get(variant)
-        if not is_blamed(outcome):
-            return self._breakers.pop(variant, None) is not None
         if breaker is None:
             breaker = self._breakers[variant] = _Breaker()
         if self._is_running(breaker, now_s):

@@ -73,9 +73,10 @@ class Recent(Generic[V]):
 
     def add(self, key: str, value: V) -> None:
         """Remember a value under a key."""
-        self._items[key] = value
-        if len(self._items) > self._size:
-            self._items.popitem(last=False)
+        items = self._items
+        items[key] = value
+        if len(items) > self._size:
+            items.popitem(last=False)
 
     def get(self, key: str) -> V | None:
         """The value, or None where it was never there or is forgotten."""
@@ -131,9 +132,13 @@ class Joins:
         self._claimed.add(run_id, True)
         return True
 
-    def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
-        """Remember a run."""
+    def keep(self, run: KnownRun) -> None:
+        """Remember a run by its id alone."""
         self._runs.add(run.run_id, run)
+
+    def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
+        """Remember a run by all that it has."""
+        self.keep(run)
         if decision_id:
             self._decided.add(decision_id, run)
         if response_id:

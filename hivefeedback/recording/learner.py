@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -18,6 +19,8 @@ __all__ = ["POOLED_AGENT", "Learner"]
 
 POOLED_AGENT = "~other"
 """Agents beyond the bound are counted together under this name."""
+_KEYS = 4096
+"""Keys of cells that are kept ready: making one costs as much as counting a run into it."""
 _OBSERVED = 10_000
 _AWAITING = 200_000
 """Runs that await a judgement at a time, in memory; beyond that the oldest stop waiting early."""
@@ -36,6 +39,7 @@ class Learner:
         self._observations: list[Observation] = []
         self._awaiting: OrderedDict[str, tuple[float, KnownRun]] = OrderedDict()
         self._agents: set[str] = set()
+        self._total_keys = lru_cache(_KEYS)(_total_keys)
         self._newest: dict[tuple[str, str], deque[KnownRun]] = {}
         self.observed: dict[str, set[str]] = {}
         self.is_shut_dirty = True
@@ -45,14 +49,13 @@ class Learner:
 
     def learn_run(self, event: Event, run: Run, now_s: float) -> KnownRun:
         """Count a run, settle its breaker, and give it a reward if one is known."""
-        decision = self._p.joins.decision(run.decision_id)
+        decision = self._p.joins.decision(run.decision_id) if run.decision_id else None
         known = self.known(event, run, decision)
         if run.kind == "llm":
             self._settle_breaker(known, run, decision, now_s)
-        reward = self._p.rule.of(run.outcome, known.operation, ())
-        is_judged_later = reward is None and run.outcome == "ok" and run.kind == "llm"
-        known.is_awaiting = is_judged_later and self._p.rule.awaits(known.operation)
-        known.reward = reward
+        reward = known.reward = self._p.rule.of(run.outcome, known.operation, ())
+        if reward is None and run.outcome == "ok" and run.kind == "llm":
+            known.is_awaiting = self._p.rule.awaits(known.operation)
         self._count(known, run, reward)
         self.remember(known, run)
         if known.is_awaiting:
@@ -72,12 +75,11 @@ class Learner:
         if not operation:
             self._p.counters["run_without_operation"] += 1
         decided = decision.deployment if decision is not None else run.decided_deployment
-        is_as_decided = decided in ("", run.deployment)
         learner = ""
-        is_lost = bool(run.decision_id) and decision is None and not is_logged
-        is_unknown_arm = is_lost and bool(self._p.refresher.snapshot.config.rollouts)
-        if run.kind == "llm" and run.attempt == 1 and is_as_decided and not is_unknown_arm:
-            learner = (decision.variant if decision else None) or run.deployment
+        if run.kind == "llm" and run.attempt == 1 and decided in ("", run.deployment):
+            is_lost = run.decision_id and decision is None and not is_logged
+            if not (is_lost and self._p.refresher.snapshot.config.rollouts):
+                learner = (decision.variant if decision else None) or run.deployment
         started_at_s, duration_s = event.event_time_s, run.duration_s
         return KnownRun(  # by position: this runs for each run, and names cost as much as the values
             event.event_id,
@@ -87,7 +89,7 @@ class Learner:
             run.kind,
             learner,
             bucket_of(started_at_s),
-            _keys(run, operation, self._agent(run.agent_id), decision),
+            self._keys(run, operation, decision),
             started_at_s + (duration_s or 0.0),
             run.trace_id,
             started_at_s,
@@ -99,6 +101,9 @@ class Learner:
 
     def remember(self, known: KnownRun, run: Run) -> None:
         """Keep it for feedback that comes later."""
+        if not (run.trace_id or run.decision_id or run.response_id or run.session_id):
+            self._p.joins.keep(known)
+            return
         self._p.joins.add(
             known,
             is_root=not run.parent_id,
@@ -154,8 +159,21 @@ class Learner:
         """Runs were erased: exemplars that were not handed over yet may be theirs."""
         self._newest = {}
 
+    def _keys(self, run: Run, operation: str, decision: Decision | None) -> tuple[CellKey, ...]:
+        """The total's cell, and one per assignment; only llm runs count for deployments."""
+        agent = self._agent(run.agent_id) if run.agent_id else ""
+        deployment = run.deployment
+        if run.kind != "llm":
+            deployment, agent = "", agent or deployment
+        if decision is None:
+            return self._total_keys(deployment, operation, agent, "")
+        total = self._total_keys(
+            deployment, operation, agent, decision.offer.lineup.fingerprint if decision.offer else ""
+        )
+        return (*total, *(_of_arm(total[0], a) for a in decision.assignments)) if decision.assignments else total
+
     def _agent(self, agent: str) -> str:
-        if not agent or agent in self._agents:
+        if agent in self._agents:
             return agent
         if len(self._agents) >= self._o.agents_tracked:
             self._p.counters["agents_pooled"] += 1
@@ -186,9 +204,9 @@ class Learner:
 
     def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
         outbox = self._p.outbox
-        for key in known.keys:
-            outbox.count(key, known.bucket, run, reward)
-            if known.is_awaiting:
+        outbox.count(known.keys, known.bucket, run, reward)
+        if known.is_awaiting:
+            for key in known.keys:
                 outbox.delta.cell(key, known.bucket).n_awaiting += 1
         if run.kind == "llm":
             self._remember_newest(known)
@@ -320,18 +338,12 @@ class Learner:
             self._p.events.alarm("change", deployment, operation, numbers)
 
 
-def _keys(run: Run, operation: str, agent: str, decision: Decision | None) -> tuple[CellKey, ...]:
-    """The total's cell, and one per assignment; only llm runs count for deployments."""
-    deployment = run.deployment if run.kind == "llm" else ""
-    agent = agent if deployment else agent or run.deployment
-    if decision is None:
-        return (CellKey(deployment, operation, agent),)
-    fingerprint = decision.offer.lineup.fingerprint if decision.offer else ""
-    assignments: tuple[Assignment, ...] = decision.assignments
-    return (
-        CellKey(deployment, operation, agent, "", fingerprint),
-        *(CellKey(deployment, operation, agent, f"{a.rollout_id}:{a.variant}", fingerprint) for a in assignments),
-    )
+def _total_keys(deployment: str, operation: str, agent: str, fingerprint: str) -> tuple[CellKey, ...]:
+    return (CellKey(deployment, operation, agent, "", fingerprint),)
+
+
+def _of_arm(total: CellKey, assignment: Assignment) -> CellKey:
+    return total._replace(arm=f"{assignment.rollout_id}:{assignment.variant}")
 
 
 def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
@@ -343,11 +355,12 @@ def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
     elif known.learner:
         known.learner = record.variant or known.learner
     total = known.keys[0]._replace(operation=known.operation)
-    known.keys = (total, *(total._replace(arm=f"{a.rollout_id}:{a.variant}") for a in record.assignments))
+    known.keys = (total, *(_of_arm(total, assignment) for assignment in record.assignments))
 
 
 def _exemplar(known: KnownRun) -> Exemplar:
-    is_canary = any(key.arm.endswith(":canary") for key in known.keys)
+    keys = known.keys
+    is_canary = len(keys) > 1 and any(key.arm.endswith(":canary") for key in keys)  # the first is the total's
     return Exemplar(
         known.started_at_s, known.run_id, known.duration_s, known.outcome, known.trace_id, known.reward, is_canary
     )

@@ -37,11 +37,11 @@ class Outbox:
 
     def add(self, events: Sequence[Event]) -> None:
         """Events of a batch, in order of their numbers."""
-        for event in events:
-            body = event.body
-            if body.__class__ is Run and not (body.input is body.output is body.reference is None):
-                event = replace(event, body=self._stored(body))
-            self._events.append(event)
+        self._events += [self._without_texts(event) for event in events] if any(map(_has_texts, events)) else events
+
+    def _without_texts(self, event: Event) -> Event:
+        body = event.body
+        return replace(event, body=self._stored(body)) if isinstance(body, Run) and _has_texts(event) else event
 
     def _stored(self, run: Run) -> Run:
         """The run with what may be stored of its texts; anything but a text could not be read back."""
@@ -49,11 +49,13 @@ class Outbox:
         kept = [_text(text) if self._store_content and isinstance(text, str) else None for text in texts]
         return replace(run, input=kept[0], output=kept[1], reference=kept[2])
 
-    def count(self, key: CellKey, bucket: int, run: Run, reward: float | None) -> None:
-        """Count a run and its reward, if known, into the cell of that key and minute."""
-        self._tally.add(key, bucket, run, reward)
-        if self._tally.is_long:
-            self._tally.count_into(self.delta)
+    def count(self, keys: tuple[CellKey, ...], bucket: int, run: Run, reward: float | None) -> None:
+        """Count a run and its reward, if known, into the cells of those keys in that minute."""
+        tally = self._tally
+        for key in keys:
+            tally.add(key, bucket, run, reward)
+        if tally.is_long:
+            tally.count_into(self.delta)
 
     def put(self, record: Record) -> None:
         """A small record of state."""
@@ -68,6 +70,11 @@ class Outbox:
         commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
         self._events, self._records, self.delta = [], [], Delta()
         self._send(commit)
+
+
+def _has_texts(event: Event) -> bool:
+    body = event.body
+    return body.__class__ is Run and not (body.input is body.output is body.reference is None)
 
 
 def _text(text: str) -> str:

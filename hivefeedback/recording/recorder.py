@@ -110,7 +110,7 @@ class Recorder:
         body = event.body
         if isinstance(body, Run):
             known = self._learner.learn_run(event, body, now_s)
-            for judged in scores.get(known.run_id, ()):
+            for judged in scores.get(known.run_id, ()) if scores else ():
                 if isinstance(score := judged.body, Score):
                     self._learner.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
             self._late.adopt(known, body)
@@ -131,10 +131,10 @@ class Recorder:
         return events
 
     def _event_of(self, seq: int, at_s: float, now_s: float, thing: object) -> Event | None:
-        if isinstance(thing, Decision):
-            return self._decision_event(seq, at_s, now_s, thing)
         if isinstance(thing, Run):
             return self._run_event(seq, at_s, now_s, thing)
+        if isinstance(thing, Decision):
+            return self._decision_event(seq, at_s, now_s, thing)
         if isinstance(thing, Feedback):
             return self._feedback_event(seq, at_s, now_s, thing)
         self._p.counters.note("bad_item", f"{type(thing).__name__} was recorded; expected Run or Feedback")

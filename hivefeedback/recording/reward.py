@@ -41,11 +41,13 @@ class RewardRule:
 
     def names_of(self, operation: str) -> frozenset[str] | None:
         """Names that judge the operation, by its longest declared prefix; None: nothing declared."""
-        if operation not in self._memo:
+        try:
+            return self._memo[operation]
+        except KeyError:
             if len(self._memo) > 10_000:
                 self._memo.clear()
-            self._memo[operation] = self._find(operation)
-        return self._memo[operation]
+            names = self._memo[operation] = self._find(operation)
+            return names
 
     def _find(self, operation: str) -> frozenset[str] | None:
         prefix = operation
@@ -91,6 +93,8 @@ class RewardRule:
 
     def of(self, outcome: str, operation: str, judged: Sequence[tuple[str, float]]) -> float | None:
         """The reward of a run with these (name, value) judgements, or UNKNOWN."""
+        if outcome == "ok" and not judged:  # most runs, when they come in
+            return UNKNOWN if self.awaits(operation) else 1.0
         if outcome in BLAMED:
             return 0.0
         if outcome in UNCOUNTED:

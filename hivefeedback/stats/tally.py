@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,14 +30,13 @@ _SPAN = 1 << 24
 """Larger than the distance of any two bins, so that (cell, bin) fits into one integer."""
 
 _METRICS: tuple[tuple[str, int, Callable[[Run], float | None]], ...] = (
-    ("duration_us", 1_000_000, lambda r: r.duration_s if r.outcome == "ok" else None),
-    ("other_us", 1_000_000, lambda r: r.duration_s if r.outcome != "ok" and r.outcome not in UNCOUNTED else None),
-    ("tokens_in", 1, lambda r: r.tokens_in),
-    ("tokens_out", 1, lambda r: r.tokens_out),
-    ("cost_nusd", 1_000_000_000, lambda r: r.cost_usd),
-    ("ttft_us", 1_000_000, lambda r: r.ttft_s),
-    ("memory_kb", 1024, lambda r: r.memory_mb),
+    ("tokens_in", 1, attrgetter("tokens_in")),
+    ("tokens_out", 1, attrgetter("tokens_out")),
+    ("cost_nusd", 1_000_000_000, attrgetter("cost_usd")),
+    ("ttft_us", 1_000_000, attrgetter("ttft_s")),
+    ("memory_kb", 1024, attrgetter("memory_mb")),
 )
+_OUTCOME, _DURATION_S = attrgetter("outcome"), attrgetter("duration_s")
 
 
 class Tally:
@@ -77,20 +77,37 @@ class Tally:
         order: dict[Place, int] = {}
         rows = [order.setdefault(place, len(order)) for place in places]
         cells = [delta.cell(*place) for place in order]
-        for (row, outcome), n in Counter(zip(rows, [r.outcome for r in runs], strict=True)).items():
-            outcomes = cells[row].outcomes
-            outcomes[outcome] = outcomes.get(outcome, 0) + n
         index = np.array(rows, dtype=np.int64)
+        _count_ends(runs, rows, index, cells)
         for name, scale, value_of in _METRICS:
-            values = [value_of(r) for r in runs]
-            if any(v is not None for v in values):
-                _count(name, scale, np.array(values, dtype=np.float64), index, cells)
-        if any(reward is not None for reward in rewards):
+            _count(name, scale, list(map(value_of, runs)), index, cells)
+        if rewards.count(None) < len(rewards):
             _judge(np.array(rewards, dtype=np.float64), index, cells)
 
 
-def _count(name: str, scale: int, values: NDArray[np.float64], index: NDArray[np.int64], cells: Sequence[Cell]) -> None:
-    """One metric of all runs; a missing value is NaN by now."""
+def _count_ends(runs: Sequence[Run], rows: Sequence[int], index: NDArray[np.int64], cells: Sequence[Cell]) -> None:
+    """Outcomes, and how long the runs took, apart for those that were ``ok``."""
+    outcomes = list(map(_OUTCOME, runs))
+    for (row, outcome), n in Counter(zip(rows, outcomes, strict=True)).items():
+        counted = cells[row].outcomes
+        counted[outcome] = counted.get(outcome, 0) + n
+    durations: list[float | None] = list(map(_DURATION_S, runs))
+    others: list[float | None] = []
+    if outcomes.count("ok") < len(outcomes):
+        pairs = list(zip(outcomes, durations, strict=True))
+        durations = [d if outcome == "ok" else None for outcome, d in pairs]
+        others = [None if outcome == "ok" or outcome in UNCOUNTED else d for outcome, d in pairs]
+    _count("duration_us", 1_000_000, durations, index, cells)
+    _count("other_us", 1_000_000, others, index, cells)
+
+
+def _count(
+    name: str, scale: int, found: Sequence[float | None], index: NDArray[np.int64], cells: Sequence[Cell]
+) -> None:
+    """One metric of all runs."""
+    if found.count(None) == len(found):
+        return
+    values = np.array(found, dtype=np.float64)  # a missing value becomes NaN
     is_there = ~np.isnan(values)
     values, index = values[is_there], index[is_there]
     sums = np.zeros(len(cells), dtype=np.int64)
@@ -102,10 +119,11 @@ def _count(name: str, scale: int, values: NDArray[np.float64], index: NDArray[np
     bins = bins_of(values)
     lowest = int(bins.min())
     codes, counts = np.unique(index * _SPAN + (bins - lowest), return_counts=True)
-    for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
-        row, k = divmod(code, _SPAN)
-        mine = cells[row].bins.setdefault(name, {})
-        k += lowest
+    of_rows, of_bins = codes // _SPAN, codes % _SPAN + lowest
+    last, mine = -1, {}
+    for row, k, n in zip(of_rows.tolist(), of_bins.tolist(), counts.tolist(), strict=True):
+        if row != last:  # they come sorted
+            last, mine = row, cells[row].bins.setdefault(name, {})
         mine[k] = mine.get(k, 0) + n
 
 

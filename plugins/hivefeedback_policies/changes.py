@@ -85,8 +85,8 @@ class Watch(Struct):
         """Take in a reward while all is well; answers the index of the fall that it proves, or −1."""
         if len(self.sums) != len(rules.falls):
             self._reset(rules)
-        if reward == 1.0 and not any(self.sums):
-            return -1  # most calls of a healthy deployment end here
+        if reward == 1.0 and self.is_quiet:
+            return -1
         for i, fall in enumerate(rules.falls):
             total = self.sums[i] + evidence(expected, fall.factor, reward)
             if total > 0.0:
@@ -98,6 +98,11 @@ class Watch(Struct):
                 self.sums[i] = 0.0
                 self.recent[i].clear()
         return -1
+
+    @property
+    def is_quiet(self) -> bool:
+        """True where nothing is suspected: then a success changes nothing. False before the first judgement."""
+        return bool(self.sums) and not any(self.sums)
 
     def fall(self, index: int, now: int, rules: Rules) -> Sequence[tuple[int, float, float]]:
         """Note an alarm at the policy's call ``now``; answers the rewards that belong to the new level."""

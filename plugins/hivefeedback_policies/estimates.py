@@ -104,9 +104,13 @@ class Estimates:
 
     def add(self, row: int, k: int, reward: float, n: float = 1.0) -> None:
         """Count a reward; ``n`` = 0 corrects an earlier one by a difference, −1 takes one back."""
-        count = max(self.counts.item(row, k) + n, 0.0)
-        self.counts[row, k] = count
-        self.sums[row, k] = min(max(self.sums.item(row, k) + reward, 0.0), count)
+        counts, sums = self.counts, self.sums
+        count, total = counts.item(row, k) + n, sums.item(row, k) + reward
+        if count < 0.0:
+            count = 0.0
+        if not 0.0 <= total <= count:
+            total = min(max(total, 0.0), count)
+        counts[row, k], sums[row, k] = count, total
 
     def refit(self, row: int) -> None:
         """Let a row's counts move its ease and the abilities of its deployments."""

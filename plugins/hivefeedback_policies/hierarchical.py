@@ -127,12 +127,17 @@ class HierarchicalPolicy:
     def learn(self, observations: Sequence[Observation]) -> None:
         """Take in a batch in order. Detectors see first rewards only; a correction moves the sums
         by its difference."""
+        columns, rows, unread = self._columns.indices, self._rows.indices, self._unread
         for seen in observations:
-            k = self._column(seen.deployment)
+            k = columns.get(seen.deployment)
+            if k is None:
+                k = self._column(seen.deployment)
             if k < 0 or not 0.0 <= seen.reward <= 1.0:
                 continue
-            row = self._row(seen.operation)
-            self._unread.add(row)
+            row = rows.get(seen.operation)
+            if row is None:
+                row = self._row(seen.operation)
+            unread.add(row)
             if seen.previous is not None:
                 self._estimates.add(row, k, seen.reward - seen.previous, 0.0)
                 continue
@@ -142,12 +147,14 @@ class HierarchicalPolicy:
     def _learn_first(self, row: int, k: int, seen: Observation) -> None:
         if self._trials and (trial := self._trials.get(seen.deployment)) is not None:
             trial.judge(self._best_other(row, k), seen.reward, self._options.trials)
-        watch = self._watches[k]
-        expected = self._estimates.expected.item(row, k)
+        watch, estimates = self._watches[k], self._estimates
         if watch.is_fallen:
-            self._learn_fallen(seen, k, watch, expected)
+            self._learn_fallen(seen, k, watch, estimates.expected.item(row, k))
             return
-        self._estimates.add(row, k, seen.reward)
+        estimates.add(row, k, seen.reward)
+        if seen.reward == 1.0 and watch.is_quiet:
+            return  # most calls of a healthy deployment end here
+        expected = estimates.expected.item(row, k)
         if expected <= 0.0:
             return  # never read, so nobody relied on it
         fall = watch.judge(row, expected, seen.reward, self._options.changes)
