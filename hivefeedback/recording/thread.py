@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import Protocol
 
+from hivefeedback.hooks import Breath
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.recorder import Item, Recorder
 
 __all__ = ["RecorderThread", "Source"]
 
 log = logging.getLogger(__name__)
-
-_BREATH_S = 0.0002
-"""Sleep between two slices: gives the interpreter's lock to a waiting thread."""
 
 
 class Source(Protocol):
@@ -43,6 +40,7 @@ class RecorderThread:
         self._source, self._recorder, self._counters = source, recorder, counters
         self._slice_runs, self._clock = slice_runs, clock
         self._is_stopping = False
+        self._breath = Breath()
         self._thread = threading.Thread(target=self._run, name="hivefeedback-recorder", daemon=True)
 
     def start(self) -> None:
@@ -91,7 +89,7 @@ class RecorderThread:
         if batch:
             self._recorder.process(batch)
         if not self._is_stopping:
-            time.sleep(_BREATH_S)
+            self._breath()
 
     def _idle(self) -> None:
         now_s = self._clock()

@@ -49,11 +49,21 @@ class Events:
     def __len__(self) -> int:
         return len(self.by_position)
 
-    def add(self, event: Event) -> None:
-        """Append an event, unless its (producer, epoch, seq) is there."""
-        if event.seq not in self._known[(event.producer, event.epoch)]:
-            self.place(self.next, event)
-            if self._most is not None and len(self.by_position) > self._most:
+    def extend(self, events: Iterable[Event]) -> None:
+        """Append events, but for those whose (producer, epoch, seq) is there."""
+        by_position, order, most = self.by_position, self._order, self._most
+        source, known = None, set[int]()
+        for event in events:
+            if (event.producer, event.epoch) != source:
+                source = (event.producer, event.epoch)
+                known = self._known[source]
+            if event.seq in known:
+                continue
+            by_position[self.next] = event
+            order.append(self.next)
+            known.add(event.seq)
+            self.next += 1
+            if most is not None and len(by_position) > most:
                 self._forget_oldest()
 
     def _forget_oldest(self) -> None:

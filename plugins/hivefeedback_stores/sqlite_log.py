@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
@@ -30,7 +31,13 @@ _SAID = {name: number + 4 for name, number in _RUNS.items()} | {"run_id": 9}
 """The same for feedback and scores."""
 _CHUNK = 128
 """Events written between two pauses for the host's threads."""
+_TOGETHER = 64
+"""Events written by one statement; SQLite before 3.32 takes 999 values at a time."""
 _JoinRow = tuple[int, str, int]
+_EventRow = tuple[int, int, int, float, int, str, bytes]
+_ROW = "(?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT OR IGNORE INTO events VALUES {_ROW}"
+_INSERT_MANY = f"INSERT OR IGNORE INTO events VALUES {', '.join([_ROW] * _TOGETHER)}"
 
 
 class Sources(dict[tuple[str, int], int]):
@@ -71,14 +78,24 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
             for p, e in placed
         ]
         n_before = connection.total_changes
-        connection.executemany("INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        _insert(connection, rows)
         n_new += connection.total_changes - n_before
-        connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", _joins(placed))
+        joins = _joins(placed)
+        if joins:
+            connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", joins)
         breath()
     if n_new < len(events):  # positions of skipped events will be given again
         connection.execute(
             "DELETE FROM joins WHERE position >= ? AND position NOT IN (SELECT position FROM events)", (first,)
         )
+
+
+def _insert(connection: sqlite3.Connection, rows: Sequence[_EventRow]) -> None:
+    """Write rows by the dozen: each statement lets go of the interpreter's lock and has to get it back."""
+    whole = len(rows) - len(rows) % _TOGETHER
+    for start in range(0, whole, _TOGETHER):
+        connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _TOGETHER])))
+    connection.executemany(_INSERT, rows[whole:])
 
 
 def _joins(placed: Iterable[Placed]) -> list[_JoinRow]:
