@@ -112,6 +112,7 @@ def _loop(store: str, rates: Rates, seed: int) -> FeedbackLoop:
         mode="act",
         seed=seed,
         judgements={"": ["success"]},
+        on_store_error="raise",  # who names a store wants to look into it afterwards
         **settings,
     )
     if loop.settings.mode != "act":

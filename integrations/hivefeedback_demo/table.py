@@ -129,8 +129,12 @@ def _verdict(result: dict[str, Any]) -> str:
         else f"did not leave {d['model'] or 'any model'}"
     )
     pinned = f"promoted {d['promoted']} on the pinned operation" if d["promoted"] else "promoted no change"
-    patch = f"the harmful prompt is {str(h['state'] or 'not proposed').replace('_', ' ')}"
-    return f"{'The loop closed' if result['is_closed'] else 'The loop did NOT close'}: {left}; {pinned}; {patch}."
+    state = {"canary": "still on its canary"}.get(h["state"] or "", h["state"] or "not proposed yet")
+    patch = f"the harmful prompt is {state.replace('_', ' ')}"
+    if result["is_closed"]:
+        return f"The loop closed: {left}; {pinned}; {patch}."
+    began = "Interrupted before the loop closed" if result.get("was_interrupted") else "The loop did NOT close"
+    return f"{began}: {left}; {pinned}; {patch}."
 
 
 def _small_print(result: dict[str, Any]) -> str:

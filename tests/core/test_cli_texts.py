@@ -47,6 +47,11 @@ def test_init_shows_every_setting_with_its_default_and_meaning() -> None:
     assert [n for n, f in Settings.model_fields.items() if " ".join((f.description or "?").split()) not in words] == []
 
 
+def test_init_says_that_off_needs_quotes() -> None:
+    assert yaml.safe_load("mode: off") == {"mode": False}, "which is why"
+    assert '"off" needs its quotes' in commented_settings()
+
+
 def test_the_lines_of_init_are_settings_once_their_sign_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "all.yaml"
     path.write_text(re.sub(r"^#(?=\w)", "", commented_settings(), flags=re.MULTILINE), encoding="utf-8")
@@ -138,6 +143,12 @@ def test_the_demo_gets_its_own_arguments_and_decides_the_exit_code(cli: Cli, mon
     assert cli("demo", "--seed", "3", "--json").code == 1
     assert cli("--json", "demo", "--help").code == 1
     assert called == [["--seed", "3", "--json"], ["--json", "--help"]]
+
+
+def test_a_store_named_before_the_demo_is_the_demos(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = demo(monkeypatch)
+    cli.done("--store", "sqlite:///kept.db", "demo", "--fast")
+    assert called == [["--store", "sqlite:///kept.db", "--fast"]]
 
 
 def test_without_its_extra_the_demo_says_what_to_install(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,12 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from hivefeedback_demo.table import as_text
 
 for vendor in ("litellm", "langchain_openai"):
     if subprocess.run(
@@ -85,6 +88,21 @@ def test_switched_off_it_says_so_and_ends(monkeypatch: pytest.MonkeyPatch) -> No
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert "unset HIVEFEEDBACK_MODE" in done.stderr
+
+
+def test_a_store_that_cannot_be_kept_is_refused_before_the_first_call(tmp_path: Path) -> None:
+    (tmp_path / "no_folder").write_text("a file", encoding="utf-8")
+    url = f"sqlite:///{tmp_path / 'no_folder' / 'demo.db'}"
+    done = subprocess.run([*COMMAND, "--store", url], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "no_folder" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_demo_is_not_called_a_failed_one(result: dict[str, Any]) -> None:
+    cut = {**result, "is_closed": False, "was_interrupted": True}
+    assert "Interrupted before the loop closed: " in as_text(cut)
+    assert "The loop did NOT close: " in as_text({**cut, "was_interrupted": False})
 
 
 def test_ctrl_c_ends_it_cleanly_with_what_was_reached() -> None:

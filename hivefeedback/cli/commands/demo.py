@@ -17,7 +17,8 @@ _ROOM: Final = "hivefeedback_demo"
 
 def run(call: Call) -> Answer:
     """Hand over to the demo, which reads its own arguments."""
-    words = (["--json"] if call.is_json else []) + list(call.rest)
+    store = ["--store", call.args.store] if call.args.store else []
+    words = [*store, *(["--json"] if call.is_json else []), *call.rest]
     try:
         return Answer(code=int(import_module(_ROOM).main(words)))
     except ModuleNotFoundError as error:
