@@ -46,6 +46,8 @@ def state(cli: Cli, mutation_id: str) -> str:
 def test_a_change_of_low_risk_is_validated_and_one_of_high_risk_waits_for_a_person(cli: Cli) -> None:
     low = cli.json("mutations", "propose", "MODEL_SWAP", "a", "a-2")
     assert low["state"] == "validated"
+    other = cli.done("mutations", "propose", "PROMPT_PATCH", "answer", "{question}")
+    assert "validated; the next turn serves it" in other.out
     said = cli.done("mutations", "propose", "model-swap", "b", "b-2", "--risk", "high")
     assert "awaiting approval; approve it: hivefeedback mutations approve m-" in said.out
 

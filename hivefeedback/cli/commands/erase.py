@@ -25,7 +25,9 @@ def run(call: Call) -> Answer:
         raise InvalidInputError(f"--{empty[0]} is empty; name whose data is to be erased")
     before_s = _before(args.before, call.clock())
     if not given and before_s is None:
-        raise InvalidInputError("erase what? give --deployment, --agent, --session, --user or --before; all must hold")
+        raise InvalidInputError(
+            "erase what? give --deployment, --agent, --session, --user or --before, or --mutation alone"
+        )
     with call.loop() as loop:
         n_erased = loop.erase(before=before_s, **given)
     what = " and ".join([*given, *([f"before {clock_time(before_s)} UTC"] if before_s is not None else [])])
@@ -72,5 +74,5 @@ SPEC: Final = Spec(
         arg("--mutation", metavar="ID", help="the reasons that people gave with it; goes alone"),
         arg("--before", metavar="TIME", help="older than this: 2026-01-31, 2026-01-31T12:00Z, or 30d (ago)"),
     ),
-    details="All given parts must hold. What is erased cannot be brought back.",
+    details="Several parts erase only what all of them hold of. What is erased cannot be brought back.",
 )

@@ -37,6 +37,8 @@ def propose(call: Call) -> Answer:
         answer = _moved(mutation_id, loop)
     if answer.data["state"] == "awaiting_approval":
         return replace(answer, text=f"{answer.text}; approve it: hivefeedback mutations approve {mutation_id}")
+    if answer.data["state"] == "validated":
+        return replace(answer, text=f"{answer.text}; the next turn serves it, of the application or: hivefeedback turn")
     return answer
 
 
