@@ -461,9 +461,12 @@ class FeedbackLoop:
         if self._engine is None:
             return passively()
         try:
-            return change()
-        finally:
-            self._engine.follow()
+            answer = change()
+        except BaseException:
+            self._engine.follow(is_known=False)
+            raise
+        self._engine.follow()
+        return answer
 
     def _ignored(self, what: str, answer: T) -> T:
         log.warning("mode is off: %s does nothing", what)
@@ -487,9 +490,12 @@ class FeedbackLoop:
         self.flush(5.0)
         self._quarantine.follow()
         try:
-            return self._control.turn()
-        finally:
-            engine.follow()
+            turn = self._control.turn()
+        except BaseException:
+            engine.follow(is_known=False)
+            raise
+        engine.follow()
+        return turn
 
     async def aturn(self) -> Turn:
         """The same without blocking the event loop."""
@@ -582,6 +588,7 @@ class FeedbackLoop:
         """Learn and commit what waits, give the lease back, end the threads. Again: nothing."""
         if self._is_closed:
             return
+        end = time.monotonic() + timeout_s
         if self._turns is not None:
             self._turns.stop(timeout_s)
         engine = self._engine
@@ -590,9 +597,7 @@ class FeedbackLoop:
         self._is_closed = self._is_passive = True
         if engine is not None:
             self._lifetime.end()
-        end = time.monotonic() + timeout_s
-        if engine is not None:
-            engine.stop(timeout_s)
+            engine.stop(max(0.1, end - time.monotonic()))
         closing = threading.Thread(target=self._close_store, name="hivefeedback-close", daemon=True)
         try:
             closing.start()  # a store that is locked or gone may take longer than anybody wants to wait

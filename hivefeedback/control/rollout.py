@@ -11,7 +11,6 @@ from hivefeedback.control.counts import read_counts
 from hivefeedback.control.moves import SERVED, move, step
 from hivefeedback.control.safety import next_step, proven_harm, restrained
 from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout
-from hivefeedback.stats import TRIPPED
 
 __all__ = ["combined", "monitor_rollouts"]
 
@@ -49,10 +48,6 @@ def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
     harm = proven_harm(rollout, counts, ctx.options)
     if harm is not None:
         return harm
-    tripped = ctx.store.state.get(TRIPPED, rollout.rollout_id)
-    if tripped is not None:
-        reason = "a process proved harm in its own traffic and serves the canary no more"
-        return Outlook(rollout_id=rollout.rollout_id, decided="roll_back", reason=reason, monitor="core")
     view = ctx.view(since_s=rollout.started_at_s)
     outlook = combined(rollout, ctx.stages.monitor(rollout, counts, view, now_s))
     return restrained(rollout, outlook, counts, ctx.options, now_s)

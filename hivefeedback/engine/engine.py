@@ -193,7 +193,7 @@ class Engine:
     def start(self) -> None:
         """Serve the configuration and begin to learn."""
         self.recorder.begin(self._checkpoint())
-        self._configure_now()
+        self._configuring(self.clock())()
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
@@ -285,50 +285,67 @@ class Engine:
 
     # --- the configuration ------------------------------------------------------------------------------
 
-    def follow(self) -> None:
-        """Serve the configuration that control knows now; returns when it is served."""
-        self.live.refreshed_at_s = self.clock()
+    def follow(self, *, is_known: bool = True) -> None:
+        """Serve the configuration that control knows now; returns when it is served.
+
+        Args:
+            is_known: False where control could not be asked: what it knows may be out of date.
+        """
+        serve = self._configuring(self.clock() if is_known else None)
         if self.is_inline or self.thread.is_current:
             with self._lock:
-                self._configure_now()
+                serve()
             return
         done = threading.Event()
 
         def configure() -> None:
             try:
-                self._configure_now()
+                serve()
             finally:
                 done.set()
 
         self.ring.put_always((0, 0.0, configure))
         done.wait(1.0)
 
-    def _configure_now(self) -> None:
-        config, ledger = self._control.configuration, self._control.ledger
-        if self._control.n_erasures != self._n_erasures:
-            self._n_erasures = self._control.n_erasures
-            self.recorder.forget_runs()
-        promoted = frozenset(name for name, life in ledger.lives.items() if life.state == "promoted")
-        self.recorder.configure(config, dict(self._control.bodies()), promoted)
+    def _configuring(self, known_at_s: float | None) -> Callable[[], None]:
+        """What the recorder has to do to serve what control knows. The store is asked here, on the
+        calling thread; the configuration counts as fresh from when it was known, once it is served."""
+        config, bodies = self._control.configuration, dict(self._control.bodies())
+        lives, n_erasures = self._control.ledger.lives, self._control.n_erasures
+        promoted = frozenset(name for name, life in lives.items() if life.state == "promoted")
+
+        def serve() -> None:
+            if n_erasures > self._n_erasures:
+                self._n_erasures = n_erasures
+                self.recorder.forget_runs()
+            if config.version >= self.live.snapshot.config.version:  # else a newer one came in between
+                self.recorder.configure(config, bodies, promoted)
+                if known_at_s is not None:
+                    self.live.refreshed_at_s = known_at_s
+
+        return serve
 
     def on_poll(self) -> None:
         """The committer's thread: look for entries of other processes."""
+        known_at_s = self.clock()
         is_new = self._control.refresh()
-        self.live.refreshed_at_s = self.clock()
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
-            self.ring.put_always((0, 0.0, self._configure_now))
+            self.ring.put_always((0, 0.0, self._configuring(known_at_s)))
+        else:
+            self.live.refreshed_at_s = known_at_s
         self._on_poll()
 
     def _poll_inline(self) -> None:
         """The same on the caller's thread, for a loop with a given clock."""
         try:
             is_new = self._control.refresh()
+            serve = self._configuring(self.clock())
         except Exception as error:  # noqa: BLE001  # the store's: what was served is served on, until it gets stale
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return
-        self.live.refreshed_at_s = self.clock()
         if is_new:
-            self._configure_now()
+            serve()
+        self.live.refreshed_at_s = self.clock()
 
     # --- late feedback ------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ class _Closable(Protocol):
 class Lifetime:
     """Closes a loop at exit within a bound, and wakes it in a forked child.
 
-    Only weak references are kept: a loop that nobody holds can go.
+    Only weak references are kept here; a loop's own threads hold it until it is closed.
 
     Args:
         loop: What to close.

@@ -178,7 +178,8 @@ def fold(config: Configuration, entry: JournalEntry) -> Configuration:
     match entry.state:
         case "declared" | "edited" | "promoted" | "rolled_back" | "failed" | "rejected":
             ended = entry.mutation_id
-            touched = targets_of(entry.patch) if entry.state in ("declared", "edited") else frozenset()
+            is_under_others = entry.state in ("declared", "edited", "rolled_back")  # what was built on it ends
+            touched = targets_of(entry.patch) if is_under_others else frozenset()
             kept = {k: r for k, r in rollouts.items() if k != ended and not touched & targets_of(r.patch)}
             config = replace(patched(config, entry.patch), rollouts=kept)
         case "canary" | "paused":

@@ -66,6 +66,7 @@ def lineup_of(
     fixed = None
     if route is not None and route.weights:
         fixed = tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
+    prompts_id = content_id(*(f"{name}:{p.body}" for name, p in sorted(arm.prompts.items())))
     asked = candidates if candidates is not None else tuple(config.deployments)
     return Lineup(
         key=content_id(*names),
@@ -76,7 +77,7 @@ def lineup_of(
         config_version=config.version,
         fixed=fixed,
         rollouts=tuple(r.rollout_id for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})),
-        fingerprint=fingerprint(deployments, arm, route_key=found[0] if found else ""),
+        fingerprints=tuple(fingerprint(d, prompts_id) for d in deployments),
     )
 
 
@@ -110,8 +111,12 @@ def concerns(rollout: Rollout, operation: str, names: set[str]) -> bool:
     return False
 
 
-def fingerprint(deployments: tuple[Deployment, ...], arm: Configuration, *, route_key: str = "") -> str:
-    """Content id of what candidates and prompts are served with; weights do not change it."""
-    parts = [f"{d.id}={d.model}|{sorted(d.params.items())!r}|{d.adapter}" for d in deployments]
-    prompts = [f"{name}:{p.body}" for name, p in sorted(arm.prompts.items())]
-    return content_id(*parts, "//", *prompts)
+def fingerprint(deployment: Deployment, prompts_id: str) -> str:
+    """Content id of what a deployment is served with; weights and other deployments do not change it.
+
+    Args:
+        deployment: Model, parameters and adapter.
+        prompts_id: Content id of the prompts that are served in the same arm.
+    """
+    d = deployment
+    return content_id(d.id, d.model, repr(sorted(d.params.items())), d.adapter or "", prompts_id)

@@ -41,7 +41,7 @@ class Lineup(Struct, frozen=True):
         config_version: Sequence number of the journal entry that made this.
         fixed: Weights of a route that takes the choice from the policy, or None.
         rollouts: Ids of the open rollouts that concern this lineup.
-        fingerprint: Content id of what the candidates are served with.
+        fingerprints: Content id of what each candidate is served with.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Lineup(Struct, frozen=True):
     config_version: int
     fixed: tuple[int, ...] | None = None
     rollouts: tuple[str, ...] = ()
-    fingerprint: str = ""
+    fingerprints: tuple[str, ...] = ()
 
 
 class Offer(Struct, frozen=True):

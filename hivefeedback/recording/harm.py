@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import ArmCounts, Decision, Rollout, StepCounts
-from hivefeedback.stats import FAILED_SESSIONS, TRIPPED, failed_session, guardrail_alpha, harm_log_e
+from hivefeedback.stats import FAILED_SESSIONS, failed_session, guardrail_alpha, harm_log_e
 
 __all__ = ["HarmTests"]
 
@@ -153,7 +153,6 @@ class HarmTests:
             log_e = harm_log_e([(c.share, c.control.failed(rail), c.canary.failed(rail)) for c in counts], rail)
             if log_e >= -log(guardrail_alpha(rail, self._alpha, rails)):
                 self.tripped[name] = {"log_e": log_e, f"is_{rail}": 1.0}
-                self._records.append(Record(TRIPPED, name, msgspec.json.encode(self.tripped[name])))
                 return True
         return False
 

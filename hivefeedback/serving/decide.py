@@ -18,6 +18,8 @@ from hivefeedback.serving.sessions import Sessions
 
 __all__ = ["Decider", "Item"]
 
+_CLOCK_SLACK_S = 1.0
+"""So much a clock may go back between two looks; more, and nobody knows how old the configuration is."""
 Item = tuple[int, float, object]
 """What the ring carries: (seq, event time, what happened)."""
 
@@ -90,8 +92,9 @@ class Decider:
     ) -> Decision:
         """The same with sessions, rollouts, probes, other modes, or nothing to choose from."""
         at_s = self._clock()
-        if session_id is not None and len(session_id) > MAX_ID:
+        if session_id.__class__ is not str or len(session_id) > MAX_ID:
             session_id = clean_id(session_id)  # it is remembered: a flood of long ones must not fill the memory
+        session_id = session_id or None  # an empty one is no session: it would be one for everybody
         assignments: tuple[Assignment, ...] = ()
         if offer.lineup.rollouts and snapshot.mode == "act":
             assignments = self._assign(snapshot, offer, session_id, seq, at_s)
@@ -110,7 +113,7 @@ class Decider:
         self, snapshot: Snapshot, offer: Offer, session_id: str | None, seq: int, at_s: float
     ) -> tuple[Assignment, ...]:
         """The arm of each rollout; a missing session is drawn per request, never hashed into one bucket."""
-        if at_s - self._live.refreshed_at_s > self._max_stale_s:
+        if not -_CLOCK_SLACK_S <= at_s - self._live.refreshed_at_s <= self._max_stale_s:
             return ()  # the rollout may have been taken back meanwhile: control only
         unit = session_id if session_id is not None else f"{self._prefix}{seq}"
         assigned = []

@@ -25,7 +25,7 @@ from hivefeedback.stats.sequential import (
     tripped_guardrail,
 )
 from hivefeedback.stats.tally import Tally
-from hivefeedback.stats.units import FAILED_SESSIONS, TRIPPED, failed_session, with_failed_sessions
+from hivefeedback.stats.units import FAILED_SESSIONS, failed_session, with_failed_sessions
 from hivefeedback.stats.view import Coverage, Slice, View
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "JUDGED_UNIT",
     "MAX_EXEMPLARS",
     "RELATIVE_ERROR",
-    "TRIPPED",
     "Cell",
     "CellKey",
     "Coverage",

@@ -18,12 +18,10 @@ import msgspec
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.model import ArmCounts, StepCounts
 
-__all__ = ["FAILED_SESSIONS", "TRIPPED", "failed_session", "with_failed_sessions"]
+__all__ = ["FAILED_SESSIONS", "failed_session", "with_failed_sessions"]
 
 FAILED_SESSIONS: Final = "rollout_unit"
 """Namespace of the records in ``State``."""
-TRIPPED: Final = "rollout_tripped"
-"""Namespace of the rollouts whose harm test tripped in some process; the key is the rollout."""
 
 
 class _Seen(msgspec.Struct):

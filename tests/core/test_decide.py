@@ -492,3 +492,29 @@ def test_a_policy_that_fails_or_answers_nonsense_is_replaced_by_even_weights() -
         assert loop.stats()[0].n_runs == 8
         assert loop.counters["policy_failed"] > 0
         assert loop.counters["decide_failed"] == 0
+
+
+@pytest.mark.parametrize("session", [7, 3.5, b"s", object()])
+def test_a_session_that_is_no_text_is_known_by_its_text(session: Any) -> None:
+    with sync_loop("a", "b") as loop:
+        seen = {(d.deployment, d.reason) for d in (loop.decide("x", session_id=session) for _ in range(20))}
+        assert len({name for name, _ in seen}) == 1
+        assert {reason for _, reason in seen} == {"policy", "session"}
+        assert loop.counters["decide_failed"] == 0
+
+
+def test_an_empty_session_is_no_session() -> None:
+    with sync_loop("a", "b") as loop:
+        assert {loop.decide("x", session_id="").session_id for _ in range(5)} == {None}
+        assert len({loop.decide("x", session_id="").deployment for _ in range(60)}) == 2
+
+
+def test_no_canary_is_served_where_the_clock_went_back_further_than_anybody_can_tell() -> None:
+    clock = FakeClock()
+    with sync_loop("a", clock=clock) as loop:
+        open_rollout(loop, share=1.0)
+        assert loop.decide("x").assignments
+        assert loop._engine is not None
+        loop._engine.live.refreshed_at_s = clock() + 3600.0
+        decider = loop._engine.decider
+        assert decider.decide("x", None, "s").assignments == ()
