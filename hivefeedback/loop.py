@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -107,17 +108,7 @@ class FeedbackLoop:
     def _open(self, declared: list[Deployment], texts: dict[str, str]) -> None:
         s = self.settings
 
-        def begin(store: Store) -> None:
-            self.store = store
-            self._quarantine = Quarantine(self.registry, store)
-            self._control = make_control(s, store, self.registry, self._clock)
-            if s.mode == "off":
-                return
-            self._quarantine.follow()
-            self._control.refresh()
-            self._control.declare(declared, texts)
-            self._use(self._make_engine())
-
+        begin = partial(self._begin, declared=declared, texts=texts)
         if s.mode == "off":
             begin(open_store(self.registry, "memory://"))
             return
@@ -126,6 +117,18 @@ class FeedbackLoop:
         else:
             begin_with_store(self.registry, s.store, self.counters, begin)
         self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)
+
+    def _begin(self, store: Store, *, declared: list[Deployment], texts: dict[str, str]) -> None:
+        """Everything that is read and written at start."""
+        self.store = store
+        self._quarantine = Quarantine(self.registry, store)
+        self._control = make_control(self.settings, store, self.registry, self._clock)
+        if self.settings.mode == "off":
+            return
+        self._quarantine.follow()
+        self._control.refresh()
+        self._control.declare(declared, texts)
+        self._use(self._make_engine())
 
     def _use(self, engine: Engine) -> None:
         """Keep what the application's thread touches one attribute away."""

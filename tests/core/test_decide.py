@@ -499,7 +499,7 @@ def test_a_session_that_is_no_text_is_known_by_its_text(session: Any) -> None:
     with sync_loop("a", "b") as loop:
         seen = {(d.deployment, d.reason) for d in (loop.decide("x", session_id=session) for _ in range(20))}
         assert len({name for name, _ in seen}) == 1
-        assert {reason for _, reason in seen} == {"policy", "session"}
+        assert {reason for _, reason in seen} == {"prior", "session"}
         assert loop.counters["decide_failed"] == 0
 
 
