@@ -22,6 +22,7 @@ MODEL_LIST = [
 
 
 async def main() -> None:
+    from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
     from litellm.router import Router
 
     loop = FeedbackLoop(store="memory://", seed=7)
@@ -34,6 +35,8 @@ async def main() -> None:
             metadata={"operation": "text-to-text/geography"},
         )
         loop.feedback(Feedback("success", "Paris" in str(answer.choices[0].message.content), response_id=answer.id))
+    # LiteLLM tells its callbacks a moment later; a program that ends now would lose its last runs.
+    await GLOBAL_LOGGING_WORKER.flush()
     logger.detach()
     await loop.aflush()
     for row in loop.stats(operation="text-to-text/geography").rows:
