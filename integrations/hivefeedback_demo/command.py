@@ -9,6 +9,7 @@ import logging
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.calls:
         plan = plan.of_length(given.calls)
     logging.getLogger("LiteLLM").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory(prefix="hivefeedback-demo-", ignore_cleanup_errors=True) as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="hivefeedback-demo-", ignore_cleanup_errors=True) as folder,
+        warnings.catch_warnings(),
+    ):
+        # Ctrl-C leaves coroutines of LiteLLM unstarted, which is no news to whoever pressed it.
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
         store = given.store or f"sqlite:///{Path(folder) / 'demo.db'}"
         try:
             result = _play(store, given.seed, plan, is_quiet=given.json)

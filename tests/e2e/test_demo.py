@@ -121,3 +121,4 @@ def test_ctrl_c_ends_it_cleanly_with_what_was_reached() -> None:
     assert result["was_interrupted"]
     assert result["calls"] > 0
     assert "Traceback" not in told
+    assert "Warning" not in told
