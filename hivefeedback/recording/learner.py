@@ -167,9 +167,7 @@ class Learner:
             deployment, agent = "", agent or deployment
         if decision is None:
             return self._total_keys(deployment, operation, agent, "")
-        total = self._total_keys(
-            deployment, operation, agent, decision.offer.lineup.fingerprint if decision.offer else ""
-        )
+        total = self._total_keys(deployment, operation, agent, _fingerprint(decision, run.deployment))
         return (*total, *(_of_arm(total[0], a) for a in decision.assignments)) if decision.assignments else total
 
     def _agent(self, agent: str) -> str:
@@ -222,8 +220,8 @@ class Learner:
         """Add the newest runs since the last call, with the rewards that they have by now."""
         delta = self._p.outbox.delta
         for (deployment, operation), newest in self._newest.items():
-            for known in newest:
-                delta.add_exemplar(deployment, operation, _exemplar(known))
+            delta.add_exemplars(deployment, operation, map(_exemplar, newest))
+            self._p.outbox.breathe()
         self._newest = {}
 
     # --- judgements -------------------------------------------------------------------------------
@@ -340,6 +338,17 @@ class Learner:
 
 def _total_keys(deployment: str, operation: str, agent: str, fingerprint: str) -> tuple[CellKey, ...]:
     return (CellKey(deployment, operation, agent, "", fingerprint),)
+
+
+def _fingerprint(decision: Decision, deployment: str) -> str:
+    """What the deployment was served with; it may be another one than was decided for."""
+    offer = decision.offer
+    if offer is None:
+        return ""
+    names = offer.lineup.candidates
+    if names[decision.index] == deployment:
+        return offer.lineup.fingerprints[decision.index]
+    return offer.lineup.fingerprints[names.index(deployment)] if deployment in names else ""
 
 
 def _of_arm(total: CellKey, assignment: Assignment) -> CellKey:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
-from hivefeedback.hooks import Commit, Record
+from hivefeedback.hooks import Breath, Commit, Record
 from hivefeedback.model import Event, Run
 from hivefeedback.stats import CellKey, Delta, Tally
 
@@ -29,6 +29,11 @@ class Outbox:
         self._records: list[Record] = []
         self.delta = Delta()
         self._tally = Tally()
+        self._breath = Breath()
+
+    def breathe(self) -> None:
+        """Call it between the steps of long work: other threads get a turn now and then."""
+        self._breath()
 
     @property
     def is_empty(self) -> bool:
@@ -55,7 +60,7 @@ class Outbox:
         for key in keys:
             tally.add(key, bucket, run, reward)
         if tally.is_long:
-            tally.count_into(self.delta)
+            tally.count_into(self.delta, self._breath)
 
     def put(self, record: Record) -> None:
         """A small record of state."""
@@ -66,7 +71,7 @@ class Outbox:
         if self.is_empty:
             return
         self._number += 1
-        self._tally.count_into(self.delta)
+        self._tally.count_into(self.delta, self._breath)
         commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
         self._events, self._records, self.delta = [], [], Delta()
         self._send(commit)

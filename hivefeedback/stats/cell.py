@@ -33,7 +33,7 @@ class CellKey(NamedTuple):
     fingerprint: str = ""
 
 
-class Judged(Struct, array_like=True):
+class Judged(Struct, array_like=True, gc=False):
     """n, Σ and Σ² of a judgement in units of 10⁻⁴."""
 
     n: int = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from hivefeedback.stats.cell import Cell, CellKey
@@ -19,7 +21,7 @@ def bucket_of(at_s: float) -> int:
     return int(at_s // BUCKET_S) * BUCKET_S
 
 
-class Exemplar(Struct, frozen=True, array_like=True):
+class Exemplar(Struct, frozen=True, array_like=True, gc=False):
     """One of the newest runs of a (deployment, operation).
 
     ``reward`` is what was learnt from it, None before that; a judgement that comes later adds the
@@ -54,8 +56,12 @@ class Delta(Struct):
 
     def add_exemplar(self, deployment: str, operation: str, exemplar: Exemplar) -> None:
         """Remember one of the newest runs."""
+        self.add_exemplars(deployment, operation, (exemplar,))
+
+    def add_exemplars(self, deployment: str, operation: str, exemplars: Iterable[Exemplar]) -> None:
+        """Remember some of the newest runs."""
         newest = self.exemplars.setdefault((deployment, operation), [])
-        newest.append(exemplar)
+        newest += exemplars
         if len(newest) > 2 * MAX_EXEMPLARS:
             del newest[:-MAX_EXEMPLARS]
 
@@ -64,8 +70,7 @@ class Delta(Struct):
         for (key, bucket), cell in other.cells.items():
             self.cell(key, bucket).merge(cell)
         for (deployment, operation), newest in other.exemplars.items():
-            for exemplar in newest:
-                self.add_exemplar(deployment, operation, exemplar)
+            self.add_exemplars(deployment, operation, newest)
 
     def __bool__(self) -> bool:
         return bool(self.cells or self.exemplars)

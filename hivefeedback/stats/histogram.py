@@ -54,8 +54,12 @@ def value_of(bin_index: int) -> float:
 
 def merge_bins(into: dict[int, int], bins: Mapping[int, int]) -> None:
     """Add the counts of ``bins``; associative and commutative."""
+    if not into:
+        into.update(bins)
+        return
+    known = into.get
     for k, n in bins.items():
-        into[k] = into.get(k, 0) + n
+        into[k] = known(k, 0) + n
 
 
 def quantile(bins: Mapping[int, int] | Iterable[tuple[int, int]], q: float) -> float | None:

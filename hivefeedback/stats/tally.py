@@ -25,7 +25,7 @@ Place = tuple[CellKey, int]
 _FEW = 48
 """Fewer runs are counted one by one: below that, arrays cost more than they save."""
 _LONGEST = 1024
-"""So many are counted at once at most, which keeps other threads waiting for about a millisecond."""
+"""So many are counted at once at most, which takes one or two milliseconds."""
 _SPAN = 1 << 24
 """Larger than the distance of any two bins, so that (cell, bin) fits into one integer."""
 
@@ -63,8 +63,13 @@ class Tally:
         self._runs.append(run)
         self._rewards.append(reward)
 
-    def count_into(self, delta: Delta) -> None:
-        """Count everything that waits."""
+    def count_into(self, delta: Delta, pause: Callable[[], object] = lambda: None) -> None:
+        """Count everything that waits.
+
+        Args:
+            delta: Where to.
+            pause: Called between two metrics, a fraction of a millisecond apart, so that other threads get a turn.
+        """
         places, runs, rewards = self._places, self._runs, self._rewards
         self._places, self._runs, self._rewards = [], [], []
         if len(runs) < _FEW:
@@ -80,7 +85,9 @@ class Tally:
         index = np.array(rows, dtype=np.int64)
         _count_ends(runs, rows, index, cells)
         for name, scale, value_of in _METRICS:
+            pause()
             _count(name, scale, list(map(value_of, runs)), index, cells)
+        pause()
         if rewards.count(None) < len(rewards):
             _judge(np.array(rewards, dtype=np.float64), index, cells)
 

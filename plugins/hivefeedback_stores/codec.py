@@ -11,7 +11,17 @@ import msgspec
 from msgspec import structs
 
 from hivefeedback.errors import InvalidInputError, StoreCorruptError
-from hivefeedback.model import Alarm, Configuration, Control, Event, JournalEntry, Score, SystemSample, encode_event
+from hivefeedback.model import (
+    Alarm,
+    Configuration,
+    Control,
+    Event,
+    JournalEntry,
+    Run,
+    Score,
+    SystemSample,
+    encode_event,
+)
 
 __all__ = ["decode", "decode_config", "decode_entry", "decode_packed", "encode", "event_bytes", "finite", "packed"]
 
@@ -43,15 +53,19 @@ def event_bytes(event: Event) -> bytes:
     """
     if not isfinite(event.event_time_s + event.ingest_time_s):
         raise InvalidInputError(f"event {event.event_id!r} has a time that is not finite")
-    body = event.body
-    if body.__class__ is Score and not isfinite(body.value):
-        raise InvalidInputError(f"event {event.event_id!r} has a score that is not finite")
-    if body.__class__ is Control:
-        event = structs.replace(event, body=Control(_finite_what(body.what)))
+    if event.body.__class__ is not Run:
+        event = _finite_event(event)
     try:
         return encode_event(event)
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"event {event.event_id!r} holds a lone surrogate; replace it") from error
+
+
+def _finite_event(event: Event) -> Event:
+    body = event.body
+    if isinstance(body, Score) and not isfinite(body.value):
+        raise InvalidInputError(f"event {event.event_id!r} has a score that is not finite")
+    return structs.replace(event, body=Control(_finite_what(body.what))) if isinstance(body, Control) else event
 
 
 def _finite_what(what: T) -> T:

@@ -65,17 +65,9 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
     n_new, breath = 0, Breath()
     for start in range(0, len(events), _CHUNK):
         placed = list(enumerate(events[start : start + _CHUNK], first + start))
-        rows = [
-            (
-                p,
-                sources[e.producer, e.epoch],
-                e.seq,
-                e.event_time_s,
-                _KINDS[e.body.__class__],
-                e.event_id,
-                event_bytes(e),
-            )
-            for p, e in placed
+        rows: list[_EventRow] = [
+            (p, sources[e.producer, e.epoch], e.seq, e.event_time_s, _KINDS[e.body.__class__], e.event_id, data)
+            for (p, e), data in zip(placed, map(event_bytes, events[start : start + _CHUNK]), strict=True)
         ]
         n_before = connection.total_changes
         _insert(connection, rows)

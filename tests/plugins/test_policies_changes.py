@@ -6,6 +6,7 @@ from math import log
 from random import Random
 from statistics import median
 
+import msgspec
 import pytest
 
 from hivefeedback_policies.changes import Fall, Rules, Watch, evidence
@@ -116,3 +117,18 @@ def test_a_trial_ends_by_time_or_by_evidence() -> None:
         good.judge(0.9, 1.0, rules)
     assert bad.is_over(5, rules)
     assert not good.is_over(5, rules)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_quiet_watch_is_one_that_a_success_does_not_change(seed: int) -> None:
+    """The policy asks nothing of a quiet watch when a call succeeds, so nothing may be lost by it."""
+    watch, rng = Watch(), Random(seed)
+    n_quiet = 0
+    for _ in range(500):
+        if watch.is_quiet:
+            n_quiet += 1
+            before = msgspec.json.encode(watch)
+            assert watch.judge(0, rng.uniform(0.01, 1.0), 1.0, RULES) == -1
+            assert msgspec.json.encode(watch) == before
+        watch.judge(0, rng.uniform(0.3, 1.0), rng.choice([1.0, 1.0, 1.0, 0.4, 0.0]), RULES)
+    assert n_quiet > 50

@@ -267,3 +267,11 @@ def test_paths_may_hold_spaces_and_signs_and_be_relative(tmp_path: Path, monkeyp
 def test_a_url_that_names_no_file_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError):
         SqliteStore(url)
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 129, 200])
+def test_events_are_written_each_once_and_in_order_however_many_come_together(store: SqliteStore, n: int) -> None:
+    events = [run_event(i) for i in range(1, n + 1)]
+    store.commit(commit_of(1, events[: n // 2]))
+    store.commit(commit_of(2, events))  # half of them are there already
+    assert [event for _, event in store.log.read()] == events
