@@ -55,8 +55,12 @@ class Database:
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
         self.renew()
-        with translated(path, busy_timeout_s):
-            self._check() if read_only else self._prepare()
+        try:
+            with translated(path, busy_timeout_s):
+                self._check() if read_only else self._prepare()
+        except BaseException:
+            self.close()  # nobody else will: what cannot be opened has no owner
+            raise
         close_before_fork(self)
 
     def _check(self) -> None:
@@ -87,12 +91,16 @@ class Database:
         if self.read_only:
             return self._connect_read_only(uri)
         connection = self._opened(uri)
-        if writes:
-            self._use_wal(connection)
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        else:
-            connection.execute("PRAGMA query_only = ON")
+        try:
+            if writes:
+                self._use_wal(connection)
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            else:
+                connection.execute("PRAGMA query_only = ON")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _opened(self, uri: str) -> sqlite3.Connection:
@@ -122,7 +130,6 @@ class Database:
             except sqlite3.OperationalError as error:
                 # two programs that switch a new file at once are refused without waiting
                 if not is_busy(error) or time.monotonic() > deadline_s:
-                    connection.close()
                     raise
                 time.sleep(0.01)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_damaged_store_is_wrong_with_code_3(cli: Cli, path: Path) -> None:
 
 
 def test_content_that_is_not_what_was_written_is_named(cli: Cli, path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE events SET payload = x'00' WHERE position = (SELECT min(position) FROM events)")
     connection.close()
     said = cli("doctor", "--json")
