@@ -330,8 +330,8 @@ class Learner:
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
             return
-        for observation in observations:
-            self._p.refresher.touch(observation.operation)
+        for operation in dict.fromkeys([observation.operation for observation in observations]):
+            self._p.refresher.touch(operation)
         for deployment, operation, numbers in alarms:
             self._p.events.alarm("change", deployment, operation, numbers)
 

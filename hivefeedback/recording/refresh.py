@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hivefeedback.errors import PluginError
-from hivefeedback.hooks import Policy
+from hivefeedback.hooks import Breath, Policy
 from hivefeedback.model import Configuration, Lineup, Offer, OfferKey, Snapshot, lineup_of
 from hivefeedback.recording.counters import Counters
 
@@ -46,6 +46,7 @@ class Refresher:
         self._n_keys = 0
         self._stale_index: dict[str, None] = {"": None}
         self._n_refreshes = 0
+        self._breath = Breath()
 
     def touch(self, operation: str) -> None:
         """The shares of this operation changed."""
@@ -96,7 +97,8 @@ class Refresher:
 
         Args:
             due: Rows that the policy calls stale; ``""``: all.
-            budget_s: Stop after about that long; the rest stays for the next refresh.
+            budget_s: Stop after about that long; the rest stays for the next refresh. Other threads
+                get a turn between two rows.
         """
         old = self.snapshot
         offers = dict(old.offers)  # a copy: decide() may be adding to the live one
@@ -117,8 +119,10 @@ class Refresher:
                 offers[key] = new.weighed(lineup, self._shares(operation, lineup), reason="policy")
             rows.append(operation)
             self._stale_index[operation] = None
-            if end is not None and perf_counter() > end:
-                break
+            if end is not None:
+                self._breath()
+                if perf_counter() > end:
+                    break
         self.snapshot = self._with_index(new)
         self._publish(self.snapshot)
         return tuple(rows)
