@@ -143,6 +143,11 @@ class Settings(BaseSettings):
     )
     exit_flush_s: float = Field(2.0, ge=0, description="how long interpreter exit waits for the last commit")
 
+    @field_validator("mode", mode="before")
+    @classmethod
+    def _off_is_a_word(cls, mode: object) -> object:
+        return "off" if mode is False else mode  # YAML reads a bare off as false
+
     @field_validator("canary_steps")
     @classmethod
     def _steps_grow(cls, steps: list[float]) -> list[float]:

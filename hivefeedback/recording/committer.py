@@ -194,7 +194,8 @@ class Committer:
                 return
             except Exception as error:  # noqa: BLE001  # background thread: the store may be broken in any way
                 self._counters.note("store_errors", f"{type(error).__name__}: {error}")
-                if self._is_stopping and attempt >= len(_RETRY_S):
+                is_hopeless = self._is_stopping or not isinstance(error, StoreError)  # no store's own word
+                if is_hopeless and attempt >= len(_RETRY_S):
                     self._counters["events_uncommitted"] += len(commit.events)
                     return
                 self._pause(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])

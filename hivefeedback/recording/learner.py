@@ -298,7 +298,8 @@ class Learner:
         """Runs whose judgement did not come in time stay unlearnt, or earn 1 where that is asked for."""
         while self._awaiting:
             run_id, (due_s, known) = next(iter(self._awaiting.items()))
-            if due_s > now_s and len(self._awaiting) <= _AWAITING:
+            is_due = due_s <= now_s or due_s - now_s > self._o.judgement_horizon_s  # the clock went back
+            if not is_due and len(self._awaiting) <= _AWAITING:
                 return
             del self._awaiting[run_id]
             if not known.is_awaiting:
@@ -365,6 +366,18 @@ def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
         known.learner = record.variant or known.learner
     total = known.keys[0]._replace(operation=known.operation)
     known.keys = (total, *(_of_arm(total, assignment) for assignment in record.assignments))
+    if record.assignments:  # its unit is still to be settled
+        known.decision = Decision(
+            run.decision_id,
+            record.operation,
+            None,
+            0,
+            None,
+            record.reason,
+            known.started_at_s,
+            record.session_id or None,
+            assignments=record.assignments,
+        )
 
 
 def _exemplar(known: KnownRun) -> Exemplar:

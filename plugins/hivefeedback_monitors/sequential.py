@@ -199,4 +199,5 @@ class _Evidence:
 def _awaiting(view: View, rollout: Rollout) -> float:
     """Share of the runs of both arms whose judgement is still awaited, the larger of the two."""
     cells = view.arms(rollout.rollout_id).values()
-    return max((c.n_awaiting / c.n_runs for c in cells if c.n_runs > 0), default=0.0)
+    shares = (c.n_awaiting / c.n_runs for c in cells if c.n_runs > 0)
+    return max((min(max(share, 0.0), 1.0) for share in shares), default=0.0)  # two processes may both count one down

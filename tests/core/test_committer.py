@@ -236,3 +236,19 @@ def test_one_event_that_cannot_be_written_holds_up_none_of_the_others() -> None:
     write(store, Commit("p", 1, 1, [good, bad], Delta()), counters)
     assert [e.event_id for _, e in store.log.read()] == ["good"]
     assert counters["events_unwritable"] == 1
+
+
+def test_a_marker_that_fails_costs_nothing_that_stands_behind_it() -> None:
+    def fail() -> None:
+        raise RuntimeError("no")
+
+    with live_loop() as loop:
+        assert loop._engine is not None
+        ring = loop._engine.ring
+        loop.flush()
+        ring.items.extend([(0, 0.0, fail)])
+        for _ in range(5):
+            loop.record(Run("a", "x"))
+        assert loop.flush(20.0)
+        assert loop.stats()[0].n_runs == 5
+        assert loop.counters["recorder_errors"] == 1

@@ -223,3 +223,15 @@ def test_after_a_restart_what_was_said_before_counts_and_rewards_stay_between_0_
         row = third.stats()[0]
         assert row.n_judged == 3
         assert row.reward == pytest.approx((0.0 + 0.5 + 0.0) / 3, abs=1e-4)
+
+
+def test_a_canary_that_another_process_served_fails_by_the_feedback_that_comes_here() -> None:
+    clock = FakeClock()
+    with sync_loop("a", store="memory://two-of-one", clock=clock) as server:
+        open_rollout(server, share=1.0)
+        d = server.decide("x", ["a"], "s")
+        run_id = server.record(Run("a", "x", decision_id=d.decision_id))
+        with sync_loop("a", store="memory://two-of-one", clock=clock) as here:
+            here.feedback(Feedback("helpful", 0.0, run_id=run_id))
+            failed = here.store.state.list("rollout_unit")
+        assert [r.key.split("/")[:2] for r in failed] == [["m-1", "quality"]]

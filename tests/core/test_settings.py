@@ -193,3 +193,9 @@ def test_a_slip_in_a_variable_name_is_told_with_the_nearest_name(monkeypatch: py
     assert unknown_variables(["limits"]) == [
         "environment variable HIVEFEEDBACK_MOED is not known; did you mean HIVEFEEDBACK_MODE?"
     ]
+
+
+def test_a_bare_off_in_yaml_is_the_word_and_not_a_truth_value(tmp_path: Path) -> None:
+    file = tmp_path / "hivefeedback.yaml"
+    file.write_text("mode: off\n", encoding="utf-8")
+    assert load_settings(file).mode == "off"
