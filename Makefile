@@ -22,11 +22,12 @@ help:
 	@echo "make clean       remove $(VENV), caches and build results"
 	@echo "PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS='-k name' is handed to pytest"
 
-# A command named python3.12 may be a shim that fails, so each candidate is run before it is believed;
+# The version that the pins were tested with comes first. A command of that name may be a shim that fails, so
+# each candidate is run before it is believed;
 # ensurepip is asked for as well, since Debian ships Python without what a venv needs.
 $(BIN)/python:
 	@found=""; bare=""; \
-	for p in $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); do \
+	for p in $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); do \
 	  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue; \
 	  if "$$p" -c 'import ensurepip, venv' >/dev/null 2>&1; then found="$$p"; break; fi; \
 	  bare="$${bare:-$$p}"; \
@@ -35,7 +36,7 @@ $(BIN)/python:
 	  echo "$$bare cannot make a virtual environment; on Debian and Ubuntu install it with: apt-get install python3-venv" >&2; exit 1; \
 	fi; \
 	if [ -z "$$found" ]; then \
-	  echo "No Python 3.11 or newer was found among: $(or $(PYTHON),python3.13 python3.12 python3.11 python3 python); install one, or name it: make PYTHON=/path/to/python demo" >&2; exit 1; \
+	  echo "No Python 3.11 or newer was found among: $(or $(PYTHON),python3.11 python3.12 python3.13 python3 python); install one, or name it: make PYTHON=/path/to/python demo" >&2; exit 1; \
 	fi; \
 	echo "Making $(VENV) with $$("$$found" --version 2>&1) ($$found) ..."; \
 	"$$found" -m venv --clear $(VENV)

@@ -19,7 +19,14 @@ from typing import Any, Literal, TypeVar
 
 from hivefeedback.control import Turn, Why
 from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
-from hivefeedback.engine.assemble import begin_with_store, make_control, make_policy, make_registry, open_store
+from hivefeedback.engine.assemble import (
+    begin_strictly,
+    begin_with_store,
+    make_control,
+    make_policy,
+    make_registry,
+    open_store,
+)
 from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.identity import user_key
 from hivefeedback.engine.lifetime import Lifetime
@@ -113,7 +120,7 @@ class FeedbackLoop:
             begin(open_store(self.registry, "memory://"))
             return
         if s.on_store_error == "raise":
-            begin(open_store(self.registry, s.store))
+            begin_strictly(self.registry, s.store, begin)
         else:
             begin_with_store(self.registry, s.store, self.counters, begin)
         self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)

@@ -13,7 +13,7 @@ from hivefeedback.hooks import Policy, PolicyFactory, Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording import Counters
 
-__all__ = ["begin_with_store", "make_control", "make_policy", "make_registry", "open_store"]
+__all__ = ["begin_strictly", "begin_with_store", "make_control", "make_policy", "make_registry", "open_store"]
 
 _MONITOR, _STORES = "sequential", "stores"
 
@@ -37,6 +37,16 @@ def open_store(registry: Registry, url: str, *, read_only: bool = False) -> Stor
     return factory(url, read_only=read_only)
 
 
+def begin_strictly(registry: Registry, url: str, begin: Callable[[Store], None]) -> None:
+    """Open a store and begin to use it; one that fails on the way is closed again, and its error raised."""
+    store = open_store(registry, url)
+    try:
+        begin(store)
+    except BaseException:
+        store.close()
+        raise
+
+
 def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Callable[[Store], None]) -> None:
     """Open a store and begin to use it; one that cannot be used never stops the host: memory stands in, and says so.
 
@@ -50,7 +60,7 @@ def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Ca
         ConfigurationError: No store of that kind is known, or what is declared is wrong.
     """
     try:
-        begin(open_store(registry, url))
+        begin_strictly(registry, url, begin)
     except (ConfigurationError, InvalidInputError):
         raise
     except Exception as error:  # noqa: BLE001  # the plugin guard: a store is a plugin, and the host must start

@@ -176,4 +176,4 @@ def test_make_says_what_is_missing_where_no_python_fits(repository: Path, tmp_pa
         check=False,
     )
     assert done.returncode != 0
-    assert "No Python 3.11 or newer was found among: python3.13" in done.stderr
+    assert "No Python 3.11 or newer was found among: python3.11" in done.stderr
