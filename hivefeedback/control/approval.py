@@ -87,7 +87,7 @@ def known_life(ctx: Context, mutation_id: str) -> Life:
     ctx.keeper.refresh()
     lives = ctx.keeper.ledger.lives
     if mutation_id not in lives:
-        raise UnknownNameError("mutation", mutation_id, [x.mutation.mutation_id for x in ctx.keeper.ledger.open()])
+        raise UnknownNameError("mutation", mutation_id, list(lives))
     return lives[mutation_id]
 
 
