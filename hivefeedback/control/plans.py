@@ -57,6 +57,7 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
     """Prepare the candidates, the most urgent first, and drop what must not be proposed now."""
     config, ledger = ctx.keeper.configuration, ctx.keeper.ledger
     busy = set(busy_targets(config, ledger))
+    in_question = {d: x.mutation.mutation_id for x in ledger.open() if x.mutation.planner for d in _about(x.mutation)}
     chosen = Selection()
     for candidate in sorted(candidates, key=lambda m: -m.priority):
         name = f"{candidate.kind} of {candidate.target!r}"
@@ -74,9 +75,25 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
         if reason:
             chosen.dropped.append(f"{name}: {reason}")
             continue
+        other = next((in_question[d] for d in sorted(_about(mutation)) if d in in_question), "")
+        if other:
+            chosen.dropped.append(f"{name}: it waits for {other}, which is about the same deployment")
+            continue
         busy.add(target_of(mutation))
+        in_question.update(dict.fromkeys(_about(mutation), name))
         chosen.mutations.append(mutation)
     return chosen
+
+
+def _about(mutation: Mutation) -> frozenset[str]:
+    """Deployments that a change is meant to mend or to leave. Two planned cures of one deployment at
+    the same time are each other's control: each then looks better than it should, or nothing is proven."""
+    if mutation.kind in (MutationKind.MODEL_SWAP, MutationKind.PARAM_SET, MutationKind.LORA_APPLY):
+        return frozenset({mutation.target})
+    if mutation.kind is not MutationKind.ROUTE_CHANGE:
+        return frozenset()
+    before = mutation.from_.get("candidates", ()) if isinstance(mutation.from_, dict) else mutation.from_
+    return frozenset(str(name) for name in before) if isinstance(before, list) else frozenset()
 
 
 def _in_vain(ctx: Context, mutation: Mutation, ledger: Ledger, view: View) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from hivefeedback import FeedbackLoop, Plugin, hookimpl
 from hivefeedback.control import Control, Turn
 from hivefeedback.errors import PluginError, RefusedError
 from hivefeedback.hooks import Record
-from hivefeedback.model import Deployment, Finding, Interval, Mutation, MutationKind
+from hivefeedback.model import Configuration, Deployment, Finding, Interval, Mutation, MutationKind
+from hivefeedback.stats import View
+from hivefeedback.testing import FakeClock
 from hivefeedback.testing.control import (
     CrashError,
     CrashingJournal,
@@ -574,3 +579,25 @@ def test_while_another_process_leads_its_turn_is_left_to_do_it(rig: Rig) -> None
     leader.close()
     rig.clock.advance(60.0)
     assert other.has_work()
+
+
+def test_two_cures_of_one_deployment_are_not_tried_at_the_same_time() -> None:
+    """Each would be the other's control; the less urgent one waits."""
+
+    class Planner(Plugin):
+        name = "planner"
+
+        @hookimpl
+        def hive_plan(
+            self, findings: Sequence[Finding], view: View, config: Configuration, now_s: float
+        ) -> Sequence[Mutation]:
+            swap_it = Mutation(kind=MutationKind.MODEL_SWAP, target="a", to="m", priority=0.9, planner="p")
+            leave_it = Mutation(kind=MutationKind.ROUTE_CHANGE, target="x", to=["b"], priority=0.4, planner="p")
+            return [leave_it, swap_it]
+
+    with FeedbackLoop(store="memory://", deployments=["a", "b"], plugins=[Planner()], clock=FakeClock()) as loop:
+        loop.set_route("x", ["a"])
+        turn = loop.turn()
+        assert [m.kind for m in turn.plan.mutations] == [MutationKind.MODEL_SWAP]
+        assert any("same deployment" in sentence for sentence in turn.dropped)
+        assert loop.turn().plan.mutations == (), "the first one is still open"
