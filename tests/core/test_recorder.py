@@ -109,6 +109,10 @@ def test_learning_and_breakers_do_not_wait_for_a_flush() -> None:
         until(lambda: policy.observations)
         loop.feedback(Feedback("helpful", 0.0, run_id=loop.record(Run("a", "x"))))
         until(lambda: policy.observations[-1].reward == 0.0)
+        for _ in range(3):
+            loop.record(Run("a", "x", "timeout"))
+        until(lambda: [e.deployment for e in loop.decide("x").excluded] == ["a"])
+        assert loop.decide("x").deployment == "b"
 
 
 def test_a_process_that_learnt_nothing_does_not_overwrite_what_another_learnt(tmp_path: Path) -> None:
