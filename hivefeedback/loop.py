@@ -1,7 +1,8 @@
 """``FeedbackLoop``: the face of hivefeedback, a thin facade over the engine and control.
 
 It is long since it is the public face: one method for each thing that can be asked for, each with
-its meaning, units and errors. What the methods do lies in ``engine`` and ``control``.
+its meaning, units and errors; those about the configuration are in ``engine.changing``. What the
+methods do lies in ``engine`` and ``control``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -17,7 +17,7 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from hivefeedback.control import Turn, Why
+from hivefeedback.control import Turn
 from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
 from hivefeedback.engine.assemble import (
     begin_strictly,
@@ -28,17 +28,19 @@ from hivefeedback.engine.assemble import (
     open_store,
 )
 from hivefeedback.engine.calling import Attempts
-from hivefeedback.engine.identity import user_key
+from hivefeedback.engine.changing import Changing, deployment_of
+from hivefeedback.engine.closing import close_within
+from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
 from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turns import BackgroundTurns
-from hivefeedback.errors import ClosedError, ConfigurationError, InvalidInputError
+from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.model import Configuration, Decision, Deployment, Feedback, Ledger, Mutation, Price, Route, Run
-from hivefeedback.recording import Counters, Intake
+from hivefeedback.model import Decision, Deployment, Feedback, Price, Run
+from hivefeedback.recording import Counters
 from hivefeedback.settings import DeploymentEntry, Settings, load_settings, unknown_variables
 from hivefeedback.stats import View
 
@@ -49,7 +51,7 @@ T = TypeVar("T")
 Mode = Literal["off", "observe", "advise", "act"]
 
 
-class FeedbackLoop:
+class FeedbackLoop(Changing):
     """Decides, records, learns, and changes the configuration with proof.
 
     ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
@@ -99,7 +101,7 @@ class FeedbackLoop:
         self._is_inline = clock is not None
         self._is_closed = False
         self._policy_given = policy
-        declared = [_deployment(d) for d in (deployments if deployments is not None else self.settings.deployments)]
+        declared = [_declared(d) for d in (deployments if deployments is not None else self.settings.deployments)]
         texts = dict(prompts if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
         self._turns: BackgroundTurns | None = None
@@ -347,145 +349,6 @@ class FeedbackLoop:
         """The same without blocking the event loop."""
         return await asyncio.to_thread(self.flush, timeout_s)
 
-    # --- the configuration -----------------------------------------------------------------------------
-
-    def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
-        """Put a deployment into service, or replace what its id stands for; journalled."""
-        made = _deployment(deployment)
-        self._change(lambda: self._control.add_deployment(made, by=by), lambda: self._passive.put_deployment(made))
-
-    def remove_deployment(self, deployment_id: str, *, by: str = "program") -> None:
-        """Take a deployment out of service; journalled."""
-        self._change(
-            lambda: self._control.remove_deployment(deployment_id, by=by),
-            lambda: self._passive.drop_deployment(deployment_id),
-        )
-
-    def adopt(self, deployment_id: str, *, by: str = "program") -> None:
-        """Put an observed deployment into service."""
-        self._change(
-            lambda: self._control.adopt(deployment_id, by=by),
-            lambda: self._passive.put_deployment(Deployment(deployment_id)),
-        )
-
-    def set_route(
-        self,
-        prefix: str,
-        candidates: Sequence[str] | None,
-        weights: Mapping[str, float] | None = None,
-        *,
-        by: str = "program",
-    ) -> None:
-        """Say at once who serves an operation prefix; journalled. To try it on a share of the traffic
-        first, propose a ROUTE_CHANGE.
-
-        Args:
-            prefix: Operation prefix, such as ``text-to-text/medical``; empty: every operation.
-            candidates: Deployment ids; None gives the prefix back to what its parent says.
-            weights: Fixed weight of each candidate; None: the policy decides among them.
-            by: Who says so.
-
-        Raises:
-            UnknownNameError: A candidate is not in service.
-            InvalidInputError: A weight cannot be used.
-        """
-        fixed = dict(weights) if weights is not None else None
-        route = Route(candidates=tuple(candidates), weights=fixed) if candidates is not None else None
-        self._change(
-            lambda: self._control.set_route(prefix, route, by=by), lambda: self._passive.set_route(prefix, route)
-        )
-
-    def observed(self) -> dict[str, list[str]]:
-        """Deployments that served runs without being declared → operations seen in this process."""
-        self._check_open()
-        self.flush(1.0)
-        here = self._engine.recorder.observed if self._engine else {}
-        known = {r.key: list[str]() for r in self.store.state.list("observed")}
-        known.update({name: sorted(operations) for name, operations in here.items()})
-        return {name: seen for name, seen in known.items() if name not in self.configuration.deployments}
-
-    def propose(self, mutation: Mutation, *, by: str = "program", why: str = "") -> str:
-        """Propose a change; it passes the gates and, in mode ``act``, is executed by the next turn.
-
-        Raises:
-            RefusedError: A gate said no; the message names it and its reason.
-            InvalidInputError: Target or value are not ones that the kind can have.
-        """
-        return self._change(
-            lambda: self._control.propose(mutation, by=by, why=why), lambda: self._ignored("propose", "")
-        )
-
-    def approve(self, mutation_id: str, by: str, why: str = "") -> None:
-        """Approve a mutation that waits for a person."""
-        self._change(lambda: self._control.approve(mutation_id, by=by, why=why), lambda: self._ignored("approve", None))
-
-    def reject(self, mutation_id: str, by: str, why: str = "") -> None:
-        """Reject a mutation that nobody is served yet."""
-        self._change(lambda: self._control.reject(mutation_id, by=by, why=why), lambda: self._ignored("reject", None))
-
-    def rollback(self, mutation_id: str, why: str = "", *, by: str = "program") -> None:
-        """End a canary, or take a promoted change back."""
-        self._change(
-            lambda: self._control.rollback(mutation_id, by=by, why=why), lambda: self._ignored("rollback", None)
-        )
-
-    def rollback_all(self, why: str = "", *, by: str = "program") -> tuple[str, ...]:
-        """End every rollout and take back every promoted change."""
-        none: tuple[str, ...] = ()
-        return self._change(
-            lambda: self._control.rollback_all(by=by, why=why), lambda: self._ignored("rollback_all", none)
-        )
-
-    def why(self, mutation_id: str) -> Why:
-        """The story of a mutation, from the journal."""
-        self._check_open()
-        self._control.refresh()
-        return self._control.why(mutation_id)
-
-    @property
-    def configuration(self) -> Configuration:
-        """What is served, as this process knows it."""
-        return self._control.configuration if self._engine else self._passive.snapshot.config
-
-    @property
-    def ledger(self) -> Ledger:
-        """The life of every mutation, as this process knows it."""
-        return self._control.ledger
-
-    def refresh(self) -> None:
-        """Look for changes of other processes now; threads do this by themselves."""
-        if self._engine is not None and self._control.refresh():
-            self._engine.follow()
-
-    def _add_prompt(self, name: str, text: str) -> int:
-        return self._change(lambda: self._control.add_prompt(name, text), lambda: self._passive.put_prompt(name, text))
-
-    def _body(self, content_hash: str) -> str | None:
-        return (
-            self.store.journal.body(content_hash) if self._engine else self._passive.snapshot.bodies.get(content_hash)
-        )
-
-    def _change(self, change: Callable[[], T], passively: Callable[[], T]) -> T:
-        """Do something to the journal and serve it at once; in mode ``off`` only what is served here changes."""
-        self._check_open()
-        if self._engine is None:
-            return passively()
-        try:
-            answer = change()
-        except BaseException:
-            self._engine.follow(is_known=False)
-            raise
-        self._engine.follow()
-        return answer
-
-    def _ignored(self, what: str, answer: T) -> T:
-        log.warning("mode is off: %s does nothing", what)
-        return answer
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise ClosedError("the loop is closed; make a new FeedbackLoop")
-
     # --- the turn -----------------------------------------------------------------------------------------
 
     def turn(self) -> Turn:
@@ -542,6 +405,15 @@ class FeedbackLoop:
         """
         return stats_of(self.view(window_s), operation=operation, by=by)
 
+    def observed(self) -> dict[str, list[str]]:
+        """Deployments that served runs without being declared → operations seen in this process."""
+        self._check_open()
+        self.flush(1.0)
+        here = self._engine.recorder.observed if self._engine else {}
+        known = {r.key: list[str]() for r in self.store.state.list("observed")}
+        known.update({name: sorted(operations) for name, operations in here.items()})
+        return {name: seen for name, seen in known.items() if name not in self.configuration.deployments}
+
     def plugins(self) -> list[PluginInfo]:
         """All plugins with origin, state and errors, the broken ones too."""
         return self.registry.plugins()
@@ -576,9 +448,7 @@ class FeedbackLoop:
         if mutation is not None:
             return self._control.erase_texts(mutation, by=by)
         self.flush()
-        hashed = None
-        if user is not None:
-            hashed = Intake(self.counters, user_key=user_key(self.store), max_comment_bytes=0).hash_user(user)
+        hashed = stored_user(self.store, user) if user is not None else None
         selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
         n_events = self.store.log.erase(selector)
         if given == ["deployment"]:
@@ -608,24 +478,14 @@ class FeedbackLoop:
         if engine is not None:
             self._lifetime.end()
             engine.stop(max(0.1, end - time.monotonic()))
-        closing = threading.Thread(target=self._close_store, name="hivefeedback-close", daemon=True)
-        try:
-            closing.start()  # a store that is locked or gone may take longer than anybody wants to wait
-        except RuntimeError:  # from Python 3.12 on an interpreter that ends starts no thread
-            self._close_store()
-            return
-        closing.join(max(0.1, end - time.monotonic()))
-
-    def _close_store(self) -> None:
-        for what, call in (
-            ("the lease could not be given back", self._control.close),
-            ("a plugin's thread did not end", self.registry.close),
-            ("the store could not be closed", self.store.close),
-        ):
-            try:
-                call()
-            except Exception as error:  # noqa: BLE001  # background thread: the host must be able to end
-                log.warning("%s: %s", what, error)
+        close_within(
+            max(0.1, end - time.monotonic()),
+            {
+                "the lease could not be given back": self._control.close,
+                "a plugin's thread did not end": self.registry.close,
+                "the store could not be closed": self.store.close,
+            },
+        )
 
     async def aclose(self, timeout_s: float = 10.0) -> None:
         """The same without blocking the event loop."""
@@ -648,17 +508,9 @@ class FeedbackLoop:
         await self.aclose()
 
 
-def _deployment(given: Deployment | DeploymentEntry | str) -> Deployment:
+def _declared(entry: Deployment | DeploymentEntry | str) -> Deployment:
     """A deployment from an id, a value, or an entry of the configuration file."""
-    if isinstance(given, DeploymentEntry):
-        price = Price(given.price.input_usd_per_mtok, given.price.output_usd_per_mtok) if given.price else None
-        values = given.model_dump(exclude={"price", "tags"})
-        return Deployment(**values, tags=tuple(given.tags), price=price)
-    if not isinstance(given, Deployment | str):
-        raise ConfigurationError(f"deployment {given!r} is {type(given).__name__}; expected Deployment or an id")
-    made = Deployment(given) if isinstance(given, str) else given
-    if not isinstance(made.id, str) or not made.id:
-        raise ConfigurationError(f"a deployment has an empty id ({made.id!r}); give it a stable name")
-    if not 0.0 <= made.capability <= 100.0:
-        raise ConfigurationError(f"capability of deployment {made.id!r} is {made.capability!r}; expected 0 to 100")
-    return made
+    if not isinstance(entry, DeploymentEntry):
+        return deployment_of(entry)
+    price = Price(entry.price.input_usd_per_mtok, entry.price.output_usd_per_mtok) if entry.price else None
+    return Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price)

@@ -45,9 +45,10 @@ def protocol_of(cls: type) -> list[str]:
 
 
 def methods_of(cls: type) -> list[str]:
-    """The public methods and properties of a class, one line each."""
+    """The public methods and properties of a class, one line each; what it inherits from our own first."""
     lines = []
-    for name, member in vars(cls).items():
+    ours = [base for base in reversed(cls.__mro__) if base.__module__.startswith("hivefeedback")]
+    for name, member in {name: member for base in ours for name, member in vars(base).items()}.items():
         if name.startswith("_") and name not in ("__call__", "__init__"):
             continue
         if isinstance(member, property):

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, Store
+from hivefeedback.recording import Counters, Intake
 
-__all__ = ["Identity", "new_identity", "user_key"]
+__all__ = ["Identity", "new_identity", "stored_user", "user_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,8 @@ def user_key(store: Store) -> bytes:
         except ConflictError:
             record = store.state.get("store", "user_key")
     return record.value if record else b""
+
+
+def stored_user(store: Store, user_id: str) -> str:
+    """A user id as this store keeps it."""
+    return Intake(Counters(), user_key=user_key(store), max_comment_bytes=0).hash_user(user_id)
