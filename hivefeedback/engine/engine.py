@@ -192,6 +192,7 @@ class Engine:
 
     def start(self) -> None:
         """Serve the configuration and begin to learn."""
+        self.recorder.recall_ended(self._control.ledger.ended_rollouts())
         self.recorder.begin(self._checkpoint())
         self._configuring(self.clock())()
         if not self.is_inline:

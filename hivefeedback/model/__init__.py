@@ -22,7 +22,7 @@ from hivefeedback.model.change import (
     UsePrompt,
     Verdict,
 )
-from hivefeedback.model.decision import Assignment, Decision
+from hivefeedback.model.decision import Assignment, Decision, learner_of, told_by
 from hivefeedback.model.deployment import Deployment, JsonValue, ParamValue, Price
 from hivefeedback.model.event import (
     SCHEMA_VERSION,
@@ -55,7 +55,7 @@ from hivefeedback.model.journal import (
     patched,
 )
 from hivefeedback.model.ledger import Ledger, Life
-from hivefeedback.model.lineup import concerns, content_id, lineup_of, variant_id
+from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, variant_id
 from hivefeedback.model.live import live_value, route_value
 from hivefeedback.model.offer import WEIGHT_UNIT, Exclusion, Lineup, Offer, integer_weights
 from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fields, render
@@ -145,14 +145,17 @@ __all__ = [
     "inverse",
     "is_blamed",
     "is_counted",
+    "learner_of",
     "lineup_of",
     "live_value",
     "offer_from",
     "patched",
     "prompt_fields",
+    "prompts_of",
     "render",
     "route_value",
     "target_of",
     "targets_of",
+    "told_by",
     "variant_id",
 ]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from hivefeedback.model.deployment import ParamValue
+from hivefeedback.model.lineup import variant_without
 from hivefeedback.model.offer import Exclusion, Offer
 from hivefeedback.model.prompt import render
 
-__all__ = ["Assignment", "Decision"]
+__all__ = ["Assignment", "Decision", "learner_of", "told_by"]
 
 
 class Assignment(Struct, frozen=True, array_like=True):
@@ -21,11 +22,46 @@ class Assignment(Struct, frozen=True, array_like=True):
         rollout_id: The rollout.
         variant: ``control`` or ``canary``.
         share: The canary's share of units at this moment, in (0, 1].
+        prompts: Where the rollout changes nothing but prompts: their names. Only a decision that was
+            asked for one of them can tell the arms apart.
     """
 
     rollout_id: str
     variant: str
     share: float
+    prompts: tuple[str, ...] = ()
+
+
+def told_by(assignments: tuple[Assignment, ...], asked: Collection[str] | None) -> tuple[Assignment, ...]:
+    """The assignments that what happens next tells something about.
+
+    A rollout of a prompt concerns every operation that might ask for it. Whoever does not ask is
+    served the same in both arms, so counting it would only dilute a harm.
+
+    Args:
+        assignments: Those of the decision.
+        asked: Names of the prompts that it was asked for; None: none.
+
+    >>> of_p = Assignment("m-1", "canary", 0.05, ("p",))
+    >>> told_by((of_p,), {"q"}), told_by((of_p,), {"p", "q"}) == (of_p,)
+    ((), True)
+    """
+    if not any(a.prompts for a in assignments):
+        return assignments
+    return tuple(a for a in assignments if not a.prompts or any(p in (asked or ()) for p in a.prompts))
+
+
+def learner_of(
+    variant: str, deployment: str, assignments: tuple[Assignment, ...], asked: Collection[str] | None
+) -> str:
+    """Who learns from what was served as a variant: the deployment itself, where the variant differs by
+    prompts alone and none of them was asked for.
+
+    >>> learner_of("a@m-1", "a", (Assignment("m-1", "canary", 0.05, ("p",)),), set())
+    'a'
+    """
+    told = told_by(assignments, asked)
+    return variant_without(variant, deployment, [a.rollout_id for a in assignments if a not in told])
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -38,6 +74,8 @@ class Decision(Struct, frozen=True, gc=False):
     None where nothing was drawn: a repeat inside a session (``first_propensity`` is then the
     first draw's), a probe, a mode that only looks. ``shadow`` is the index that ``advise`` would
     have drawn. ``unit`` is what the draw is repeated for: ``session`` where it is sticky.
+    ``asked`` gathers the names of the prompts that were asked for, in both arms alike, while a
+    rollout of prompts is open; it is shared by copies of the decision.
     """
 
     decision_id: str
@@ -53,6 +91,7 @@ class Decision(Struct, frozen=True, gc=False):
     first_propensity: float | None = None
     shadow: int | None = None
     unit: str = "request"
+    asked: set[str] | None = None
 
     @property
     def deployment(self) -> str | None:
@@ -61,8 +100,21 @@ class Decision(Struct, frozen=True, gc=False):
 
     @property
     def variant(self) -> str | None:
-        """Id that learns from this decision: the deployment, or its canary variant."""
+        """What is served: the deployment, or its canary variant."""
         return self.offer.lineup.variants[self.index] if self.offer else None
+
+    @property
+    def learner(self) -> str | None:
+        """Id that learns from this decision: the variant, if so far anything of it was asked for."""
+        if self.offer is None or self.asked is None:
+            return self.variant
+        lineup, index = self.offer.lineup, self.index
+        return learner_of(lineup.variants[index], lineup.candidates[index], self.assignments, self.asked)
+
+    @property
+    def told(self) -> tuple[Assignment, ...]:
+        """The assignments that what happens next tells something about; see ``told_by``."""
+        return told_by(self.assignments, self.asked) if self.assignments else ()
 
     @property
     def model(self) -> str | None:
@@ -126,4 +178,7 @@ class Decision(Struct, frozen=True, gc=False):
         Raises:
             UnknownNameError: No prompt of that name, or a field of the prompt was not given.
         """
-        return render(name, self.offer.lineup.prompts if self.offer else {}, fields)
+        prompts = self.offer.lineup.prompts if self.offer else {}
+        if self.asked is not None and name in prompts:
+            self.asked.add(name)  # first: a prompt that cannot be rendered is a failure of its arm
+        return render(name, prompts, fields)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from hivefeedback.model.change import Mutation, Patch
 from hivefeedback.model.journal import EntryState, JournalEntry
+from hivefeedback.model.rollout import Rollout
 
 __all__ = ["APPLIED", "FINAL", "Ledger", "Life"]
 
@@ -50,6 +51,15 @@ class Ledger:
     def open(self) -> list[Life]:
         """Mutations whose life is not over."""
         return [x for x in self.lives.values() if x.is_open]
+
+    def ended_rollouts(self) -> Iterator[tuple[Rollout, bool]]:
+        """Rollouts of mutations whose life is over, each as it stood last, and whether what it served is
+        in force: True after a promotion."""
+        for life in self.lives.values():
+            if not life.is_open:
+                last = next((e.rollout for e in reversed(life.entries) if e.rollout is not None), None)
+                if last is not None:
+                    yield last, life.state == "promoted"
 
     def after(self, entries: Iterable[JournalEntry]) -> Ledger:
         """The ledger after more entries."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from hivefeedback.model.change import DropDeployment, DropRoute, PutDeployment, PutPrompt, PutRoute, UsePrompt
 from hivefeedback.model.deployment import Deployment
@@ -11,7 +11,7 @@ from hivefeedback.model.journal import Configuration, patched
 from hivefeedback.model.offer import Lineup, integer_weights
 from hivefeedback.model.rollout import Rollout
 
-__all__ = ["concerns", "content_id", "fingerprint", "lineup_of", "variant_id"]
+__all__ = ["concerns", "content_id", "fingerprint", "lineup_of", "prompts_of", "variant_id", "variant_without"]
 
 
 def content_id(*parts: str) -> str:
@@ -26,9 +26,24 @@ def content_id(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def variant_id(deployment: str, rollout_id: str) -> str:
-    """Id under which a deployment learns while a rollout changes it."""
-    return f"{deployment}@{rollout_id}"
+def variant_id(deployment: str, *rollout_ids: str) -> str:
+    """Id under which a deployment learns while rollouts change it; without any it is the deployment.
+
+    >>> variant_id("a", "m-1", "m-2")
+    'a@m-1+m-2'
+    """
+    return f"{deployment}@{'+'.join(rollout_ids)}" if rollout_ids else deployment
+
+
+def variant_without(variant: str, deployment: str, rollout_ids: Collection[str]) -> str:
+    """The variant of a deployment that differs by the other rollouts only.
+
+    >>> variant_without("a@m-1+m-2", "a", ["m-1"]), variant_without("a@m-1", "a", ["m-1"])
+    ('a@m-2', 'a')
+    """
+    if not rollout_ids or variant == deployment:
+        return variant
+    return variant_id(deployment, *(r for r in variant[len(deployment) + 1 :].split("+") if r not in rollout_ids))
 
 
 def lineup_of(
@@ -68,6 +83,7 @@ def lineup_of(
         fixed = tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
     prompts_id = content_id(*(f"{name}:{p.body}" for name, p in sorted(arm.prompts.items())))
     asked = candidates if candidates is not None else tuple(config.deployments)
+    open_here = [r for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})]
     return Lineup(
         key=content_id(*names),
         candidates=names,
@@ -76,19 +92,34 @@ def lineup_of(
         prompts={name: bodies.get(p.body, "") for name, p in arm.prompts.items() if p.body},
         config_version=config.version,
         fixed=fixed,
-        rollouts=tuple(r.rollout_id for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})),
+        rollouts=tuple(r.rollout_id for r in open_here),
+        rollout_prompts=tuple(map(prompts_of, open_here)),
         fingerprints=tuple(fingerprint(d, prompts_id) for d in deployments),
     )
 
 
 def _variant(name: str, chosen: list[Rollout]) -> str:
-    """A deployment that a canary serves differently learns under an id of its own."""
-    for rollout in chosen:
-        for op in rollout.patch:
-            changed = (isinstance(op, PutDeployment) and op.deployment.id == name) or isinstance(op, UsePrompt)
-            if changed:
-                return variant_id(name, rollout.rollout_id)
-    return name
+    """A deployment that canaries serve differently learns under an id that names all of them: what
+    it is in two canaries at once says nothing about either alone."""
+    return variant_id(name, *(rollout.rollout_id for rollout in chosen if _changes(rollout, name)))
+
+
+def _changes(rollout: Rollout, deployment: str) -> bool:
+    """True where the rollout can change what this deployment is served with."""
+    return any(
+        (isinstance(op, PutDeployment) and op.deployment.id == deployment) or isinstance(op, UsePrompt)
+        for op in rollout.patch
+    )
+
+
+def prompts_of(rollout: Rollout) -> tuple[str, ...]:
+    """Names of the prompts that a rollout changes, if it changes nothing else; else none.
+
+    Where it changes more, a unit is concerned whether it asks for a prompt or not.
+    """
+    if not all(isinstance(op, UsePrompt | PutPrompt) for op in rollout.patch):
+        return ()
+    return tuple(sorted({op.name for op in rollout.patch if isinstance(op, UsePrompt)}))
 
 
 def concerns(rollout: Rollout, operation: str, names: set[str]) -> bool:

@@ -41,6 +41,8 @@ class Lineup(Struct, frozen=True):
         config_version: Sequence number of the journal entry that made this.
         fixed: Weights of a route that takes the choice from the policy, or None.
         rollouts: Ids of the open rollouts that concern this lineup.
+        rollout_prompts: For each of these, the prompts that are all it changes; empty where it
+            changes more.
         fingerprints: Content id of what each candidate is served with.
     """
 
@@ -53,6 +55,7 @@ class Lineup(Struct, frozen=True):
     fixed: tuple[int, ...] | None = None
     rollouts: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
+    rollout_prompts: tuple[tuple[str, ...], ...] = ()
 
 
 class Offer(Struct, frozen=True):

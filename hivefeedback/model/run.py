@@ -84,6 +84,8 @@ class Run(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", t
         input, output, reference: Texts that scorers see; dropped before the commit unless
             ``store_content`` is set.
         error: Class name of the exception, where there was one; never its text.
+        prompts: Names of the prompts that it was served with; ``record()`` adds those that its
+            decision was asked for, while a rollout of prompts is open.
     """
 
     deployment: str
@@ -114,3 +116,4 @@ class Run(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", t
     output: str | None = None
     reference: str | None = None
     error: str = ""
+    prompts: tuple[str, ...] = ()

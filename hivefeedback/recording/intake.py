@@ -81,6 +81,8 @@ class Intake:
             changes["started_at_s"] = float(started)
         if run.attributes.__class__ is not dict or run.attributes:
             changes["attributes"] = self.attributes(run.attributes)
+        if run.prompts.__class__ is not tuple or run.prompts:
+            changes["prompts"] = self._names(run.prompts)
         return replace(run, **changes) if changes else run
 
     def _numbers(self, run: Run, changes: dict[str, Any]) -> None:
@@ -124,6 +126,13 @@ class Intake:
         if len(attributes) > _MAX_ATTRIBUTES:
             self._counters.note("bad_attribute", f"more than {_MAX_ATTRIBUTES}")
         return kept
+
+    def _names(self, names: object) -> tuple[str, ...]:
+        """Names of prompts as they are stored: at most 64 texts."""
+        if not isinstance(names, list | tuple | set | frozenset):
+            self._counters.note("bad_prompts")
+            return ()
+        return tuple(sorted({clean_id(name) for name in names if isinstance(name, str)}))[:_MAX_ATTRIBUTES]
 
     def feedback(self, feedback: Feedback) -> Feedback | None:
         """The feedback with ``value`` in [0, 1], or None where it says nothing that can be used."""
@@ -193,6 +202,7 @@ def _is_clean(run: Run, now_s: float) -> bool:
             and run.outcome in _OUTCOMES
             and run.user_id == ""
             and run.attributes == {}
+            and run.prompts == ()
             and (
                 run.duration_s is None or (run.duration_s.__class__ is float and 0 <= run.duration_s <= _MAX_DURATION_S)
             )

@@ -9,7 +9,19 @@ from functools import lru_cache
 import msgspec
 
 from hivefeedback.hooks import Observation, Record
-from hivefeedback.model import BLAMED, UNCOUNTED, Assignment, Decision, DecisionRecord, Event, Feedback, Run, Score
+from hivefeedback.model import (
+    BLAMED,
+    UNCOUNTED,
+    Assignment,
+    Decision,
+    DecisionRecord,
+    Event,
+    Feedback,
+    Run,
+    Score,
+    learner_of,
+    told_by,
+)
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.parts import Parts, RecorderOptions
@@ -75,11 +87,13 @@ class Learner:
         if not operation:
             self._p.counters["run_without_operation"] += 1
         decided = decision.deployment if decision is not None else run.decided_deployment
+        if run.prompts and decision is not None and decision.asked is not None:
+            decision.asked.update(run.prompts)
         learner = ""
         if run.kind == "llm" and run.attempt == 1 and decided in ("", run.deployment):
             is_lost = run.decision_id and decision is None and not is_logged
             if not (is_lost and self._p.refresher.snapshot.config.rollouts):
-                learner = (decision.variant if decision else None) or run.deployment
+                learner = (decision.learner if decision else None) or run.deployment
         started_at_s, duration_s = event.event_time_s, run.duration_s
         return KnownRun(  # by position: this runs for each run, and names cost as much as the values
             event.event_id,
@@ -168,7 +182,7 @@ class Learner:
         if decision is None:
             return self._total_keys(deployment, operation, agent, "")
         total = self._total_keys(deployment, operation, agent, _fingerprint(decision, run.deployment))
-        return (*total, *(_of_arm(total[0], a) for a in decision.assignments)) if decision.assignments else total
+        return (*total, *(_of_arm(total[0], a) for a in decision.told)) if decision.assignments else total
 
     def _agent(self, agent: str) -> str:
         if agent in self._agents:
@@ -183,8 +197,9 @@ class Learner:
         if run.deployment not in self._p.refresher.snapshot.config.deployments:
             self._observe_undeclared(run.deployment, known.operation)
         is_as_decided = decision is not None and decision.deployment == run.deployment
-        variant = known.learner or ((decision.variant or "") if is_as_decided and decision else "") or run.deployment
-        if self._p.breakers.settle(variant, run.outcome, now_s):
+        learner = (decision.learner or "") if is_as_decided and decision else ""
+        variant = self._p.variants.learner(known.learner or learner or run.deployment)
+        if variant and self._p.breakers.settle(variant, run.outcome, now_s):
             self.is_shut_dirty = self.has_learnt = True
 
     def _observe_undeclared(self, deployment: str, operation: str) -> None:
@@ -320,7 +335,7 @@ class Learner:
         if not self._observations:
             return
         self.has_learnt = True
-        observations, self._observations = self._observations, []
+        observations, self._observations = self._p.variants.of_now(self._observations), []
         policy = self._p.policy
         try:
             policy.learn(observations)
@@ -363,9 +378,10 @@ def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
     if record.deployment != run.deployment:
         known.learner = ""
     elif known.learner:
-        known.learner = record.variant or known.learner
+        variant = record.variant or known.learner
+        known.learner = learner_of(variant, run.deployment, record.assignments, run.prompts)
     total = known.keys[0]._replace(operation=known.operation)
-    known.keys = (total, *(_of_arm(total, assignment) for assignment in record.assignments))
+    known.keys = (total, *(_of_arm(total, assignment) for assignment in told_by(record.assignments, run.prompts)))
     if record.assignments:  # its unit is still to be settled
         known.decision = Decision(
             run.decision_id,
@@ -377,6 +393,7 @@ def _follow_record(known: KnownRun, run: Run, record: DecisionRecord) -> None:
             known.started_at_s,
             record.session_id or None,
             assignments=record.assignments,
+            asked=set(run.prompts),
         )
 
 

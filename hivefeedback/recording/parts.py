@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hivefeedback.hooks import Policy
 from hivefeedback.hooks.registry import Registry
@@ -17,6 +17,7 @@ from hivefeedback.recording.join import Joins
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.reward import RewardRule
+from hivefeedback.recording.variants import Variants
 
 __all__ = ["Parts", "RecorderOptions"]
 
@@ -59,3 +60,4 @@ class Parts:
     events: EventMaker
     clock: Callable[[], float]
     lookup: Callable[[Event], None]
+    variants: Variants = field(default_factory=Variants)

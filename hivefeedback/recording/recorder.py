@@ -6,7 +6,7 @@ it waits for the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.lookup import Found
 from hivefeedback.recording.parts import Parts, RecorderOptions
 from hivefeedback.recording.shutters import Shutters
+from hivefeedback.recording.variants import together
 
 __all__ = ["Item", "Recorder"]
 
@@ -161,8 +162,17 @@ class Recorder:
         elif not self._p.joins.claim(run_id):
             self._p.counters.note("duplicate_run", f"run_id {run_id!r} was recorded already; the first one counts")
             return None
+        if self._p.refresher.snapshot.config.rollouts:
+            clean = self._with_prompts(clean)
         started = clean.started_at_s if clean.started_at_s is not None else at_s - (clean.duration_s or 0.0)
         return self._p.events.make(seq, run_id, started, now_s, clean)
+
+    def _with_prompts(self, run: Run) -> Run:
+        """The run with the prompts that its decision was asked for, so that the log knows them too."""
+        decision = self._p.joins.decision(run.decision_id)
+        if decision is None or not decision.asked or decision.asked <= set(run.prompts):
+            return run
+        return replace(run, prompts=tuple(sorted({*run.prompts, *decision.asked})))
 
     def _feedback_event(self, seq: int, at_s: float, now_s: float, feedback: Feedback) -> Event | None:
         clean = self._p.intake.feedback(feedback)
@@ -266,7 +276,8 @@ class Recorder:
         old = self._p.refresher.snapshot.config
         for rollout_id, rollout in old.rollouts.items():
             if rollout_id not in config.rollouts:
-                self._end(rollout, is_promoted=rollout_id in promoted)
+                self._end(rollout, tuple(old.rollouts), is_promoted=rollout_id in promoted)
+        self._p.variants.follow(promoted)
         self._p.harm.follow(config.rollouts)
         self._p.refresher.configure(config, bodies)
         self._learner.is_shut_dirty = True
@@ -275,17 +286,39 @@ class Recorder:
         self._p.events.tell(ConfigurationPublished(config.version, version), now_s)
         self.tick(now_s)
 
-    def _end(self, rollout: Rollout, *, is_promoted: bool) -> None:
-        policy = self._p.policy
+    def _end(self, rollout: Rollout, others: Sequence[str], *, is_promoted: bool) -> None:
+        """A rollout is over: what its variants learnt goes to the deployments, or to nobody.
+
+        Args:
+            rollout: The rollout.
+            others: Ids of those that were open with it, in their order: a unit may have been in several.
+            is_promoted: How it ended.
+        """
+        p = self._p
+        p.variants.end(rollout.rollout_id, is_promoted=is_promoted)
+        for deployment in self._changed_by(rollout):
+            variant = variant_id(deployment, rollout.rollout_id)
+            if is_promoted:
+                self._ask_policy(partial(p.policy.adopt, deployment, variant), None)
+            for gone in (variant, *together(deployment, rollout.rollout_id, others)):
+                self._ask_policy(partial(p.policy.forget, gone), None)
+                p.breakers.forget(gone)
+
+    def _changed_by(self, rollout: Rollout) -> list[str]:
         changed = [op.deployment.id for op in rollout.patch if isinstance(op, PutDeployment)]
         if any(isinstance(op, UsePrompt) for op in rollout.patch):  # all that are served with it are variants
             changed += [*self._p.refresher.snapshot.config.deployments, *sorted(self.observed)]
-        for deployment in dict.fromkeys(changed):
-            variant = variant_id(deployment, rollout.rollout_id)
-            if is_promoted:
-                self._ask_policy(partial(policy.adopt, deployment, variant), None)
-            self._ask_policy(partial(policy.forget, variant), None)
-            self._p.breakers.forget(variant)
+        return list(dict.fromkeys(changed))
+
+    def recall_ended(self, ended: Iterable[tuple[Rollout, bool]]) -> None:
+        """Rollouts that were over before this start, and whether they were promoted: what was learnt of
+        their variants may still be in the policy's state, and their last runs may still come in."""
+        for rollout, is_promoted in ended:
+            self._p.variants.end(rollout.rollout_id, is_promoted=is_promoted)
+            for deployment in self._changed_by(rollout):
+                variant = variant_id(deployment, rollout.rollout_id)
+                self._ask_policy(partial(self._p.policy.forget, variant), None)
+                self._p.breakers.forget(variant)
 
     def _ask_policy(self, call: Callable[[], T], otherwise: T) -> T:
         """A policy is a plugin: where it fails, the loop goes on without its answer."""

@@ -117,11 +117,11 @@ class Decider:
             return ()  # the rollout may have been taken back meanwhile: control only
         unit = session_id if session_id is not None else f"{self._prefix}{seq}"
         assigned = []
-        for rollout_id in offer.lineup.rollouts:
+        for rollout_id, prompts in zip(offer.lineup.rollouts, offer.lineup.rollout_prompts, strict=True):
             if rollout_id not in snapshot.stopped:
                 rollout = snapshot.config.rollouts[rollout_id]
-                is_canary = fraction_of(rollout.salt, unit) < rollout.share
-                assigned.append(Assignment(rollout_id, "canary" if is_canary else "control", rollout.share))
+                arm = "canary" if fraction_of(rollout.salt, unit) < rollout.share else "control"
+                assigned.append(Assignment(rollout_id, arm, rollout.share, prompts))
         return tuple(assigned)
 
     def _pick(
@@ -139,33 +139,20 @@ class Decider:
             return Decision(name, operation, None, 0, None, "no_candidates", at_s)
         if snapshot.mode != "act":
             return self._host_choice(name, seq, snapshot, offer, operation, at_s)
+        asked: set[str] | None = set() if any(a.prompts for a in assignments) else None
         probe = _take_probe(snapshot, offer) if snapshot.probes else None
         if probe is not None:
-            return Decision(name, operation, offer, probe, None, "probe", at_s, assignments=assignments)
-        if sticky_to is not None:
-            known = self._sessions.recall(sticky_to, operation)
-            repeated = _index_of(offer, known[0]) if known else None
-            if known and repeated is not None:
-                return Decision(
-                    name,
-                    operation,
-                    offer,
-                    repeated,
-                    None,
-                    "session",
-                    at_s,
-                    sticky_to,
-                    False,
-                    assignments,
-                    known[1],
-                    unit="session",
-                )
+            return Decision(name, operation, offer, probe, None, "probe", at_s, assignments=assignments, asked=asked)
+        known = self._sessions.recall(sticky_to, operation) if sticky_to is not None else None
+        repeated = _index_of(offer, known[0]) if known else None
+        if known and repeated is not None:
+            again = (None, "session", at_s, sticky_to, False, assignments, known[1], None, "session", asked)
+            return Decision(name, operation, offer, repeated, *again)
         draw = self._draws.at(seq) * offer.total >> 64
         index = offer.pick(draw)
         unit = "request" if sticky_to is None else "session"
-        first = Decision(
-            name, operation, offer, index, draw, offer.reason, at_s, sticky_to, True, assignments, unit=unit
-        )
+        drawn = (draw, offer.reason, at_s, sticky_to, True, assignments, None, None, unit, asked)
+        first = Decision(name, operation, offer, index, *drawn)
         if sticky_to is not None:
             self._sessions.remember(sticky_to, operation, offer.lineup.candidates[index], first.propensity)
         return first

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed
+from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed, told_by
 from hivefeedback.stats import Cell, CellKey, Judged, bucket_of
 from hivefeedback_stores.erasure import Source, run_of, said_of
 
@@ -67,7 +67,7 @@ def _of_arms(source: Source, event: Event, cell: Cell, *, may_await: bool = Fals
     assert isinstance(run, Run)
     made = [e.body for _, e in source.with_id(run.decision_id)] if run.decision_id else []
     decisions = [d for d in made if isinstance(d, DecisionRecord)]
-    arms = ["", *(f"{a.rollout_id}:{a.variant}" for d in decisions for a in d.assignments)]
+    arms = ["", *(f"{a.rollout_id}:{a.variant}" for d in decisions for a in told_by(d.assignments, run.prompts))]
     operation = run.operation or next((d.operation for d in decisions), "")
     deployment, agent = (run.deployment, run.agent_id) if run.kind == "llm" else ("", run.agent_id or run.deployment)
     minute = bucket_of(event.event_time_s)
