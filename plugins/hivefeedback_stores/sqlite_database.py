@@ -112,9 +112,9 @@ class Database:
         connection = self._opened(uri + "?mode=ro")
         try:
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except sqlite3.OperationalError:
+        except BaseException as error:
             connection.close()
-            if os.path.exists(f"{self.path}-wal"):
+            if not isinstance(error, sqlite3.OperationalError) or os.path.exists(f"{self.path}-wal"):
                 raise
             # a folder that may not be written has no room for SQLite's shared memory; with no
             # write-ahead log left nobody is writing, and the file can be read as it lies there

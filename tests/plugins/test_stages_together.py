@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from hivefeedback import Deployment, Feedback, FeedbackLoop, Mutation, MutationKind, Run
+from hivefeedback.model import JournalEntry
 from hivefeedback.testing import FakeClock
 
 RATES = {"model-a": 0.9, "model-b": 0.85, "model-c": 0.6}
@@ -47,13 +48,24 @@ class _World:
             if i % 40 == 39:
                 self.loop.turn()
 
+    def play_until(self, is_over: Callable[[], bool], *, at_most: int) -> None:
+        """Calls until it is so; how many that takes is chance."""
+        for _ in range(0, at_most, 40):
+            if is_over():
+                return
+            self.play(40)
+        assert is_over(), f"{at_most} calls were not enough: {[e.state for e in self.loop.store.journal.read()]}"
+
+    def swaps(self) -> list[JournalEntry]:
+        return [e for e in self.loop.store.journal.read() if e.state == "proposed"]
+
     def states(self, mutation_id: str) -> list[str]:
         return [e.state for e in self.loop.store.journal.read() if e.mutation_id == mutation_id]
 
 
-@pytest.fixture
-def world() -> Iterator[_World]:
-    made = _World(seed=2)
+@pytest.fixture(params=[1, 2, 3, 5])
+def world(request: pytest.FixtureRequest) -> Iterator[_World]:
+    made = _World(seed=request.param)
     yield made
     made.loop.close()
 
@@ -62,15 +74,16 @@ def test_a_fall_leads_to_a_swap_that_is_promoted_and_a_harmful_prompt_is_taken_b
     world.play(600)
     assert not [e for e in world.loop.store.journal.read() if e.mutation_id]  # nothing fell, nothing is planned
     world.is_fallen = True
-    world.play(900)
-    swap = next(e for e in world.loop.store.journal.read() if e.state == "proposed")
+    world.play_until(lambda: bool(world.swaps()), at_most=1200)
+    swap = world.swaps()[0]
     assert swap.mutation is not None
     assert (swap.mutation.kind, swap.mutation.target, swap.mutation.to) == (MutationKind.MODEL_SWAP, "a", "model-b")
+    world.play_until(lambda: world.states(swap.mutation_id)[-1] not in ("validated", "canary"), at_most=3000)
     assert world.states(swap.mutation_id)[-1] == "promoted"
     assert world.loop.configuration.deployments["a"].model == "model-b"
 
     patch = world.loop.propose(Mutation(kind=MutationKind.PROMPT_PATCH, target="p", to="nonsense {question}"))
-    world.play(400)
+    world.play_until(lambda: world.states(patch)[-1] not in ("validated", "canary"), at_most=1200)
     assert world.states(patch)[-1] == "rolled_back"
     assert world.loop.configuration.prompts["p"].current == 1
     assert {e.mutation_id for e in world.loop.store.journal.read() if e.mutation_id} == {swap.mutation_id, patch}
