@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from msgspec import Struct
 from hivefeedback.model import BLAMED, UNCOUNTED, Run
 from hivefeedback.stats.histogram import bin_of, merge_bins, quantile
 
-__all__ = ["JUDGED_UNIT", "Cell", "CellKey", "Judged"]
+__all__ = ["JUDGED_UNIT", "Cell", "CellKey", "Judged", "n_succeeded"]
 
 JUDGED_UNIT = 10_000
 """Rewards and scores are summed as integers in 10⁻⁴, since float sums are not associative."""
@@ -17,6 +18,19 @@ JUDGED_UNIT = 10_000
 
 ALL_US = "all_us"
 """Name under which ``mean`` and ``quantile`` answer for the duration of all counted runs."""
+
+
+def n_succeeded(outcomes: Mapping[str, int]) -> int:
+    """Runs that succeeded: they enter success statistics and their outcome is no failure.
+
+    ``refused`` and ``truncated`` are answers that a deployment gave: they are no failures, so they are
+    successes here, in ``stats()`` as in what a turn looks at; whether they were any good is said by
+    feedback and scores, without which they earn no reward.
+
+    >>> n_succeeded({"ok": 7, "refused": 1, "timeout": 2, "cancelled": 5})
+    8
+    """
+    return sum(n for name, n in outcomes.items() if name not in UNCOUNTED and name not in BLAMED)
 
 
 class CellKey(NamedTuple):
@@ -104,16 +118,16 @@ class Cell(Struct, omit_defaults=True):
         judged.total += sign * units
         judged.squares += sign * units * units
 
-    def merge(self, other: Cell) -> None:
-        """Add another cell to this one."""
+    def merge(self, other: Cell, *, bins: bool = True) -> None:
+        """Add another cell to this one; with ``bins=False`` without its histograms."""
         for name, n in other.outcomes.items():
             self.outcomes[name] = self.outcomes.get(name, 0) + n
         for name, n in other.sums.items():
             self.sums[name] = self.sums.get(name, 0) + n
         for name, n in other.ns.items():
             self.ns[name] = self.ns.get(name, 0) + n
-        for name, bins in other.bins.items():
-            merge_bins(self.bins.setdefault(name, {}), bins)
+        for name, counts in other.bins.items() if bins else ():
+            merge_bins(self.bins.setdefault(name, {}), counts)
         for name, j in other.judged.items():
             mine = self.judged.setdefault(name, Judged())
             mine.n, mine.total, mine.squares = mine.n + j.n, mine.total + j.total, mine.squares + j.squares
@@ -133,6 +147,11 @@ class Cell(Struct, omit_defaults=True):
     def failures(self) -> int:
         """Runs whose outcome counts against the deployment."""
         return sum(self.outcomes.get(name, 0) for name in BLAMED)
+
+    @property
+    def successes(self) -> int:
+        """Runs that succeeded; with ``failures`` they make ``n_runs``."""
+        return n_succeeded(self.outcomes)
 
     def mean(self, name: str) -> float | None:
         """Mean of a sum in its own unit (µs, tokens, nano-USD, KiB), or None without any.

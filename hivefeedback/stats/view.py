@@ -1,4 +1,11 @@
-"""What the turn reads: aggregates over a window, with the window's true coverage."""
+"""What the turn reads: aggregates over a window, with the window's true coverage.
+
+How to be quick. A day of 50 deployments × 20 operations lies in 142 000 slices, and walking over
+them takes a second. A loop keeps the sums of its windows, so ask for sums: ``sums`` (counters of
+each key), ``totals``, ``samples``, ``series``, ``buckets`` and ``between`` answer in milliseconds
+there, and ``bins=False`` leaves the histograms out where no quantile is asked. ``slices`` and the
+cells of a part are made when they are asked for.
+"""
 
 from __future__ import annotations
 
@@ -41,11 +48,11 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """Aggregates over a window; read-only, the cells must not be changed.
+    """Aggregates over a window; read-only, neither the view's cells nor its answers may be changed.
 
     Args:
         asked_from_s, asked_to_s: The window that was asked for.
-        slices: Cells by time bucket, totals and arms.
+        slices: Cells by time bucket, totals and arms; in order of time, then of key.
         exemplars: Newest runs of each (deployment, operation), newest last.
     """
 
@@ -78,10 +85,51 @@ class View:
         kept = tuple(s for s in self.slices if where(s.key))
         return View(asked_from_s=self.asked_from_s, asked_to_s=self.asked_to_s, slices=kept, exemplars=self.exemplars)
 
-    def totals(self, *by: str, where: Callable[[CellKey], bool] | None = None) -> dict[tuple[str, ...], Cell]:
+    def buckets(self) -> tuple[tuple[int, int], ...]:
+        """(start, width) of each time bucket that holds anything, in seconds, in order."""
+        return tuple(sorted({(s.start_s, s.width_s) for s in self.slices}))
+
+    def sums(self) -> Mapping[CellKey, Cell]:
+        """One cell for each key, totals and arms, without histograms."""
+        merged: dict[CellKey, Cell] = {}
+        for s in self.slices:
+            into = merged.get(s.key)
+            if into is None:
+                into = merged[s.key] = Cell()
+            into.merge(s.cell, bins=False)
+        return merged
+
+    def totals(
+        self, *by: str, where: Callable[[CellKey], bool] | None = None, bins: bool = True
+    ) -> dict[tuple[str, ...], Cell]:
         """Cells merged by the named parts of the key (``deployment``, ``operation``, ``agent``,
-        ``fingerprint``), each run counted once."""
-        return _merged(((s.key, s.cell) for s in self.slices if not s.key.arm), by, where)
+        ``fingerprint``), each run counted once.
+
+        Args:
+            by: Parts of the key; none: everything under the empty tuple.
+            where: Which keys; default: all.
+            bins: Whether the cells get histograms, from which quantiles come.
+        """
+        return _merged(((s.key, s.cell) for s in self.slices if not s.key.arm), by, where, bins)
+
+    def series(
+        self, width_s: float, *by: str, where: Callable[[CellKey], bool] | None = None, bins: bool = False
+    ) -> list[tuple[float, dict[tuple[str, ...], Cell]]]:
+        """``totals`` by pieces of time: (begin, cells) of each piece that holds anything, in order.
+
+        A bucket belongs to the piece that it begins in; pieces begin at multiples of their width,
+        so one that is narrower than ``coverage.resolution_s`` is empty where buckets are wide.
+
+        Args:
+            width_s: Width of a piece in seconds, > 0.
+            by, where, bins: As for ``totals``.
+        """
+        pieces: dict[int, list[tuple[CellKey, Cell]]] = {}
+        for s in self.slices:
+            if not s.key.arm:
+                pieces.setdefault(int(s.start_s // width_s), []).append((s.key, s.cell))
+        found = [(n * width_s, _merged(pieces[n], by, where, bins)) for n in sorted(pieces)]
+        return [(begin_s, cells) for begin_s, cells in found if cells]
 
     def arms(self, rollout_id: str) -> dict[str, Cell]:
         """Cells of a rollout's arms, by variant (``control``, ``canary``)."""
@@ -94,15 +142,18 @@ class View:
     ) -> tuple[str, ...]:
         """Trace ids (run ids where there is none) of the newest runs of a deployment."""
         found: list[Exemplar] = []
-        for (d, o), newest in self.exemplars.items():
+        for d, o in self.exemplars:  # the names alone, since to look at newest runs may sort them
             if d == deployment and (not operation or o == operation):
-                found += [e for e in newest if not failed_only or e.outcome != "ok"]
+                found += [e for e in self.exemplars[d, o] if not failed_only or e.outcome != "ok"]
         found.sort(key=lambda e: e.started_at_s, reverse=True)
         return tuple(e.trace_id or e.run_id for e in found[:limit])
 
 
 def _merged(
-    cells: Iterable[tuple[CellKey, Cell]], by: tuple[str, ...], where: Callable[[CellKey], bool] | None
+    cells: Iterable[tuple[CellKey, Cell]],
+    by: tuple[str, ...],
+    where: Callable[[CellKey], bool] | None,
+    bins: bool = True,
 ) -> dict[tuple[str, ...], Cell]:
     merged: dict[tuple[str, ...], Cell] = {}
     for key, cell in cells:
@@ -112,5 +163,5 @@ def _merged(
         into = merged.get(name)
         if into is None:
             into = merged[name] = Cell()
-        into.merge(cell)
+        into.merge(cell, bins=bins)
     return merged
