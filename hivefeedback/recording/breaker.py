@@ -4,6 +4,10 @@ Three counted failures in a row open it for an hour; each further one doubles th
 3 → 1 h, 4 → 2 h, 5 → 4 h … A deployment that is open gets no calls, so a fourth failure needs a
 probe: when the time is over the breaker is half open, one call may try, and its outcome closes or
 escalates. Hence the count survives expiry and only a success resets it.
+
+Each variant's breaker is a record of its own in the store, so that processes that serve the same
+deployments do not overwrite what the others saw: what changed here is told by ``changes``, and what
+another process told comes in by ``merge``.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from hivefeedback.model import BLAMED, UNCOUNTED
 __all__ = ["Breakers"]
 
 _VERSION = 1
+_MAX_RESETS = 10_000
+_FORGOTTEN_S = 30 * 86400.0
+"""What no run has touched for so long is not kept any longer."""
 
 
 class _Breaker(Struct, omit_defaults=True):
@@ -24,6 +31,8 @@ class _Breaker(Struct, omit_defaults=True):
     """End of the opening; None while closed. Half open once it is past."""
     taken_s: float | None = None
     """When the probe token was taken; None while it is there."""
+    changed_s: float = 0.0
+    """When a run was counted last; 0 in what older versions wrote."""
 
 
 class _Dump(Struct):
@@ -55,6 +64,8 @@ class Breakers:
         self._cap_s = cap_s
         self._token_s = token_s
         self._breakers: dict[str, _Breaker] = {}
+        self._resets: dict[str, float] = {}
+        self._changed: dict[str, None] = {}
 
     def settle(self, variant: str, outcome: str, now_s: float) -> bool:
         """Take in how a run of a variant ended; True where anything changed.
@@ -63,17 +74,32 @@ class Breakers:
         opened do not escalate: one incident, one step.
         """
         if outcome not in BLAMED:
-            return outcome not in UNCOUNTED and self._breakers.pop(variant, None) is not None
+            return outcome not in UNCOUNTED and self._reset(variant, now_s)
         breaker = self._breakers.get(variant)
         if breaker is None:
             breaker = self._breakers[variant] = _Breaker()
         if self._is_running(breaker, now_s):
             return False
         breaker.failures += 1
-        breaker.taken_s = None
+        breaker.taken_s, breaker.changed_s = None, now_s
+        self._changed[variant] = None
         if breaker.failures >= self._threshold:
             breaker.until_s = now_s + self.length_s(breaker.failures)
         return True
+
+    def _reset(self, variant: str, now_s: float) -> bool:
+        if self._breakers.pop(variant, None) is None:
+            return False
+        self._changed[variant] = None
+        self._note_reset(variant, now_s)
+        return True
+
+    def _note_reset(self, variant: str, at_s: float) -> None:
+        """Older news of failures, from other processes, must not open it again."""
+        self._resets.pop(variant, None)
+        self._resets[variant] = at_s
+        if len(self._resets) > _MAX_RESETS:
+            del self._resets[next(iter(self._resets))]
 
     def length_s(self, failures: int) -> float:
         """How long that many failures in a row open a breaker: ``base · 2^(failures − threshold)``,
@@ -104,30 +130,75 @@ class Breakers:
         breaker.taken_s = now_s
         return True
 
-    def give_back(self, variant: str) -> None:
-        """Return a token that was taken and not used."""
-        breaker = self._breakers.get(variant)
-        if breaker is not None:
-            breaker.taken_s = None
-
     def next_due_s(self, now_s: float) -> float | None:
         """When the next breaker becomes half open or the next token returns; None: never."""
         times = [self._due_s(b, now_s) for b in self._breakers.values()]
         return min((t for t in times if t is not None), default=None)
 
-    def failures_of(self, variant: str) -> int:
-        """Counted failures in a row; 0 after a success."""
+    def standing(self, variant: str) -> tuple[int, float] | None:
+        """Counted failures in a row and end of the opening of an open or half-open variant; else None.
+        May be asked from any thread."""
         breaker = self._breakers.get(variant)
-        return breaker.failures if breaker else 0
+        return None if breaker is None or breaker.until_s is None else (breaker.failures, breaker.until_s)
 
-    def until_s(self, variant: str) -> float | None:
-        """When the opening ends or ended; None while closed."""
-        breaker = self._breakers.get(variant)
-        return breaker.until_s if breaker else None
+    def clear(self, variant: str, now_s: float) -> bool:
+        """A person closes the breaker, as a success would; False where nothing was counted."""
+        return self._reset(variant, now_s)
 
     def forget(self, variant: str) -> None:
         """Drop everything about a variant."""
         self._breakers.pop(variant, None)
+        self._resets.pop(variant, None)
+
+    # --- several processes ------------------------------------------------------------------------
+
+    def changes(self) -> dict[str, bytes]:
+        """What the others have to know since the last call: the state of each variant that changed."""
+        changed, self._changed = self._changed, {}
+        return {variant: self._told(variant) for variant in changed if self._is_known(variant)}
+
+    def _is_known(self, variant: str) -> bool:
+        return variant in self._breakers or variant in self._resets
+
+    def _told(self, variant: str) -> bytes:
+        known = self._breakers.get(variant)
+        if known is None:
+            return msgspec.json.encode(_Breaker(changed_s=self._resets[variant]))
+        return msgspec.json.encode(_Breaker(known.failures, known.until_s, None, known.changed_s))
+
+    def merge(self, variant: str, data: bytes) -> bool:
+        """Take in what another process told; True where that changed anything.
+
+        Of two that count failures the larger count and the later end hold: a deployment that fails
+        everywhere is left everywhere. A success takes back what failed before it and nothing later.
+        Anything that is no breaker is ignored.
+        """
+        try:
+            told = msgspec.json.decode(data, type=_Breaker)
+        except msgspec.DecodeError:
+            return False
+        mine = self._breakers.get(variant)
+        if told.failures <= 0:
+            if mine is None or mine.changed_s > told.changed_s:
+                return False
+            del self._breakers[variant]
+            self._note_reset(variant, told.changed_s)
+            return True
+        if told.changed_s <= self._resets.get(variant, -1.0):
+            return False
+        if mine is None:
+            self._breakers[variant] = _Breaker(told.failures, told.until_s, None, told.changed_s)
+            return True
+        return _join(mine, told)
+
+    @staticmethod
+    def is_forgotten(data: bytes, now_s: float) -> bool:
+        """True for what ``changes`` told so long ago that nobody needs it, and for what is no breaker."""
+        try:
+            told = msgspec.json.decode(data, type=_Breaker)
+        except msgspec.DecodeError:
+            return True
+        return 0.0 < told.changed_s < now_s - _FORGOTTEN_S
 
     def dump(self) -> bytes:
         """The state as JSON."""
@@ -167,3 +238,13 @@ class Breakers:
         if self._is_out(breaker, now_s) and breaker.taken_s is not None:
             return breaker.taken_s + self._token_s
         return now_s
+
+
+def _join(mine: _Breaker, told: _Breaker) -> bool:
+    """Count the failures of both; True where mine changed."""
+    before = (mine.failures, mine.until_s)
+    mine.failures = max(mine.failures, told.failures)
+    mine.changed_s = max(mine.changed_s, told.changed_s)
+    if told.until_s is not None and (mine.until_s is None or told.until_s > mine.until_s):
+        mine.until_s, mine.taken_s = told.until_s, None
+    return before != (mine.failures, mine.until_s)

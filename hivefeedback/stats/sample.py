@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hivefeedback.model import BLAMED, UNCOUNTED, is_blamed, is_counted
-from hivefeedback.stats.cell import JUDGED_UNIT, CellKey, Judged
+from hivefeedback.model import is_blamed, is_counted
+from hivefeedback.stats.cell import JUDGED_UNIT, CellKey, Judged, n_succeeded
 from hivefeedback.stats.delta import Exemplar
 from hivefeedback.stats.view import View
 
@@ -53,11 +53,8 @@ def samples(view: View, *by: str) -> dict[tuple[str, ...], Sample]:
             name = names[key] = tuple(str(getattr(key, part)) for part in by)
             sums.setdefault(name, [0, 0, 0, 0, 0])
         into = sums[name]
-        for outcome, n in cell.outcomes.items():
-            if outcome not in UNCOUNTED:
-                into[0] += sign * n
-                if outcome not in BLAMED:
-                    into[1] += sign * n
+        into[0] += sign * cell.n_runs
+        into[1] += sign * n_succeeded(cell.outcomes)
         rewards = cell.judged.get("reward")
         if rewards is not None:
             into[2] += sign * rewards.n

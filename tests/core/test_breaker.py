@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hivefeedback.model import UNCOUNTED
 from hivefeedback.recording.breaker import Breakers
 
 HOUR = 3600.0
+
+
+def failures_of(breakers: Breakers, variant: str) -> int:
+    """Counted failures in a row, as the dump says."""
+    found = json.loads(breakers.dump())["breakers"].get(variant)
+    return int(found["failures"]) if found else 0
+
+
+def until_s(breakers: Breakers) -> float:
+    """When the opening ends: from then on it is half open."""
+    return float(json.loads(breakers.dump())["breakers"]["a"]["until_s"])
 
 
 def fail(breakers: Breakers, times: int, now_s: float = 0.0) -> None:
@@ -21,7 +34,7 @@ def test_three_failures_open_for_an_hour_and_two_do_not() -> None:
     assert breakers.open_at(0.0) == frozenset()
     fail(breakers, 1)
     assert breakers.open_at(0.0) == {"a"}
-    assert breakers.until_s("a") == HOUR
+    assert until_s(breakers) == HOUR
 
 
 def test_each_failed_probe_doubles_the_opening_up_to_a_day() -> None:
@@ -29,35 +42,32 @@ def test_each_failed_probe_doubles_the_opening_up_to_a_day() -> None:
     fail(breakers, 3)
     lengths = []
     for _ in range(8):
-        now_s = breakers.until_s("a")
-        assert now_s is not None
+        now_s = until_s(breakers)
         assert breakers.take("a", now_s)
         fail(breakers, 1, now_s)
-        until_s = breakers.until_s("a")
-        assert until_s is not None
-        lengths.append((until_s - now_s) / HOUR)
+        lengths.append((until_s(breakers) - now_s) / HOUR)
     assert lengths == [2, 4, 8, 16, 24, 24, 24, 24]
 
 
 def test_failures_of_calls_under_way_do_not_escalate() -> None:
     breakers = Breakers()
     fail(breakers, 8)
-    assert breakers.failures_of("a") == 3
-    assert breakers.until_s("a") == HOUR
+    assert failures_of(breakers, "a") == 3
+    assert until_s(breakers) == HOUR
 
 
 def test_only_the_first_failure_after_expiry_escalates() -> None:
     breakers = Breakers()
     fail(breakers, 3)
     fail(breakers, 5, now_s=HOUR)
-    assert breakers.failures_of("a") == 4
-    assert breakers.until_s("a") == HOUR + 2 * HOUR
+    assert failures_of(breakers, "a") == 4
+    assert until_s(breakers) == HOUR + 2 * HOUR
 
 
 def test_the_count_survives_expiry_and_a_success_resets_it() -> None:
     breakers = Breakers()
     fail(breakers, 3)
-    assert breakers.failures_of("a") == 3
+    assert failures_of(breakers, "a") == 3
     assert breakers.settle("a", "ok", 10 * HOUR)
     assert breakers.open_at(10 * HOUR) == frozenset()
     fail(breakers, 2, now_s=11 * HOUR)
@@ -105,9 +115,7 @@ def test_an_unsettled_token_returns() -> None:
     breakers.take("a", HOUR)
     assert breakers.next_due_s(HOUR) == HOUR + 60
     assert breakers.half_open(HOUR + 60) == ("a",)
-    breakers.take("a", HOUR + 60)
-    breakers.give_back("a")
-    assert breakers.take("a", HOUR + 61)
+    assert breakers.take("a", HOUR + 60)
 
 
 def test_it_says_when_something_is_due() -> None:
@@ -147,3 +155,74 @@ def test_damaged_data_is_ignored(data: bytes) -> None:
     fail(breakers, 3)
     breakers.load(data)
     assert breakers.open_at(0.0) == {"a"}
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def tell(source: Breakers, *others: Breakers) -> None:
+    for variant, data in source.changes().items():
+        for other in others:
+            other.merge(variant, data)
+
+
+def test_what_one_process_opens_the_others_leave_too_and_only_what_changed_is_told() -> None:
+    here, there = Breakers(), Breakers()
+    fail(here, 3)
+    tell(here, there)
+    assert there.open_at(0.0) == {"a"}
+    assert here.changes() == {}
+    fail(there, 1, now_s=HOUR)
+    assert failures_of(there, "a") == 4, "the count goes on where the other process had left it"
+
+
+def test_a_success_that_came_after_the_failures_closes_it_everywhere_and_older_news_do_not_open_it() -> None:
+    here, there = Breakers(), Breakers()
+    fail(here, 3)
+    news = here.changes()
+    there.merge("a", news["a"])
+    here.settle("a", "ok", HOUR)
+    tell(here, there)
+    assert there.open_at(HOUR) == frozenset()
+    for breakers in (here, there):
+        breakers.merge("a", news["a"])
+        assert breakers.open_at(HOUR) == frozenset()
+    fail(there, 3, now_s=2 * HOUR)
+    tell(there, here)
+    assert here.open_at(2 * HOUR) == {"a"}
+
+
+def test_failures_that_came_after_another_processs_success_stay() -> None:
+    here, there = Breakers(), Breakers()
+    fail(here, 2)
+    tell(here, there)
+    here.settle("a", "ok", 10.0)
+    fail(there, 1, now_s=20.0)
+    tell(here, there)
+    assert there.open_at(20.0) == {"a"}
+
+
+def test_two_that_fail_alone_count_the_larger_number_in_whatever_order_they_hear_of_each_other() -> None:
+    for order in (0, 1):
+        here, there, third = Breakers(), Breakers(), Breakers()
+        fail(here, 1, now_s=5.0)
+        fail(there, 2, now_s=3.0)
+        news = [here.changes()["a"], there.changes()["a"]]
+        for data in news if order else reversed(news):
+            third.merge("a", data)
+        assert failures_of(third, "a") == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"not json", b"[1]", b'{"failures":"many"}'])
+def test_what_is_no_breaker_is_not_merged(data: bytes) -> None:
+    breakers = Breakers()
+    assert not breakers.merge("a", data)
+    assert Breakers.is_forgotten(data, 0.0)
+
+
+def test_news_that_are_a_month_old_are_forgotten() -> None:
+    breakers = Breakers()
+    fail(breakers, 1, now_s=10.0)
+    news = breakers.changes()["a"]
+    assert not Breakers.is_forgotten(news, 86400.0)
+    assert Breakers.is_forgotten(news, 40 * 86400.0)

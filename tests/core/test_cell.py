@@ -105,3 +105,9 @@ def test_a_delta_keeps_a_bounded_number_of_newest_runs() -> None:
 
 def test_a_bucket_is_the_minute_that_a_time_lies_in() -> None:
     assert (bucket_of(59.9), bucket_of(60.0), bucket_of(-0.1)) == (0, 60, -60)
+
+
+def test_a_success_is_a_counted_run_that_did_not_fail() -> None:
+    cell = _cell([Run("a", "x", outcome) for outcome in OUTCOMES])
+    assert cell.outcomes == dict.fromkeys(OUTCOMES, 1)
+    assert (cell.successes, cell.failures, cell.n_runs) == (3, 3, 6)  # ok, refused and truncated are answers
