@@ -513,4 +513,4 @@ def _declared(entry: Deployment | DeploymentEntry | str) -> Deployment:
     if not isinstance(entry, DeploymentEntry):
         return deployment_of(entry)
     price = Price(entry.price.input_usd_per_mtok, entry.price.output_usd_per_mtok) if entry.price else None
-    return Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price)
+    return deployment_of(Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price))

@@ -53,6 +53,11 @@ class DeploymentEntry(BaseModel):
     tags: list[str] = Field(default_factory=list, description="free labels")
     price: PriceEntry | None = Field(None, description="list price")
     vram_gb: float | None = Field(None, ge=0.0, description="GPU memory that it needs, GB")
+    bounds: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description="smallest and largest value of parameters that may be changed, such as max_tokens: [128, 2048]. "
+        "Default: none, so that nothing is changed that nobody bounded",
+    )
 
 
 class Settings(BaseSettings):

@@ -56,6 +56,8 @@ class Why:
             lines.append(f"expected: {effect.metric} {effect.change:+.3f}")
         if m.reason:
             lines.append(f"reason: {m.reason}")
+        if m.resources:
+            lines.append(f"resources: {', '.join(f'{name} {n:+.4g}' for name, n in sorted(m.resources.items()))}")
         if m.finding_id:
             lines.append(f"finding: {m.finding_id}")
         if m.evidence:

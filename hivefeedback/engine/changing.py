@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TypeVar
 
 from hivefeedback.control import Control, Why
@@ -178,4 +179,21 @@ def deployment_of(given: Deployment | str) -> Deployment:
         raise ConfigurationError(f"a deployment has an empty id ({made.id!r}); give it a stable name")
     if not 0.0 <= made.capability <= 100.0:
         raise ConfigurationError(f"capability of deployment {made.id!r} is {made.capability!r}; expected 0 to 100")
+    _check_bounds(made)
     return made
+
+
+def _check_bounds(deployment: Deployment) -> None:
+    """Refuse bounds that are no range, or that the deployment's own parameter lies outside of."""
+    for name, bounds in deployment.bounds.items():
+        low, high = bounds if len(bounds) == 2 else (1.0, 0.0)
+        if not -inf < low <= high < inf:  # false for NaN as well
+            raise ConfigurationError(
+                f"bounds of {name!r} of deployment {deployment.id!r} are {bounds!r}; expected two numbers, low <= high"
+            )
+        value = deployment.params.get(name)
+        if value is not None and not (isinstance(value, int | float) and low <= value <= high):
+            raise ConfigurationError(
+                f"parameter {name!r} of deployment {deployment.id!r} is {value!r}, outside of its own bounds {low:g} "
+                f"to {high:g}; change one of them"
+            )

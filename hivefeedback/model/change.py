@@ -124,6 +124,8 @@ class Mutation:
         priority: Impact × urgency, 0–1.
         planner: Who planned it.
         mutation_id: Empty until it is stored.
+        resources: What it is expected to need beyond today by name with unit, such as
+            ``tokens_out_per_day`` or ``cost_usd_per_day``; savings are negative. Empty: unknown.
     """
 
     kind: MutationKind
@@ -140,6 +142,7 @@ class Mutation:
     priority: float = 0.5
     planner: str = ""
     mutation_id: str = ""
+    resources: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", MutationKind(self.kind))

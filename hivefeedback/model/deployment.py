@@ -42,6 +42,9 @@ class Deployment(Struct, frozen=True, omit_defaults=True):
         tags: Free labels.
         price: List price, or None where unknown.
         vram_gb: Memory that it needs on a GPU, in GB, or None.
+        bounds: Smallest and largest value of numeric parameters, such as ``{"max_tokens": (128,
+            2048)}``. Only parameters named here are ever changed by a planner, and nobody can set
+            them outside.
     """
 
     id: str
@@ -52,6 +55,7 @@ class Deployment(Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     price: Price | None = None
     vram_gb: float | None = None
+    bounds: Mapping[str, tuple[float, float]] = {}
 
     def __post_init__(self) -> None:
         if not self.model:

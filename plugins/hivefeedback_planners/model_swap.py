@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, Mutation, MutationKind
 from hivefeedback.stats import Exemplar, View, newest_runs, sample_of
-from hivefeedback_planners.standing import best_alternative, degraded_deployments
+from hivefeedback_planners.scene import Scene
+from hivefeedback_planners.standing import best_alternative
+from hivefeedback_planners.traffic import resources_of_other
 from hivefeedback_planners.worth import Worth
 
 __all__ = ["ModelSwapOptions", "ModelSwapPlanner"]
@@ -55,28 +57,27 @@ class ModelSwapPlanner(Plugin):
     ) -> Sequence[Mutation]:
         """At most one mutation for each deployment."""
         planned: dict[str, Mutation] = {}
-        bad = degraded_deployments(findings)
+        scene = Scene(findings, view, config)
         fallen = [f for f in findings if f.kind == "degradation" and f.deployment in config.deployments]
         for name in sorted({f.deployment for f in fallen}):
-            mutation = self._planned(name, [f for f in fallen if f.deployment == name], view, config, bad)
+            mutation = self._planned(name, [f for f in fallen if f.deployment == name], scene)
             if mutation is not None:
                 planned[name] = mutation
         return list(planned.values())
 
-    def _planned(
-        self, name: str, findings: Sequence[Finding], view: View, config: Configuration, bad: set[str]
-    ) -> Mutation | None:
-        o = self._options
+    def _planned(self, name: str, findings: Sequence[Finding], scene: Scene) -> Mutation | None:
+        o, view, config = self._options, scene.view, scene.config
         stuck = {op for op in _operations(name, findings, view) if self._is_stuck(name, op, findings, view, config)}
         if not stuck:
             return None
         model = config.deployments[name].model
         same_model = {d.id for d in config.deployments.values() if d.model == model}
-        better = best_alternative(view, config, name, stuck, excluded=bad | same_model, min_runs=o.min_runs)
+        better = best_alternative(view, config, name, stuck, excluded=scene.bad | same_model, min_runs=o.min_runs)
         if better is None or not o.is_met_by(better):
             return None
         finding = max(findings, key=lambda f: (f.operation in stuck, f.severity))
         other = config.deployments[better.deployment].model
+        weight = scene.weight(gain=better.gain, urgency=finding.severity, deployment=name, operations=stuck)
         return Mutation(
             kind=MutationKind.MODEL_SWAP,
             target=name,
@@ -86,12 +87,13 @@ class ModelSwapPlanner(Plugin):
             confidence=better.confidence,
             risk="low" if better.scope != "all" else "medium",
             reason=f"{finding.message}; {', '.join(map(repr, sorted(stuck)))} cannot leave it, and model {other!r} of "
-            f"{better.deployment!r} does {better.gain:.1%} better (n {better.n_runs})",
+            f"{better.deployment!r} does {better.gain:.1%} better (n {better.n_runs}); {weight.reason}",
             finding_id=finding.finding_id,
             evidence=finding.evidence,
             undo=f"serve {name!r} with model {model!r} again",
-            priority=min(1.0, finding.severity * (0.5 + better.gain)),
+            priority=weight.priority,
             planner=self.name,
+            resources=resources_of_other(scene.traffic, config, name, better.deployment, stuck),
         )
 
     def _is_stuck(

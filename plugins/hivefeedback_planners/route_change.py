@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, JsonValue, Mutation, MutationKind, Route, route_value
 from hivefeedback.stats import View
-from hivefeedback_planners.standing import Better, best_alternative, degraded_deployments
+from hivefeedback_planners.scene import Scene
+from hivefeedback_planners.standing import Better, best_alternative
+from hivefeedback_planners.traffic import resources_of_other
 from hivefeedback_planners.worth import Worth
 
 __all__ = ["RouteChangeOptions", "RouteChangePlanner"]
@@ -48,28 +50,21 @@ class RouteChangePlanner(Plugin):
     ) -> Sequence[Mutation]:
         """At most one mutation for each route."""
         planned: dict[str, Mutation] = {}
-        bad = degraded_deployments(findings)
+        scene = Scene(findings, view, config)
         for finding in findings:
             if finding.kind not in KINDS:
                 continue
             for target, route, operations in _bound(finding, view, config):
-                mutation = self._planned(finding, target, route, operations, view, config, bad)
+                mutation = self._planned(finding, target, route, operations, scene)
                 known = planned.get(target)
                 if mutation is not None and (known is None or mutation.priority > known.priority):
                     planned[target] = mutation
         return list(planned.values())
 
     def _planned(
-        self,
-        finding: Finding,
-        target: str,
-        route: Route,
-        operations: set[str],
-        view: View,
-        config: Configuration,
-        bad: set[str],
+        self, finding: Finding, target: str, route: Route, operations: set[str], scene: Scene
     ) -> Mutation | None:
-        o = self._options
+        o, view, config, bad = self._options, scene.view, scene.config, scene.bad
         if finding.kind != "better_alternative" and not route.weights and set(route.candidates) - bad:
             return None  # the policy can turn to another candidate of the route
         excluded = bad | (set() if route.weights else set(route.candidates))
@@ -80,6 +75,9 @@ class RouteChangePlanner(Plugin):
             c for c in _served(route) if c not in bad and c not in (finding.deployment, better.deployment)
         ]
         before = route_value(config.routes.get(target))
+        weight = scene.weight(
+            gain=better.gain, urgency=finding.severity, deployment=finding.deployment, operations=operations
+        )
         return Mutation(
             kind=MutationKind.ROUTE_CHANGE,
             target=target,
@@ -88,12 +86,13 @@ class RouteChangePlanner(Plugin):
             expected_effect=Effect(change=better.gain, low=better.low, high=better.high),
             confidence=better.confidence,
             risk="low" if target and better.scope != "all" else "medium",
-            reason=_reason(finding, target, better),
+            reason=f"{_reason(finding, target, better)}; {weight.reason}",
             finding_id=finding.finding_id,
             evidence=finding.evidence,
             undo=f"route {target!r} as {before!r} again",
-            priority=min(1.0, finding.severity * (0.5 + better.gain)),
+            priority=weight.priority,
             planner=self.name,
+            resources=resources_of_other(scene.traffic, config, finding.deployment, better.deployment, operations),
         )
 
 
