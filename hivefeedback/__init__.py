@@ -9,26 +9,41 @@ if TYPE_CHECKING:
     from hivefeedback.hooks import Plugin, hookimpl
     from hivefeedback.loop import FeedbackLoop, Stats, TrackedRun, Turn
     from hivefeedback.model import Decision, Deployment, Feedback, Mutation, MutationKind, Price, Run, Score
+    from hivefeedback.queries import Assignments, Blacklisted, Comparison, Insights, Ranks, Recommendation, Trend
 
 __all__ = [
+    "Assignments",
+    "Blacklisted",
+    "Comparison",
     "Decision",
     "Deployment",
     "Feedback",
     "FeedbackLoop",
+    "Insights",
     "Mutation",
     "MutationKind",
     "Plugin",
     "Price",
+    "Ranks",
+    "Recommendation",
     "Run",
     "Score",
     "Stats",
     "TrackedRun",
+    "Trend",
     "Turn",
     "hookimpl",
 ]
 
 _HOMES = {
     "FeedbackLoop": "hivefeedback.loop",
+    "Assignments": "hivefeedback.queries",
+    "Blacklisted": "hivefeedback.queries",
+    "Comparison": "hivefeedback.queries",
+    "Insights": "hivefeedback.queries",
+    "Ranks": "hivefeedback.queries",
+    "Recommendation": "hivefeedback.queries",
+    "Trend": "hivefeedback.queries",
     "Stats": "hivefeedback.loop",
     "TrackedRun": "hivefeedback.loop",
     "Turn": "hivefeedback.loop",

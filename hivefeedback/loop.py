@@ -18,7 +18,9 @@ from types import TracebackType
 from typing import Any, Literal, TypeVar
 
 from hivefeedback.control import Turn
-from hivefeedback.engine import Engine, StatRow, Stats, TrackedRun, Tracking, new_identity, stats_of
+from hivefeedback.engine import Engine, TrackedRun, Tracking, new_identity
+from hivefeedback.engine.adapters import adapter_of
+from hivefeedback.engine.asking import Asking
 from hivefeedback.engine.assemble import (
     begin_strictly,
     begin_with_store,
@@ -39,9 +41,10 @@ from hivefeedback.engine.turns import BackgroundTurns
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.model import Decision, Deployment, Feedback, Price, Run
+from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Price, Run
+from hivefeedback.queries import StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
-from hivefeedback.settings import DeploymentEntry, Settings, load_settings, unknown_variables
+from hivefeedback.settings import AdapterEntry, DeploymentEntry, Settings, load_settings, unknown_variables
 from hivefeedback.stats import View
 
 __all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
@@ -51,7 +54,7 @@ T = TypeVar("T")
 Mode = Literal["off", "observe", "advise", "act"]
 
 
-class FeedbackLoop(Changing):
+class FeedbackLoop(Changing, Asking):
     """Decides, records, learns, and changes the configuration with proof.
 
     ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
@@ -71,6 +74,7 @@ class FeedbackLoop(Changing):
         clock: Seconds since 1970 UTC.
         config: Path of a ``hivefeedback.yaml``.
         options: Options of plugins, by plugin name.
+        adapters: LoRA adapters that may be put on a deployment; names are enough.
         settings: Any field of ``hivefeedback.settings.Settings``.
 
     Raises:
@@ -91,6 +95,7 @@ class FeedbackLoop(Changing):
         *,
         config: str | PathLike[str] | None = None,
         options: Mapping[str, Mapping[str, object]] | None = None,
+        adapters: Iterable[Adapter | str] | None = None,
         **settings: Any,
     ) -> None:
         name = policy if isinstance(policy, str) else None
@@ -104,6 +109,7 @@ class FeedbackLoop(Changing):
         declared = [_declared(d) for d in (deployments if deployments is not None else self.settings.deployments)]
         texts = dict(prompts if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
+        self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
         self._turns: BackgroundTurns | None = None
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
@@ -137,6 +143,7 @@ class FeedbackLoop(Changing):
         self._quarantine.follow()
         self._control.refresh()
         self._control.declare(declared, texts)
+        self._control.declare_adapters(self._adapters)
         self._use(self._make_engine())
 
     def _use(self, engine: Engine) -> None:
@@ -300,6 +307,30 @@ class FeedbackLoop(Changing):
         )
         return Tracking(self.record, self._clock, run_id=self._new_run_id(), template=template)
 
+    def log_run(
+        self, models_used: Iterable[str], success_flag: bool, latency_ms: float | None = None, domain: str = ""
+    ) -> str:
+        """Record a query as LLMHive told it; answers the id of its root run. Never raises.
+
+        It becomes a root run with the latency and the flag, and one llm run below it per model, since
+        neither is that of each model (``hivefeedback.queries.llmhive``).
+
+        Args:
+            models_used: Ids of the deployments that had a part in the answer.
+            success_flag: Whether the answer passed the fact check or the quality assessment.
+            latency_ms: Of the whole query, in milliseconds.
+            domain: Such as ``medical``, which is the operation ``text-to-text/medical``.
+        """
+        try:
+            query = query_runs(self._new_run_id(), models_used, success_flag, latency_ms, domain)
+        except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
+            self.counters.note("record_failed", f"{type(error).__name__}: {error}")
+            return ""
+        for run in query.runs:
+            self.record(run)
+        self.feedback(query.feedback)
+        return query.runs[-1].run_id
+
     def call(
         self,
         fn: Callable[[Decision], T],
@@ -394,16 +425,6 @@ class FeedbackLoop(Changing):
         self.flush(1.0)
         now_s = self._clock()
         return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
-
-    def stats(
-        self, window_s: float = 86400.0, operation: str | None = None, by: Sequence[str] = ("deployment",)
-    ) -> Stats:
-        """Statistics per deployment, operation or agent, with what the window really covers.
-
-        Raises:
-            InvalidInputError: ``by`` names something else.
-        """
-        return stats_of(self.view(window_s), operation=operation, by=by)
 
     def observed(self) -> dict[str, list[str]]:
         """Deployments that served runs without being declared → operations seen in this process."""
@@ -514,3 +535,10 @@ def _declared(entry: Deployment | DeploymentEntry | str) -> Deployment:
         return deployment_of(entry)
     price = Price(entry.price.input_usd_per_mtok, entry.price.output_usd_per_mtok) if entry.price else None
     return deployment_of(Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price))
+
+
+def _adapter(entry: Adapter | AdapterEntry | str) -> Adapter:
+    """An adapter from a name, a value, or an entry of the configuration file."""
+    if not isinstance(entry, AdapterEntry):
+        return adapter_of(entry)
+    return adapter_of(Adapter(entry.name, tuple(entry.tags), tuple(entry.models), entry.vram_gb))

@@ -3,7 +3,6 @@
 from hivefeedback.engine.engine import Engine
 from hivefeedback.engine.identity import Identity, new_identity
 from hivefeedback.engine.outcomes import outcome_of
-from hivefeedback.engine.report import StatRow, Stats, stats_of
 from hivefeedback.engine.tracked import TrackedRun, Tracking
 from hivefeedback.engine.values import EngineValues
 
@@ -11,11 +10,8 @@ __all__ = [
     "Engine",
     "EngineValues",
     "Identity",
-    "StatRow",
-    "Stats",
     "TrackedRun",
     "Tracking",
     "new_identity",
     "outcome_of",
-    "stats_of",
 ]

@@ -15,7 +15,7 @@ from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.words import amount, clock_time, count, duration_s, percent
 
 if TYPE_CHECKING:
-    from hivefeedback.engine import StatRow, Stats
+    from hivefeedback.queries import StatRow, Stats
     from hivefeedback.stats import Coverage
 
 __all__ = ["SPEC"]
@@ -42,7 +42,7 @@ _CSV: Final = (
 
 def run(call: Call) -> Answer:
     """Read the window and show it."""
-    from hivefeedback.engine import stats_of
+    from hivefeedback.queries import stats_of
 
     args = call.args
     by = tuple(part.strip() for part in args.by.split(",") if part.strip())

@@ -1,0 +1,50 @@
+"""Answers to questions about a window: pure functions of its aggregates and of what is served."""
+
+from hivefeedback.queries.assign import AgentAssignment, Assignments, assign
+from hivefeedback.queries.basis import Basis, Shut
+from hivefeedback.queries.benefit import CostBenefit
+from hivefeedback.queries.blacklist import Blacklisted, blacklist
+from hivefeedback.queries.checks import check_positive
+from hivefeedback.queries.compare import Comparison, ComparisonRow, Ranking, compare
+from hivefeedback.queries.insights import Insight, Insights, Limits, insights
+from hivefeedback.queries.llmhive import LoggedQuery, query_runs
+from hivefeedback.queries.metrics import METRICS
+from hivefeedback.queries.rank import RankRow, Ranks, rank
+from hivefeedback.queries.recommend import LeftOut, Recommendation, recommend
+from hivefeedback.queries.stats import StatRow, Stats, stats_of
+from hivefeedback.queries.trend import Trend, TrendPoint, trend
+
+__all__ = [
+    "METRICS",
+    "AgentAssignment",
+    "Assignments",
+    "Basis",
+    "Blacklisted",
+    "Comparison",
+    "ComparisonRow",
+    "CostBenefit",
+    "Insight",
+    "Insights",
+    "LeftOut",
+    "Limits",
+    "LoggedQuery",
+    "RankRow",
+    "Ranking",
+    "Ranks",
+    "Recommendation",
+    "Shut",
+    "StatRow",
+    "Stats",
+    "Trend",
+    "TrendPoint",
+    "assign",
+    "blacklist",
+    "check_positive",
+    "compare",
+    "insights",
+    "query_runs",
+    "rank",
+    "recommend",
+    "stats_of",
+    "trend",
+]

@@ -1,0 +1,86 @@
+"""What an answer rests on: the aggregates of a window, what is served, the rankers, and who is shut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hivefeedback.errors import InvalidInputError, UnknownNameError
+from hivefeedback.hooks import Ranker
+from hivefeedback.model import Configuration, Deployment
+from hivefeedback.queries.cells import is_below
+from hivefeedback.stats import View
+
+__all__ = ["Basis", "Shut"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shut:
+    """An open breaker (the users' word: blacklist).
+
+    Args:
+        failures: Counted failures in a row.
+        until_s: When its time is over, seconds since 1970 UTC; from then on one call may try.
+    """
+
+    failures: int
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """Everything that the questions are answered from; all of them are pure functions of it.
+
+    Args:
+        view: Aggregates of the window that was asked for.
+        config: What is served.
+        rankers: By name.
+        shut: Open breakers by variant; that of a deployment itself has its id.
+        now_s: When it is asked, seconds since 1970 UTC.
+        is_off: True in mode ``off``: there are no rankers then, and declared capability orders.
+    """
+
+    view: View
+    config: Configuration
+    rankers: Mapping[str, Ranker] = field(default_factory=dict)
+    shut: Mapping[str, Shut] = field(default_factory=dict)
+    now_s: float = 0.0
+    is_off: bool = False
+
+    def seen(self, operation: str | None = None) -> tuple[str, ...]:
+        """Deployments of which runs are stored, of whatever time, by name."""
+        exemplars = {d for d, o in self.view.exemplars if d and is_below(o, operation)}
+        cells = {d for d, o in self.view.totals("deployment", "operation") if d and is_below(o, operation)}
+        return tuple(sorted(exemplars | cells))
+
+    def in_service(self, operation: str | None = None) -> tuple[str, ...]:
+        """Who can be drawn for an operation: what its route says, else all; in the host's order."""
+        found = self.config.route_of(operation or "")
+        if found is not None:
+            return tuple(c for c in found[1].candidates if c in self.config.deployments)
+        return tuple(self.config.deployments)
+
+    def candidates(self, given: Sequence[str] | None, operation: str | None = None) -> tuple[str, ...]:
+        """Those that were given, each once; else who can be drawn; where nobody is declared, who was seen.
+
+        Raises:
+            InvalidInputError: ``given`` is one text; it would be read letter by letter.
+            UnknownNameError: One of them is neither declared nor was ever seen.
+        """
+        if given is None:
+            return self.in_service(operation) or self.seen(operation)
+        return self.known(given)
+
+    def known(self, given: Sequence[str]) -> tuple[str, ...]:
+        """The given deployments, each once. Raises as ``candidates``."""
+        if isinstance(given, str):
+            raise InvalidInputError(f"deployments are {given!r}, one text; expected a list of ids, such as [{given!r}]")
+        known = {*self.config.deployments, *self.seen()}
+        for name in given:
+            if name not in known:
+                raise UnknownNameError("deployment", str(name), sorted(known))
+        return tuple(dict.fromkeys(given))
+
+    def deployment(self, deployment_id: str) -> Deployment:
+        """What is declared of a deployment; the defaults where it was only seen."""
+        return self.config.deployments.get(deployment_id) or Deployment(deployment_id)

@@ -1,0 +1,53 @@
+"""Cells of a window per deployment, and what the window really covers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hivefeedback.stats import Cell, Coverage, View
+
+__all__ = ["cells_of", "covered", "is_below"]
+
+
+def is_below(operation: str, prefix: str | None) -> bool:
+    """True where an operation is the prefix or lies below it; every operation lies below none.
+
+    >>> is_below("a/b", "a"), is_below("ab", "a"), is_below("ab", None)
+    (True, False, True)
+    """
+    return not prefix or operation == prefix or operation.startswith(prefix + "/")
+
+
+def cells_of(view: View, operation: str | None = None) -> dict[str, Cell]:
+    """One cell per deployment, each run counted once; to be read only.
+
+    Args:
+        view: The window.
+        operation: Only this operation and those below it.
+    """
+    if not operation:
+        return {d: cell for (d,), cell in view.totals("deployment").items() if d}
+    found: dict[str, list[Cell]] = {}
+    for (d, o), cell in view.totals("deployment", "operation").items():
+        if d and is_below(o, operation):
+            found.setdefault(d, []).append(cell)
+    return {d: _together(cells) for d, cells in found.items()}
+
+
+def _together(cells: list[Cell]) -> Cell:
+    if len(cells) == 1:
+        return cells[0]
+    total = Cell()
+    for cell in cells:
+        total.merge(cell)
+    return total
+
+
+def covered(view: View, cells: Iterable[Cell]) -> Coverage:
+    """What the window really covers, with the runs of these cells."""
+    n_runs = n_awaiting = 0
+    for cell in cells:
+        n_runs += cell.n_runs
+        n_awaiting += cell.n_awaiting
+    return replace(view.coverage, n_runs=n_runs, n_awaiting=n_awaiting)

@@ -1,0 +1,42 @@
+"""What was asked is checked before it is answered, since a wrong number gives a wrong answer, not none."""
+
+from __future__ import annotations
+
+from math import isfinite
+
+from hivefeedback.errors import InvalidInputError
+
+__all__ = ["check_count", "check_operation", "check_positive"]
+
+
+def check_positive(name: str, value: object, unit: str) -> float:
+    """A finite number above 0.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise InvalidInputError(f"{name} is {value!r}; expected a number of {unit} above 0")
+    return float(value)
+
+
+def check_count(name: str, value: object) -> int:
+    """A whole number from 0.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidInputError(f"{name} is {value!r}; expected a whole number from 0")
+    return value
+
+
+def check_operation(operation: object) -> str | None:
+    """An operation, or None for all.
+
+    Raises:
+        InvalidInputError: It is no text.
+    """
+    if operation is None or isinstance(operation, str):
+        return operation or None
+    raise InvalidInputError(f"operation {operation!r} is {type(operation).__name__}; expected a text")
