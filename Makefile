@@ -7,8 +7,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 SEEDS ?= 1 2 3 4 5
 PYTEST_ARGS ?=
+PIP_ARGS ?= --quiet
 TYPED := hivefeedback plugins integrations tests examples .ci/import_everything.py
-PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-seeds test check bench clean
@@ -20,7 +20,7 @@ help:
 	@echo "make check       format, lint, types, import contracts, then make test: what CI runs"
 	@echo "make bench       the speed table: floor, ours, ratio"
 	@echo "make clean       remove $(VENV), caches and build results"
-	@echo "PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS='-k name' is handed to pytest"
+	@echo "PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS='-k name' is handed to pytest; PIP_ARGS= lets pip talk"
 
 # The version that the pins were tested with comes first. A command of that name may be a shim that fails, so
 # each candidate is run before it is believed;
@@ -42,21 +42,24 @@ $(BIN)/python:
 	"$$found" -m venv --clear $(VENV)
 
 # The stamps say what is installed; a new pyproject.toml or constraints.txt makes them stale.
-$(VENV)/.installed-all: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing hivefeedback and what the demo needs into $(VENV): one to three minutes the first time ..."
-	@$(PIP) install --progress-bar off -c constraints.txt -e '.[all]'
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check install $(PIP_ARGS) --progress-bar off -c constraints.txt
+FAILED := { echo "The installation failed; pip says above why. Its whole story: make PIP_ARGS= $(or $(MAKECMDGOALS),demo)" >&2; exit 1; }
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing hivefeedback and what the demo needs into $(VENV): one to three minutes the first time, in silence ..."
+	@$(INSTALL) -e '.[demo]' || $(FAILED)
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing hivefeedback and its development tools into $(VENV): one to three minutes the first time ..."
-	@$(PIP) install --progress-bar off -c constraints.txt -e '.[dev]'
-	@touch $(VENV)/.installed-all $@
+	@echo "Installing hivefeedback and its development tools into $(VENV): one to four minutes the first time, in silence ..."
+	@$(INSTALL) -e '.[dev]' || $(FAILED)
+	@touch $(VENV)/.installed-demo $@
 
-demo: $(VENV)/.installed-all
+demo: $(VENV)/.installed-demo
 	@echo "Running the demo: about 60 seconds ..."
 	@$(BIN)/python -m hivefeedback demo
 
-demo-seeds: $(VENV)/.installed-all
+demo-seeds: $(VENV)/.installed-demo
 	@for seed in $(SEEDS); do \
 	  echo "Running the demo with seed $$seed: about 60 seconds ..."; \
 	  $(BIN)/python -m hivefeedback demo --seed $$seed || exit 1; \

@@ -14,15 +14,24 @@ from importlib.metadata import distribution, entry_points
 from hivefeedback.errors import MissingExtraError
 
 VENDORS = {
+    "apprise",
+    "fastapi",
+    "httpx",
+    "hypothesis",
     "langchain",
     "langchain_core",
     "langchain_openai",
     "langgraph",
     "litellm",
     "openai",
-    "httpx",
+    "prometheus_client",
+    "psutil",
+    "pyarrow",
     "pytest",
-    "hypothesis",
+    "redis",
+    "sklearn",
+    "starlette",
+    "uvicorn",
 }
 
 

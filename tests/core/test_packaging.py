@@ -9,14 +9,27 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from importlib.metadata import entry_points, packages_distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-VENDORS = ("langchain", "langchain_core", "langchain_openai", "langgraph", "litellm", "openai", "opentelemetry.sdk",
-           "opentelemetry.exporter")  # fmt: skip
+VENDORS = ("apprise", "fastapi", "langchain", "langchain_core", "langchain_openai", "langgraph", "litellm", "openai",
+           "opentelemetry.exporter", "opentelemetry.sdk", "prometheus_client", "psutil", "pyarrow", "redis", "sklearn",
+           "starlette", "uvicorn")  # fmt: skip
+
+AWAITED = {
+    "agents": (("langchain", "langgraph"), "6 of 7"),
+    "apprise": (("apprise",), "7 of 7"),
+    "ml": (("sklearn",), "5 of 7"),
+    "parquet": (("pyarrow",), "3 of 7"),
+    "redis": (("redis",), "3 of 7"),
+    "server": (("fastapi", "prometheus_client", "starlette", "uvicorn"), "7 of 7"),
+    "system": (("psutil",), "2 of 7"),
+}
+"""Extras that are declared and that no room imports yet: their vendors, and the issue that will use them."""
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +120,12 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
 @pytest.mark.parametrize(
     ("rooms", "extras"),
     [
-        (("hivefeedback", "plugins"), ("dev",)),  # dev, since the contract suites need pytest when they are used
-        (("integrations",), ("otel", "langchain", "litellm", "demo")),
-        (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev")),
+        (
+            ("hivefeedback", "plugins"),
+            ("dev", *AWAITED),
+        ),  # dev, since the contract suites need pytest when they are used
+        (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
+        (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),
     ],
 )
 def test_every_import_is_of_a_declared_dependency(
@@ -118,29 +134,50 @@ def test_every_import_is_of_a_declared_dependency(
     declared = requirements(project, *extras)
     providers = packages_distributions()
     wrong = set()
+    for path, name in imported(repository, *rooms):
+        known = name in sys.stdlib_module_names or name.startswith("hivefeedback") or name == "tests"
+        providing = {re.sub(r"[-_.]+", "-", p).lower() for p in providers.get(name, [])}
+        if not known and not providing & declared:
+            wrong.add(f"{path.relative_to(repository)}: {name}")
+    assert wrong == set()
+
+
+def imported(repository: Path, *rooms: str) -> Iterator[tuple[Path, str]]:
+    """Each file of some rooms with each top-level package that it imports."""
     for path in (p for room in rooms for p in (repository / room).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for name in {n.split(".")[0] for n in names}:
-                known = name in sys.stdlib_module_names or name.startswith("hivefeedback") or name == "tests"
-                providing = {re.sub(r"[-_.]+", "-", p).lower() for p in providers.get(name, [])}
-                if not known and not providing & declared:
-                    wrong.add(f"{path.relative_to(repository)}: {name}")
-    assert wrong == set()
+            yield from ((path, name) for name in {n.split(".")[0] for n in names})
 
 
-def test_all_is_everything_that_the_demo_and_the_integrations_need(project: dict[str, Any]) -> None:
-    extras = project["project"]["optional-dependencies"]
+def test_an_extra_is_either_imported_or_awaited_by_a_named_issue(repository: Path) -> None:
+    used = {name for _, name in imported(repository, "hivefeedback", "plugins", "integrations")}
+    here = {extra: sorted(used & set(vendors)) for extra, (vendors, _) in AWAITED.items()}
+    assert {extra: found for extra, found in here.items() if found} == {}, "it is imported now: take it off AWAITED"
+
+
+def reached_by(project: dict[str, Any], *extras: str) -> set[str]:
+    """Some extras, and those that they ask for."""
+    declared: dict[str, list[str]] = project["project"]["optional-dependencies"]
     reached: set[str] = set()
-    waiting = ["all"]
+    waiting = list(extras)
     while waiting:
         extra = waiting.pop()
         reached.add(extra)
-        for requirement in extras[extra]:
-            inner = re.match(r"hivefeedback\[([^\]]+)\]", requirement)
-            waiting += [e for e in (inner.group(1).split(",") if inner else []) if e not in reached]
-    assert reached == set(extras) - {"dev"}
+        inner = [re.match(r"hivefeedback\[([^\]]+)\]", requirement) for requirement in declared[extra]]
+        waiting += [e for m in inner if m for e in m.group(1).split(",") if e not in reached]
+    return reached
+
+
+def test_all_is_everything_but_what_learns_and_what_develops(project: dict[str, Any]) -> None:
+    extras = set(project["project"]["optional-dependencies"])
+    assert reached_by(project, "all") == extras - {"ml", "peers", "dev"}
+
+
+def test_the_suite_has_every_extra_but_the_one_that_its_tools_do_not_go_with(project: dict[str, Any]) -> None:
+    extras = set(project["project"]["optional-dependencies"])
+    assert reached_by(project, "dev") == extras - {"all", "proxy"}
 
 
 def make(repository: Path, *targets: str, **variables: str) -> str:
@@ -158,8 +195,23 @@ def test_make_without_a_target_says_what_there_is(repository: Path) -> None:
 
 def test_make_demo_needs_no_development_tools(repository: Path, tmp_path: Path) -> None:
     said = make(repository, "-n", "demo", VENV=str(tmp_path / "venv"))
-    assert "'.[all]'" in said
+    assert "'.[demo]'" in said
     assert "[dev]" not in said
+
+
+def test_make_lets_pip_be_silent_but_says_what_happens_and_what_failed(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    pip = tmp_path / "bin" / "python"
+    pip.write_text("#!/bin/sh\necho the index is gone >&2\nexit 1\n", encoding="utf-8")
+    pip.chmod(0o755)
+    done = subprocess.run(
+        ["make", "-C", str(repository), "demo", f"VENV={tmp_path}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "Installing hivefeedback" in done.stdout
+    assert done.stderr.index("the index is gone") < done.stderr.index("The installation failed")
+    assert "--quiet" in make(repository, "-n", "demo", VENV=str(tmp_path))
+    assert "--quiet" not in make(repository, "-n", "demo", VENV=str(tmp_path), PIP_ARGS="")
 
 
 def test_make_says_what_is_missing_where_no_python_fits(repository: Path, tmp_path: Path) -> None:
