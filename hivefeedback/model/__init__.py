@@ -55,7 +55,7 @@ from hivefeedback.model.journal import (
     patched,
 )
 from hivefeedback.model.ledger import Ledger, Life
-from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, variant_id
+from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, served_as, variant_id
 from hivefeedback.model.live import live_value, route_value
 from hivefeedback.model.offer import WEIGHT_UNIT, Exclusion, Lineup, Offer, integer_weights
 from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fields, render
@@ -154,6 +154,7 @@ __all__ = [
     "prompts_of",
     "render",
     "route_value",
+    "served_as",
     "target_of",
     "targets_of",
     "told_by",

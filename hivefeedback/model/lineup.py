@@ -11,7 +11,16 @@ from hivefeedback.model.journal import Configuration, patched
 from hivefeedback.model.offer import Lineup, integer_weights
 from hivefeedback.model.rollout import Rollout
 
-__all__ = ["concerns", "content_id", "fingerprint", "lineup_of", "prompts_of", "variant_id", "variant_without"]
+__all__ = [
+    "concerns",
+    "content_id",
+    "fingerprint",
+    "lineup_of",
+    "prompts_of",
+    "served_as",
+    "variant_id",
+    "variant_without",
+]
 
 
 def content_id(*parts: str) -> str:
@@ -81,7 +90,7 @@ def lineup_of(
     fixed = None
     if route is not None and route.weights:
         fixed = tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
-    prompts_id = content_id(*(f"{name}:{p.body}" for name, p in sorted(arm.prompts.items())))
+    prompts_id = _prompts_id(arm)
     asked = candidates if candidates is not None else tuple(config.deployments)
     open_here = [r for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})]
     return Lineup(
@@ -151,3 +160,13 @@ def fingerprint(deployment: Deployment, prompts_id: str) -> str:
     """
     d = deployment
     return content_id(d.id, d.model, repr(sorted(d.params.items())), d.adapter or "", prompts_id)
+
+
+def served_as(config: Configuration, deployment: str) -> str:
+    """Content id of what a deployment is served with outside of canaries; cells of its runs are under it."""
+    prompts_id = _prompts_id(config)
+    return fingerprint(config.deployments.get(deployment) or Deployment(deployment), prompts_id)
+
+
+def _prompts_id(config: Configuration) -> str:
+    return content_id(*(f"{name}:{p.body}" for name, p in sorted(config.prompts.items())))
