@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from hivefeedback.control.context import Context
-from hivefeedback.control.counts import read_counts
+from hivefeedback.control.counts import read_counts, read_stops
 from hivefeedback.control.moves import SERVED, move, step
 from hivefeedback.control.safety import next_step, proven_harm, restrained
 from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout
@@ -45,12 +45,29 @@ def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
         return None  # nobody is assigned and a person has to look
     now_s = ctx.clock()
     counts = read_counts(ctx.store, rollout.rollout_id)
-    harm = proven_harm(rollout, counts, ctx.options)
+    harm = proven_harm(rollout, counts, ctx.options) or _withheld(ctx, rollout)
     if harm is not None:
         return harm
     view = ctx.view(since_s=rollout.started_at_s)
     outlook = combined(rollout, ctx.stages.monitor(rollout, counts, view, now_s))
     return restrained(rollout, outlook, counts, ctx.options, now_s)
+
+
+def _withheld(ctx: Context, rollout: Rollout) -> Outlook | None:
+    """The pause of a rollout that a process stopped serving, while all counts together prove no harm.
+
+    That process knew what the others had told up to its last poll, and its own news; what the others
+    had by then spoke for the canary. Its stop is one-way, so nobody is served the canary any more and
+    waiting brings no evidence. A rollback would spend an α that nobody granted (each process looks at
+    counts of its own); to serve it again would shop for the next alarm. So a person decides.
+    """
+    stops = read_stops(ctx.store, rollout.rollout_id)
+    if not stops:
+        return None
+    by = sorted({name.removeprefix("is_") for numbers in stops for name in numbers if name.startswith("is_")})
+    reason = f"a process stopped serving it by {', '.join(by) or 'its harm test'}, which the counts of all do not prove"
+    numbers = {"log_e_stopped": max(n.get("log_e", 0.0) for n in stops)}
+    return Outlook(rollout_id=rollout.rollout_id, decided="pause", reason=reason, monitor="core", numbers=numbers)
 
 
 def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> None:

@@ -29,8 +29,10 @@ from hivefeedback.recording import (
     EventMaker,
     Found,
     HarmTests,
+    Heard,
     Intake,
     Joins,
+    Listener,
     Outbox,
     Parts,
     Recorder,
@@ -103,6 +105,7 @@ class Engine:
         self.breakers = Breakers(
             failures=values.breaker_failures, base_s=values.breaker_base_s, cap_s=values.breaker_cap_s
         )
+        self._listener = Listener(store, identity.producer, identity.epoch)
         self._recall()
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
@@ -195,6 +198,7 @@ class Engine:
         self.recorder.recall_ended(self._control.ledger.ended_rollouts())
         self.recorder.begin(self._checkpoint())
         self._configuring(self.clock())()
+        self.recorder.hear(self._listen())
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
@@ -330,22 +334,31 @@ class Engine:
         """The committer's thread: look for entries of other processes."""
         known_at_s = self.clock()
         is_new = self._control.refresh()
+        heard = self._listen()  # first: who does not hear of stops must not take its configuration for fresh
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
             self.ring.put_always((0, 0.0, self._configuring(known_at_s)))
         else:
             self.live.refreshed_at_s = known_at_s
+        if heard:
+            self.ring.put_always((0, 0.0, partial(self.recorder.hear, heard)))
         self._on_poll()
+
+    def _listen(self) -> dict[str, Heard]:
+        """What other processes told of the open rollouts."""
+        rollouts = self._control.configuration.rollouts
+        return self._listener.listen(name for name, rollout in rollouts.items() if not rollout.is_paused)
 
     def _poll_inline(self) -> None:
         """The same on the caller's thread, for a loop with a given clock."""
         try:
             is_new = self._control.refresh()
-            serve = self._configuring(self.clock())
+            serve, heard = self._configuring(self.clock()), self._listen()
         except Exception as error:  # noqa: BLE001  # the store's: what was served is served on, until it gets stale
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return
         if is_new:
             serve()
+        self.recorder.hear(heard)
         self.live.refreshed_at_s = self.clock()
 
     # --- late feedback ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from hivefeedback.recording.committer import Committer, write
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
+from hivefeedback.recording.heard import Heard, Listener
 from hivefeedback.recording.intake import Intake, clean_id
 from hivefeedback.recording.join import Joins
 from hivefeedback.recording.lookup import Found, look_up
@@ -22,8 +23,10 @@ __all__ = [
     "EventMaker",
     "Found",
     "HarmTests",
+    "Heard",
     "Intake",
     "Joins",
+    "Listener",
     "Outbox",
     "Parts",
     "Recorder",

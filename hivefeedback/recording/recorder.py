@@ -35,6 +35,7 @@ from hivefeedback.model import (
 )
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.collect import Collector
+from hivefeedback.recording.heard import Heard
 from hivefeedback.recording.join import Recent
 from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
@@ -319,6 +320,16 @@ class Recorder:
                 variant = variant_id(deployment, rollout.rollout_id)
                 self._ask_policy(partial(self._p.policy.forget, variant), None)
                 self._p.breakers.forget(variant)
+
+    def hear(self, heard: Mapping[str, Heard]) -> None:
+        """Take in what other processes told of the open rollouts: one that somebody stopped is not
+        served here either."""
+        stopped = self._p.harm.hear(heard)
+        for rollout_id in stopped:
+            self._learner.is_shut_dirty = True
+            self._p.events.alarm("harm_told", rollout_id, "", self._p.harm.tripped[rollout_id])
+        if stopped:
+            self.tick(self._p.clock())
 
     def _ask_policy(self, call: Callable[[], T], otherwise: T) -> T:
         """A policy is a plugin: where it fails, the loop goes on without its answer."""

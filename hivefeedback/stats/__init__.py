@@ -2,6 +2,16 @@
 
 from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
 from hivefeedback.stats.confidence import harm_bound, rate_ratio_sequence, rate_sequence
+from hivefeedback.stats.counts import (
+    ROLLOUT_COUNTS,
+    ROLLOUT_STOPS,
+    counts_key,
+    decode_counts,
+    decode_stop,
+    encode_counts,
+    encode_stop,
+    merge_counts,
+)
 from hivefeedback.stats.delta import BUCKET_S, MAX_EXEMPLARS, Delta, Exemplar, bucket_of
 from hivefeedback.stats.histogram import RELATIVE_ERROR, bin_of, merge_bins, quantile, value_of
 from hivefeedback.stats.interval import (
@@ -25,22 +35,37 @@ from hivefeedback.stats.sequential import (
     tripped_guardrail,
 )
 from hivefeedback.stats.tally import Tally
-from hivefeedback.stats.units import FAILED_SESSIONS, failed_session, with_failed_sessions
+from hivefeedback.stats.units import (
+    CHUNK,
+    FAILED_SESSIONS,
+    SEEN_SESSIONS,
+    FailedSession,
+    decode_failed,
+    failed_session,
+    seen_sessions,
+    unit_hash,
+    with_failed_sessions,
+)
 from hivefeedback.stats.view import Coverage, Slice, View
 
 __all__ = [
     "BUCKET_S",
+    "CHUNK",
     "FAILED_SESSIONS",
     "GUARDRAILS",
     "JUDGED_UNIT",
     "MAX_EXEMPLARS",
     "RELATIVE_ERROR",
+    "ROLLOUT_COUNTS",
+    "ROLLOUT_STOPS",
+    "SEEN_SESSIONS",
     "Cell",
     "CellKey",
     "Coverage",
     "Delta",
     "Difference",
     "Exemplar",
+    "FailedSession",
     "FailingUnits",
     "Judged",
     "Sample",
@@ -50,6 +75,12 @@ __all__ = [
     "adjusted_p_values",
     "bin_of",
     "bucket_of",
+    "counts_key",
+    "decode_counts",
+    "decode_failed",
+    "decode_stop",
+    "encode_counts",
+    "encode_stop",
     "failed_session",
     "failing_units",
     "gain_log_e",
@@ -60,6 +91,7 @@ __all__ = [
     "mean_difference",
     "mean_interval",
     "merge_bins",
+    "merge_counts",
     "newest_runs",
     "quantile",
     "rate_difference",
@@ -68,7 +100,9 @@ __all__ = [
     "sample_of",
     "sample_ratio_log_e",
     "samples",
+    "seen_sessions",
     "tripped_guardrail",
+    "unit_hash",
     "value_of",
     "wilson_interval",
     "with_failed_sessions",

@@ -1,15 +1,23 @@
-"""Sessions that failed in a rollout, so that each counts once whatever processes and restarts it met.
+"""Sessions of a rollout, so that each counts once whatever processes and restarts it met.
 
-Each process counts its own units, so a session that two of them serve would fail twice, and the
-tests of a canary rest on failing units alone. So every failing session is a record of its own, which
-any process writes as often as it likes. Requests without a session are in one process only and stay
-in its counts, as do the units that did not fail: a session in two processes is two of these, which
-makes rates smaller in both arms alike.
+A session that two processes serve would be two units where each process sends its own sums: the
+sample-ratio test would take the doubled chance for a skewed assignment, the bound of harm would be
+too small. So processes tell *which* sessions they saw, and readers count distinct ones:
+
+- seen: a list of 8-byte hashes per process, step and arm, in records of at most ``CHUNK`` sessions,
+  so that a commit rewrites 4 KiB at most and 100 000 sessions are 200 records;
+- failed: a record for each failing session and guardrail, which any process may write again.
+
+A session belongs to the smallest share under which anybody saw it (shares only grow while a rollout
+is open), with the arm that it had then. Requests without a session are in one process only and stay
+in its counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import struct
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -17,25 +25,58 @@ import msgspec
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.model import ArmCounts, StepCounts
+from hivefeedback.stats.counts import merge_counts
 
-__all__ = ["FAILED_SESSIONS", "failed_session", "with_failed_sessions"]
+__all__ = [
+    "CHUNK",
+    "FAILED_SESSIONS",
+    "SEEN_SESSIONS",
+    "FailedSession",
+    "decode_failed",
+    "failed_session",
+    "seen_sessions",
+    "unit_hash",
+    "with_failed_sessions",
+]
 
 FAILED_SESSIONS: Final = "rollout_unit"
-"""Namespace of the records in ``State``."""
+"""Namespace of the records of failing sessions in ``State``."""
+SEEN_SESSIONS: Final = "rollout_seen"
+"""Namespace of the lists of sessions in ``State``."""
+CHUNK: Final = 512
+"""Sessions in one record."""
 
 
-class _Seen(msgspec.Struct):
+class _Seen(msgspec.Struct, frozen=True):
+    """Under which share, and in which arm, a session was first seen."""
+
     share: float
     is_canary: bool
 
 
-class _Failed(NamedTuple):
+class FailedSession(NamedTuple):
+    """A session that failed by a guardrail, as one record tells it."""
+
     guardrail: str
-    session: str
+    unit: int
+    share: float
+    is_canary: bool
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Seen)
+
+
+def unit_hash(rollout_id: str, session_id: str) -> int:
+    """A session's name as 64 bits, hashed with the rollout's, so that it can neither be read nor followed.
+
+    Two of 100 000 sessions share a hash once in four billion rollouts or so; they then count as one.
+
+    >>> unit_hash("m-1", "s") == unit_hash("m-1", "s") != unit_hash("m-2", "s")
+    True
+    """
+    session = session_id.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(session, digest_size=8, key=_key_of(rollout_id)).digest())
 
 
 def failed_session(
@@ -43,9 +84,8 @@ def failed_session(
 ) -> tuple[str, bytes]:
     """Key and value of the record of a session that failed by a guardrail.
 
-    The session's name is hashed with the rollout's, so that it can neither be read nor followed. The
-    share is part of the key, so that no later record overwrites the first one: within a rollout the
-    arm of a session depends on the share alone, so records of one key are alike.
+    The share is part of the key, so that no later record overwrites the first one: within a rollout
+    the arm of a session depends on the share alone, so records of one key are alike.
 
     Args:
         rollout_id, guardrail: Where and by what it failed.
@@ -56,47 +96,93 @@ def failed_session(
     >>> failed_session("m-1", "error", "s", share=0.05, is_canary=True)
     ('m-1/error/bca1a5b7025e887d/0.05', b'{"share":0.05,"is_canary":true}')
     """
-    unit = blake2b(session_id.encode("utf-8", "surrogatepass"), digest_size=8, key=_key_of(rollout_id)).hexdigest()
-    return f"{rollout_id}/{guardrail}/{unit}/{share!r}", _encoder.encode(_Seen(share, is_canary))
+    unit = unit_hash(rollout_id, session_id)
+    return f"{rollout_id}/{guardrail}/{unit:016x}/{share!r}", _encoder.encode(_Seen(share, is_canary))
 
 
-def with_failed_sessions(counts: Iterable[StepCounts], records: Iterable[tuple[str, bytes]]) -> tuple[StepCounts, ...]:
-    """Counts per share with each failing session added once, in the step in which it was first seen.
+def decode_failed(key: str, value: bytes) -> FailedSession:
+    """Read a record of ``failed_session``.
+
+    Raises:
+        StoreCorruptError: It is not what was written.
+    """
+    try:
+        _, guardrail, unit, _ = key.split("/")
+        seen = _decoder.decode(value)
+        return FailedSession(guardrail, int(unit, 16), seen.share, seen.is_canary)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise StoreCorruptError(f"record {key!r} of a rollout's failed session cannot be read: {error}") from error
+
+
+def seen_sessions(
+    process_key: str, units: Sequence[int], number: int, *, share: float, is_canary: bool
+) -> tuple[str, bytes]:
+    """Key and value of a list of sessions that a process saw.
 
     Args:
-        counts: One for each share, with the failures of units without a session.
-        records: Key and value of each record of the rollout.
+        process_key: Rollout and process (``hivefeedback.stats.counts_key``).
+        units: Hashes of at most ``CHUNK`` sessions.
+        number: Which list of that process, step and arm this is.
+        share: The canary's share when the process first saw them, in (0, 1].
+        is_canary: Which arm they were in then.
+
+    >>> seen_sessions("m-1/p/1", [7], 0, share=0.05, is_canary=False)[0]
+    'm-1/p/1/0.05/control/0'
+    """
+    arm = "canary" if is_canary else "control"
+    return f"{process_key}/{share!r}/{arm}/{number}", struct.pack(f"<{len(units)}Q", *units)
+
+
+def with_failed_sessions(
+    counts: Iterable[StepCounts], failed: Iterable[tuple[str, bytes]], seen: Iterable[tuple[str, bytes]] = ()
+) -> tuple[StepCounts, ...]:
+    """Counts per share with each session added once, in the step in which it was first seen.
+
+    A session that failed was a unit, even where its process died before it could list it.
+
+    Args:
+        counts: Units without a session.
+        failed: Key and value of each record of a failing session.
+        seen: Key and value of each list of sessions.
 
     Raises:
         StoreCorruptError: A record is not what was written.
     """
-    first: dict[_Failed, _Seen] = {}
-    for key, value in records:
-        failed, seen = _decoded(key, value)
-        known = first.get(failed)
-        if known is None or seen.share < known.share:  # shares only grow while a rollout is open
-            first[failed] = seen
-    steps = {c.share: c for c in counts}
-    for failed, seen in first.items():
-        step = steps.get(seen.share) or StepCounts(share=seen.share, control=ArmCounts(), canary=ArmCounts())
-        control = step.control if seen.is_canary else _plus(step.control, failed.guardrail)
-        canary = _plus(step.canary, failed.guardrail) if seen.is_canary else step.canary
-        steps[seen.share] = StepCounts(share=seen.share, control=control, canary=canary)
-    return tuple(steps[share] for share in sorted(steps))
+    failures = [decode_failed(key, value) for key, value in failed]
+    first = _first_seen(failures, seen)
+    units = Counter(first.values())
+    failing = Counter((first[unit], guardrail) for guardrail, unit in {(f.guardrail, f.unit) for f in failures})
+    of_sessions = [_step(arm, ArmCounts(units=n)) for arm, n in units.items()]
+    of_sessions += [_step(arm, ArmCounts(failures={guardrail: n})) for (arm, guardrail), n in failing.items()]
+    return merge_counts([*counts, *of_sessions])
 
 
-def _plus(arm: ArmCounts, guardrail: str) -> ArmCounts:
-    """One failing unit more; who failed was a unit, even where its process died before it could count it."""
-    n = arm.failed(guardrail) + 1
-    return ArmCounts(units=max(arm.units, n), failures={**(arm.failures or {}), guardrail: n})
+def _first_seen(failures: Iterable[FailedSession], seen: Iterable[tuple[str, bytes]]) -> dict[int, _Seen]:
+    """Step and arm of each session: those of the smallest share."""
+    lists: dict[_Seen, list[Iterable[int]]] = {}
+    for key, value in seen:
+        arm, listed = _decoded(key, value)
+        lists.setdefault(arm, []).append(listed)
+    for failure in failures:
+        lists.setdefault(_Seen(failure.share, failure.is_canary), []).append((failure.unit,))
+    first: dict[int, _Seen] = {}
+    for arm in sorted(lists, key=lambda arm: -arm.share):
+        for units in lists[arm]:
+            first.update(dict.fromkeys(units, arm))  # a smaller share comes later, and stays
+    return first
 
 
-def _decoded(key: str, value: bytes) -> tuple[_Failed, _Seen]:
+def _decoded(key: str, value: bytes) -> tuple[_Seen, tuple[int, ...]]:
     try:
-        _, guardrail, session, _ = key.split("/")
-        return _Failed(guardrail, session), _decoder.decode(value)
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise StoreCorruptError(f"record {key!r} of a rollout's failed session cannot be read: {error}") from error
+        _, share, arm, _ = key.rsplit("/", 3)
+        return _Seen(float(share), arm == "canary"), struct.unpack(f"<{len(value) // 8}Q", value)
+    except (ValueError, struct.error) as error:
+        raise StoreCorruptError(f"record {key!r} of a rollout's sessions cannot be read: {error}") from error
+
+
+def _step(arm: _Seen, counts: ArmCounts) -> StepCounts:
+    control, canary = (ArmCounts(), counts) if arm.is_canary else (counts, ArmCounts())
+    return StepCounts(share=arm.share, control=control, canary=canary)
 
 
 def _key_of(rollout_id: str) -> bytes:

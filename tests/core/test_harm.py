@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from hivefeedback import FeedbackLoop
-from hivefeedback.control.counts import decode_counts, read_counts
+from hivefeedback.control import decode_counts, read_counts
 from hivefeedback.model import Alarm, Decision, Feedback, Run, StepCounts
 from hivefeedback.recording.harm import HarmTests
-from hivefeedback.stats import guardrail_alpha
+from hivefeedback.stats import FAILED_SESSIONS, SEEN_SESSIONS, guardrail_alpha, with_failed_sessions
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import end_rollout, live_loop, open_rollout, sync_loop, told
 
@@ -190,10 +190,11 @@ def test_units_that_come_back_count_in_the_step_in_which_they_were_first_seen() 
     tests.follow({"m-1": replace(rollout, share=1.0, step=1)})
     late = early.of_session(str(early.session_id))
     tests.settle(late, is_blamed=True, reward=0.0, duration_s=None, cost_usd=None)
-    records = {r.namespace: r for r in tests.records("p", 1)}
-    (step,) = decode_counts(records["rollout"].value)
-    assert (step.share, step.canary.units, step.canary.failed("error")) == (0.5, 1, 0)
-    assert records["rollout_unit"].key.endswith("/0.5")  # the session's failure is told by itself
+    records = tests.records("p", 1)
+    seen = [(r.key, r.value) for r in records if r.namespace == SEEN_SESSIONS]
+    failed = [(r.key, r.value) for r in records if r.namespace == FAILED_SESSIONS]
+    (step,) = with_failed_sessions((), failed, seen)
+    assert (step.share, step.control.units, step.canary.units, step.canary.failed("error")) == (0.5, 0, 1, 1)
     assert tests.records("p", 1) == []
 
 
