@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from hivefeedback.errors import ConfigurationError
 
 __all__ = [
+    "AdapterEntry",
     "DeploymentEntry",
     "Mode",
     "PriceEntry",
@@ -60,6 +61,18 @@ class DeploymentEntry(BaseModel):
     )
 
 
+class AdapterEntry(BaseModel):
+    """A LoRA adapter in ``hivefeedback.yaml``; only ``name`` is needed."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+    name: str = Field(min_length=1, description="what its server calls it")
+    tags: list[str] = Field(
+        default_factory=list, description="what it is for; the planner looks for them in operations"
+    )
+    models: list[str] = Field(default_factory=list, description="base models that it was made for; default: any")
+    vram_gb: float | None = Field(None, ge=0.0, allow_inf_nan=False, description="GPU memory that it needs, GB")
+
+
 class Settings(BaseSettings):
     """What can be set. Each field is also an environment variable, ``HIVEFEEDBACK_<FIELD>``."""
 
@@ -79,6 +92,9 @@ class Settings(BaseSettings):
     )
     policy: str = Field("hierarchical", description="name of the policy; the default shrinks towards what is known")
     deployments: list[DeploymentEntry] = Field(default_factory=list, description="what can be drawn")
+    adapters: list[AdapterEntry] = Field(
+        default_factory=list, description="LoRA adapters that a LORA_APPLY mutation may put on a deployment"
+    )
     prompts: dict[str, str] = Field(default_factory=dict, description="named prompts with {name} fields")
     seed: int | None = Field(None, ge=0, description="seed of all draws; default: a new one per process")
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of plugins by plugin name")

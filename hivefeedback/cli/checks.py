@@ -113,6 +113,9 @@ def check_plugins(settings: Settings) -> Iterator[Check]:
     for info in broken:
         remedy = f"mend or remove {info.origin}, or name it in plugins_deny"
         yield Check(f"plugin {info.name}", "wrong", f"it does not load: {info.last_error}; {remedy}")
+    for info in plugins:
+        if info.note:
+            yield Check(f"plugin {info.name}", "note", info.note)
     if settings.policy in registry.policies:
         yield Check("policy", "ok", settings.policy)
     else:

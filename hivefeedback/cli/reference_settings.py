@@ -31,10 +31,11 @@ _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": 
 
 def settings_reference() -> str:
     """Every setting with type, bounds, default and meaning; then the entries of lists; then options of plugins."""
-    from hivefeedback.settings import DeploymentEntry, PriceEntry, Settings
+    from hivefeedback.settings import AdapterEntry, DeploymentEntry, PriceEntry, Settings
 
     parts = [_HEAD, _table(Settings, has_variable=True)]
     parts += ["## Fields of `deployments`", _table(DeploymentEntry), "## Fields of `price`", _table(PriceEntry)]
+    parts += ["## Fields of `adapters`", _table(AdapterEntry)]
     parts += ["# Options of plugins", "In `hivefeedback.yaml` under `options`, by the plugin's name.", *_plugins()]
     return "\n\n".join(parts)
 

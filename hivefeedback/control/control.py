@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from hivefeedback.control import approval, declare, erase, propose, undo
+from hivefeedback.control import adapters, approval, declare, erase, propose, undo
 from hivefeedback.control.context import Context
 from hivefeedback.control.executors import Executors
 from hivefeedback.control.keeper import JournalKeeper
@@ -15,7 +15,7 @@ from hivefeedback.control.stages import Stages
 from hivefeedback.control.turn import Turn, run_turn
 from hivefeedback.control.why import Why, why
 from hivefeedback.hooks import Store
-from hivefeedback.model import Configuration, Deployment, Ledger, Mutation, Route
+from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 
 __all__ = ["Control"]
 
@@ -46,6 +46,7 @@ class Control:
             options=options,
             clock=clock,
         )
+        self._ctx.executors.open(store.state, clock)
         self._leadership = Leadership(store, holder, length_s=options.lease_s)
         self._turn_lock = threading.Lock()
         self._n_turns = 0
@@ -83,6 +84,18 @@ class Control:
     def remove_deployment(self, deployment_id: str, *, by: str = "program") -> None:
         """Take a deployment out of service."""
         declare.remove_deployment(self._ctx, deployment_id, by=by)
+
+    def declare_adapters(self, wanted: Iterable[Adapter]) -> None:
+        """Journal the declared adapters, each once per content."""
+        adapters.declare_adapters(self._ctx, wanted)
+
+    def add_adapter(self, adapter: Adapter, *, by: str = "program") -> None:
+        """Register an adapter, or replace what its name stands for."""
+        adapters.add_adapter(self._ctx, adapter, by=by)
+
+    def remove_adapter(self, name: str, *, by: str = "program") -> None:
+        """Forget an adapter."""
+        adapters.remove_adapter(self._ctx, name, by=by)
 
     def adopt(self, deployment_id: str, *, by: str = "program") -> None:
         """Put an observed deployment into service."""

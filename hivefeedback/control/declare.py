@@ -30,7 +30,16 @@ from hivefeedback.model import (
     content_id,
 )
 
-__all__ = ["add_deployment", "add_prompt", "adopt", "declare", "remove_deployment", "set_route"]
+__all__ = [
+    "add_deployment",
+    "add_prompt",
+    "adopt",
+    "declare",
+    "declare_once",
+    "edit",
+    "remove_deployment",
+    "set_route",
+]
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +66,10 @@ def declare(ctx: Context, deployments: Iterable[Deployment], prompts: Mapping[st
     is_new = False
     for deployment in wanted:
         key = content_id("deployment", deployment.id, _canonical(deployment))
-        is_new |= _declare(ctx, key, deployment.id, partial(_put, deployment))
+        is_new |= declare_once(ctx, key, deployment.id, partial(_put, deployment))
     for name, text in prompts.items():
         body = ctx.keeper.put_body(text)
-        is_new |= _declare(ctx, content_id("prompt", name, body), name, partial(_serving, name, body))
+        is_new |= declare_once(ctx, content_id("prompt", name, body), name, partial(_serving, name, body))
     if is_new:
         close_orphans(ctx, by="declared")
 
@@ -69,7 +78,7 @@ def add_deployment(ctx: Context, deployment: Deployment, *, by: str = "program")
     """Put a deployment into service, or replace what its id stands for."""
     if not deployment.id:
         raise InvalidInputError("a deployment has an empty id; give it a stable name")
-    _edit(ctx, by, lambda config: (PutDeployment(deployment),))
+    edit(ctx, by, lambda config: (PutDeployment(deployment),))
 
 
 def remove_deployment(ctx: Context, deployment_id: str, *, by: str = "program") -> None:
@@ -84,7 +93,7 @@ def remove_deployment(ctx: Context, deployment_id: str, *, by: str = "program") 
             raise UnknownNameError("deployment", deployment_id, list(config.deployments))
         return (DropDeployment(deployment_id),)
 
-    _edit(ctx, by, patch)
+    edit(ctx, by, patch)
 
 
 def adopt(ctx: Context, deployment_id: str, *, by: str = "program") -> None:
@@ -93,7 +102,7 @@ def adopt(ctx: Context, deployment_id: str, *, by: str = "program") -> None:
     def patch(config: Configuration) -> Patch:
         return () if deployment_id in config.deployments else (PutDeployment(Deployment(deployment_id)),)
 
-    _edit(ctx, by, patch)
+    edit(ctx, by, patch)
 
 
 def set_route(ctx: Context, prefix: str, route: Route | None, *, by: str = "program") -> None:
@@ -110,7 +119,7 @@ def set_route(ctx: Context, prefix: str, route: Route | None, *, by: str = "prog
         _check_route(prefix, route, config)
         return (PutRoute(prefix, route),)
 
-    _edit(ctx, by, patch)
+    edit(ctx, by, patch)
 
 
 def _check_route(prefix: str, route: Route, config: Configuration) -> None:
@@ -149,11 +158,11 @@ def add_prompt(ctx: Context, name: str, text: str, *, by: str = "program") -> in
         known = config.prompts.get(name, PromptVersions())
         return () if body in known.bodies else _serving(name, body, config)
 
-    _edit(ctx, by, patch)
+    edit(ctx, by, patch)
     return ctx.keeper.configuration.prompts[name].bodies.index(body) + 1
 
 
-def _declare(ctx: Context, key: str, name: str, make: MakePatch) -> bool:
+def declare_once(ctx: Context, key: str, name: str, make: MakePatch) -> bool:
     """Journal one declaration, if the journal does not hold it; True if it did not."""
 
     def build(config: Configuration, ledger: Ledger) -> JournalEntry | None:
@@ -169,7 +178,9 @@ def _declare(ctx: Context, key: str, name: str, make: MakePatch) -> bool:
     return False
 
 
-def _edit(ctx: Context, by: str, make: MakePatch) -> None:
+def edit(ctx: Context, by: str, make: MakePatch) -> None:
+    """Append what the host edits, unless the configuration is so already."""
+
     def build(config: Configuration, ledger: Ledger) -> JournalEntry | None:
         patch = make(config)
         if holds(config, patch):

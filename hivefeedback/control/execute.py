@@ -34,10 +34,11 @@ def execute_ready(ctx: Context, *, token: int) -> tuple[Receipt, ...]:
     """Execute every mutation that may be, in the order of their proposal.
 
     A mutation whose target another rollout is about waits; one whose target was changed since it
-    was judged is rejected.
+    was judged is rejected. Then executors with a side outside bring that in line with what is served.
     """
     receipts = [_execute(ctx, life, token) for life in ctx.keeper.ledger.open()]
-    return tuple(r for r in receipts if r is not None)
+    tended = ctx.executors.tend(ctx.keeper.configuration, ctx.keeper.ledger)
+    return (*(r for r in receipts if r is not None), *tended)
 
 
 def _execute(ctx: Context, life: Life, token: int) -> Receipt | None:

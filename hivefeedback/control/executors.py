@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
 from hivefeedback.control.stages import Stages
-from hivefeedback.errors import InvalidInputError, PluginError
-from hivefeedback.hooks import Executor
-from hivefeedback.model import Configuration, Mutation, MutationKind, Receipt
+from hivefeedback.errors import HiveFeedbackError, InvalidInputError, PluginError, StoreError
+from hivefeedback.hooks import Executor, KeepsState, State, Tends
+from hivefeedback.model import Configuration, Ledger, Mutation, MutationKind, Receipt
 
 __all__ = ["Executors"]
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -24,6 +26,37 @@ class Executors:
 
     def __init__(self, stages: Stages) -> None:
         self._stages = stages
+
+    def open(self, state: State, clock: Callable[[], float]) -> None:
+        """Hand the store's small records to those that keep something there. One that fails says so
+        when it is asked for something."""
+
+        def opened(executor: Executor) -> bool:
+            if isinstance(executor, KeepsState):
+                executor.open(state, clock)
+            return True
+
+        for kind in self._stages.executors:
+            try:
+                self._ask(kind, "open", opened, bool)
+            except HiveFeedbackError as error:
+                log.warning("%s", error)
+
+    def tend(self, config: Configuration, ledger: Ledger) -> tuple[Receipt, ...]:
+        """What those with a side outside did to bring it in line; one that fails is tried next time."""
+
+        def tended(executor: Executor) -> tuple[Receipt, ...]:
+            return tuple(executor.tend(config, ledger)) if isinstance(executor, Tends) else ()
+
+        receipts: list[Receipt] = []
+        for kind in self._stages.executors:
+            try:
+                receipts += self._ask(kind, "tend", tended, tuple)
+            except StoreError:
+                raise
+            except HiveFeedbackError as error:
+                log.warning("%s", error)
+        return tuple(receipts)
 
     def is_external(self, kind: MutationKind) -> bool:
         """True where executing means to act on something outside."""

@@ -22,7 +22,8 @@ def holds(config: Configuration, patch: Patch) -> bool:
 
 def same_served(one: Configuration, other: Configuration) -> bool:
     """True where two configurations serve the same, open rollouts aside."""
-    return (one.deployments, one.routes, one.prompts) == (other.deployments, other.routes, other.prompts)
+    served = (one.deployments, one.routes, one.prompts, one.adapters)
+    return served == (other.deployments, other.routes, other.prompts, other.adapters)
 
 
 def same_change(mutation: Mutation) -> str:

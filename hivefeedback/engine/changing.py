@@ -12,11 +12,12 @@ from math import inf
 from typing import TypeVar
 
 from hivefeedback.control import Control, Why
+from hivefeedback.engine.adapters import adapter_of
 from hivefeedback.engine.engine import Engine
 from hivefeedback.engine.passive import Passive
 from hivefeedback.errors import ClosedError, ConfigurationError
 from hivefeedback.hooks import Store
-from hivefeedback.model import Configuration, Deployment, Ledger, Mutation, Route
+from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 
 __all__ = ["Changing", "deployment_of"]
 
@@ -48,6 +49,24 @@ class Changing:
             lambda: self._control.remove_deployment(deployment_id, by=by),
             lambda: self._passive.drop_deployment(deployment_id),
         )
+
+    def add_adapter(self, adapter: Adapter | str, *, by: str = "program") -> None:
+        """Register a LoRA adapter, or replace what its name stands for; journalled. Nobody is served it
+        by that: a LORA_APPLY mutation puts it on a deployment.
+
+        Raises:
+            ConfigurationError: A part of it cannot be used.
+        """
+        made = adapter_of(adapter)
+        self._change(lambda: self._control.add_adapter(made, by=by), lambda: self._ignored("add_adapter", None))
+
+    def remove_adapter(self, name: str, *, by: str = "program") -> None:
+        """Forget an adapter; journalled. A deployment that has it keeps it until it is changed.
+
+        Raises:
+            UnknownNameError: No adapter of that name.
+        """
+        self._change(lambda: self._control.remove_adapter(name, by=by), lambda: self._ignored("remove_adapter", None))
 
     def adopt(self, deployment_id: str, *, by: str = "program") -> None:
         """Put an observed deployment into service."""

@@ -3,14 +3,18 @@
 from hivefeedback.hooks.breath import Breath
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import (
+    AdapterServer,
     Aggregates,
     Commit,
     Config,
     EventLog,
     Executor,
+    FollowedAggregates,
     Gate,
     Journal,
+    KeepsState,
     Lease,
+    LoadedAdapter,
     Observation,
     Policy,
     Ranked,
@@ -22,10 +26,12 @@ from hivefeedback.hooks.protocols import (
     Store,
     StoreFactory,
     Tag,
+    Tends,
 )
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
 
 __all__ = [
+    "AdapterServer",
     "Aggregates",
     "Argument",
     "Breath",
@@ -35,10 +41,13 @@ __all__ = [
     "Config",
     "EventLog",
     "Executor",
+    "FollowedAggregates",
     "Gate",
     "HttpRoute",
     "Journal",
+    "KeepsState",
     "Lease",
+    "LoadedAdapter",
     "Observation",
     "Plugin",
     "Policy",
@@ -52,6 +61,7 @@ __all__ = [
     "Store",
     "StoreFactory",
     "Tag",
+    "Tends",
     "hookimpl",
     "hookspec",
 ]

@@ -25,7 +25,9 @@ class PluginInfo:
     """What is known of one plugin.
 
     ``state`` is ``ok``, ``broken`` (it did not load) or ``quarantined`` (too many errors in a
-    row, or it hung); ``origin`` is its distribution and version, or ``passed``.
+    row, or it hung); ``origin`` is its distribution and version, or ``passed``; ``note`` is what the
+    plugin says of itself that people should know (its attribute ``note``), such as that it only
+    pretends to do something.
     """
 
     name: str
@@ -36,6 +38,7 @@ class PluginInfo:
     errors_in_row: int = 0
     last_error: str = ""
     hooks: tuple[str, ...] = ()
+    note: str = ""
 
 
 class Guard:

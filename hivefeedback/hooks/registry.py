@@ -160,7 +160,9 @@ class Registry:
                 self._manager.unregister(name=name)
             raise ConfigurationError(f"plugin {name!r}: {error}") from error
         callers = self._manager.get_hookcallers(plugin) or []
-        info = PluginInfo(name=name, origin=origin, is_builtin=is_builtin, hooks=tuple(sorted(c.name for c in callers)))
+        hooks = tuple(sorted(c.name for c in callers))
+        note = str(getattr(plugin, "note", "") or "")[:200]
+        info = PluginInfo(name=name, origin=origin, is_builtin=is_builtin, hooks=hooks, note=note)
         self._infos[name] = info
         for caller in callers:
             for impl in caller.get_hookimpls():

@@ -1,8 +1,10 @@
 """The nouns, as immutable values, and their wire schema."""
 
+from hivefeedback.model.adapter import Adapter
 from hivefeedback.model.change import (
     Answer,
     Decided,
+    DropAdapter,
     DropDeployment,
     DropRoute,
     Effect,
@@ -13,6 +15,7 @@ from hivefeedback.model.change import (
     Patch,
     PatchOp,
     Plan,
+    PutAdapter,
     PutDeployment,
     PutPrompt,
     PutRoute,
@@ -73,6 +76,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "UNCOUNTED",
     "WEIGHT_UNIT",
+    "Adapter",
     "Alarm",
     "Answer",
     "ArmCounts",
@@ -87,6 +91,7 @@ __all__ = [
     "Decision",
     "DecisionRecord",
     "Deployment",
+    "DropAdapter",
     "DropDeployment",
     "DropRoute",
     "Effect",
@@ -116,6 +121,7 @@ __all__ = [
     "Plan",
     "Price",
     "PromptVersions",
+    "PutAdapter",
     "PutDeployment",
     "PutPrompt",
     "PutRoute",

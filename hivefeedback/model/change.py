@@ -8,11 +8,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from hivefeedback.model.adapter import Adapter
 from hivefeedback.model.deployment import Deployment, JsonValue
 
 __all__ = [
     "Answer",
     "Decided",
+    "DropAdapter",
     "DropDeployment",
     "DropRoute",
     "Effect",
@@ -23,6 +25,7 @@ __all__ = [
     "Patch",
     "PatchOp",
     "Plan",
+    "PutAdapter",
     "PutDeployment",
     "PutPrompt",
     "PutRoute",
@@ -220,7 +223,19 @@ class UsePrompt(Struct, frozen=True, tag_field="op", tag="use_prompt"):
     version: int
 
 
-PatchOp = PutDeployment | DropDeployment | PutRoute | DropRoute | PutPrompt | UsePrompt
+class PutAdapter(Struct, frozen=True, tag_field="op", tag="put_adapter"):
+    """Register an adapter, or replace what its name stands for; nobody is served it by that."""
+
+    adapter: Adapter
+
+
+class DropAdapter(Struct, frozen=True, tag_field="op", tag="drop_adapter"):
+    """Forget an adapter; a deployment that has it keeps it until it is changed."""
+
+    name: str
+
+
+PatchOp = PutDeployment | DropDeployment | PutRoute | DropRoute | PutPrompt | UsePrompt | PutAdapter | DropAdapter
 Patch = tuple[PatchOp, ...]
 """A change of the configuration; the operations hold in their order."""
 

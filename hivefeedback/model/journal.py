@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from hivefeedback.model.adapter import Adapter
 from hivefeedback.model.change import (
+    DropAdapter,
     DropDeployment,
     DropRoute,
     Mutation,
     Patch,
     PatchOp,
+    PutAdapter,
     PutDeployment,
     PutPrompt,
     PutRoute,
@@ -105,6 +108,7 @@ class Configuration:
     prompts: Mapping[str, PromptVersions] = field(default_factory=dict)
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)
     declared: frozenset[str] = frozenset()
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
 
     def route_of(self, operation: str) -> tuple[str, Route] | None:
         """The route with the longest prefix of the operation, with that prefix.
@@ -141,6 +145,10 @@ def _apply(config: Configuration, op: PatchOp) -> Configuration:
         case UsePrompt(name=name, version=version):
             known = config.prompts.get(name, PromptVersions())
             return replace(config, prompts={**config.prompts, name: replace(known, current=version)})
+        case PutAdapter(adapter=adapter):
+            return replace(config, adapters={**config.adapters, adapter.name: adapter})
+        case DropAdapter(name=name):
+            return replace(config, adapters={k: v for k, v in config.adapters.items() if k != name})
 
 
 def patched(config: Configuration, patch: Patch) -> Configuration:
@@ -166,6 +174,9 @@ def inverse(config: Configuration, patch: Patch) -> Patch:
                 undo.append(PutRoute(prefix, route) if route else DropRoute(prefix))
             case UsePrompt(name=name):
                 undo.append(UsePrompt(name, config.prompts.get(name, PromptVersions()).current))
+            case PutAdapter(adapter=Adapter(name=name)) | DropAdapter(name=name):
+                adapter = config.adapters.get(name)
+                undo.append(PutAdapter(adapter) if adapter else DropAdapter(name))
             case PutPrompt():
                 pass  # a stored version hurts nobody; only the served version is taken back
     return tuple(reversed(undo))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from hivefeedback.model.change import (
+    DropAdapter,
     DropDeployment,
     DropRoute,
     Mutation,
     MutationKind,
     Patch,
     PatchOp,
+    PutAdapter,
     PutDeployment,
     PutPrompt,
     PutRoute,
@@ -60,3 +62,7 @@ def _target(op: PatchOp) -> Target:
             return "route", prefix
         case PutPrompt(name=name) | UsePrompt(name=name):
             return "prompt", name
+        case PutAdapter(adapter=adapter):
+            return "adapter", adapter.name
+        case DropAdapter(name=name):
+            return "adapter", name

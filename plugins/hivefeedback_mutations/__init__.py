@@ -1,5 +1,6 @@
 """Executors: one per mutation kind; check, apply, verify, undo."""
 
+from hivefeedback_mutations.lora_apply import LoraApply, LoraPlugin
 from hivefeedback_mutations.model_swap import ModelSwap, ModelSwapPlugin
 from hivefeedback_mutations.noop_server import NoopServer
 from hivefeedback_mutations.param_set import ParamSet, ParamSetPlugin

@@ -1,10 +1,13 @@
 """Planners: what to change about a finding."""
 
+from hivefeedback_planners.lora_apply import LoraApplyOptions, LoraApplyPlanner
 from hivefeedback_planners.model_swap import ModelSwapOptions, ModelSwapPlanner
 from hivefeedback_planners.param_set import ParamSetOptions, ParamSetPlanner
 from hivefeedback_planners.route_change import RouteChangeOptions, RouteChangePlanner
 
 __all__ = [
+    "LoraApplyOptions",
+    "LoraApplyPlanner",
     "ModelSwapOptions",
     "ModelSwapPlanner",
     "ParamSetOptions",

@@ -43,11 +43,12 @@ JOURNALLED: tuple[type, ...] = (
     *get_args(model.PatchOp),
     model.Configuration,
     model.PromptVersions,
+    model.Adapter,
 )
 AGGREGATED: tuple[type, ...] = (stats.Cell, stats.Judged, stats.Delta, stats.Exemplar)
 PROTOCOLS = ("Store", "StoreFactory", "EventLog", "Aggregates", "Journal", "Config", "State", "Policy", "Scorer",
-             "Ranker", "Executor", "Gate")  # fmt: skip
-CARRIED = ("Commit", "Record", "Selector", "Lease", "Observation", "Ranked", "Tag", "Collected")
+             "Ranker", "Executor", "Gate", "KeepsState", "Tends", "AdapterServer")  # fmt: skip
+CARRIED = ("Commit", "Record", "Selector", "Lease", "Observation", "Ranked", "Tag", "Collected", "LoadedAdapter")
 ALIASES = {
     "Outcome": model.Outcome,
     "RunKind": model.RunKind,

@@ -41,13 +41,14 @@ def run(call: Call) -> Answer:
 
 def commented_settings() -> str:
     """The text of the file, made from the settings themselves, so that it never lags behind."""
-    from hivefeedback.settings import DeploymentEntry, Settings
+    from hivefeedback.settings import AdapterEntry, DeploymentEntry, Settings
 
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
         lines = [*_comment(field.description or ""), f"#{name}: {_value(field)}"]
-        if name == "deployments":
-            lines[-1:] = [*_example(DeploymentEntry), lines[-1]]
+        if name in ("deployments", "adapters"):
+            entry: type[BaseModel] = DeploymentEntry if name == "deployments" else AdapterEntry
+            lines[-1:] = [*_example(name, entry), lines[-1]]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
@@ -61,9 +62,9 @@ def _value(field: FieldInfo) -> str:
     return json.dumps(field.get_default(call_default_factory=True, validated_data={}))
 
 
-def _example(entry: type[BaseModel]) -> list[str]:
-    """A deployment with all its fields, each with its meaning."""
-    lines = ["# deployments:"]
+def _example(setting: str, entry: type[BaseModel]) -> list[str]:
+    """An entry of a list with all its fields, each with its meaning."""
+    lines = [f"# {setting}:"]
     for name, field in entry.model_fields.items():
         value = '"small"' if field.is_required() else _value(field)
         dash = "- " if len(lines) == 1 else "  "

@@ -9,6 +9,7 @@ from hivefeedback.cli.answer import Answer, plain_data
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.table import Column, table
+from hivefeedback.cli.words import plain
 
 if TYPE_CHECKING:
     from hivefeedback.hooks.guard import PluginInfo
@@ -27,7 +28,9 @@ def list_plugins(call: Call) -> Answer:
         Column("last error"),
     )
     rows = [[p["name"], p["state"], p["origin"], ", ".join(p["hooks"]) or "-", p["last_error"] or "-"] for p in found]
-    return Answer(data={"plugins": found}, text=table(columns, rows, width=console.width()))
+    notes = [f"{p['name']}: {p['note']}" for p in found if p["note"]]
+    text = "\n".join([table(columns, rows, width=console.width()), *(plain(note) for note in notes)])
+    return Answer(data={"plugins": found}, text=text)
 
 
 def _infos(call: Call) -> list[PluginInfo]:
