@@ -40,6 +40,17 @@ class Flight(Struct):
     failed: frozenset[str] = frozenset()
     last_run: str = ""
 
+    def served_by(self, deployment: str) -> Decision | None:
+        """The decision as it is for the deployment that serves, whoever selected it.
+
+        None where the decision knows nothing of it: one of another model group.
+        """
+        decision = self.decision
+        if decision.deployment == deployment:
+            return decision
+        known = decision.offer is not None and deployment in decision.offer.lineup.candidates
+        return decision.falling_back(deployment) if known else None
+
 
 class Flights:
     """The newest ``size`` flights, in slots that are used again and again.

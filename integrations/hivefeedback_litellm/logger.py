@@ -90,7 +90,11 @@ class FeedbackLogger(CustomLogger):
             return healthy_deployments
 
     async def async_pre_call_deployment_hook(self, kwargs: dict[str, Any], call_type: Any) -> dict[str, Any] | None:
-        """After the pick: serve what a rollout or promotion changed: model, parameters, the named prompt."""
+        """After the pick: serve what a rollout or promotion changed: model, parameters, the named prompt.
+
+        So it is in the modes that only look, and for retries: whoever selected a deployment, it is
+        served as it is configured now.
+        """
         try:
             metadata = metadata_of(kwargs)
             flight = self._chooser.flight_of(metadata)
@@ -98,8 +102,9 @@ class FeedbackLogger(CustomLogger):
             if flight is None or entry is None:
                 return None
             changed = prompted_as_decided(kwargs.get("messages"), flight.decision, metadata)
-            if stamp_of(metadata).deployment == deployment_id(entry):
-                changed |= served_as_decided(kwargs, flight.decision, entry)
+            served = flight.served_by(deployment_id(entry))
+            if served is not None:
+                changed |= served_as_decided(kwargs, served, entry)
             return {**kwargs, **changed} if changed else None
         except Exception as error:  # noqa: BLE001 - plugin border: an exception here would fail the request
             self._broken("async_pre_call_deployment_hook", error)

@@ -389,6 +389,39 @@ async def test_a_swapped_model_and_changed_parameters_are_served(joined: Attach)
     assert (seen[0]["temperature"], seen[0]["max_tokens"]) == (0.25, 9)
 
 
+@pytest.mark.parametrize("reason", ["observe", "advise"])
+async def test_what_litellm_selects_by_itself_is_served_as_it_was_promoted(joined: Attach, reason: str) -> None:
+    loop = FakeLoop("a", reason=reason)
+    router, _ = joined(loop, [entry("a", weight=0), entry("b", weight=1)])
+    loop.models["b"] = Deployment("b", model="openai/newer", params={"temperature": 0.25})
+    with watched() as seen:
+        answer = await router.acompletion("chat", messages=HELLO)
+    assert answer._hidden_params["model_id"] == "b"
+    assert answer.model.endswith("newer")
+    assert seen[0]["temperature"] == 0.25
+
+
+async def test_a_retry_is_served_as_its_own_deployment_is_configured(joined: Attach) -> None:
+    loop = FakeLoop("bad")
+    bad = entry("bad", answer="litellm.InternalServerError")
+    router, _ = joined(loop, [bad, entry("good")], num_retries=1, disable_cooldowns=True)
+    loop.models["good"] = Deployment("good", model="openai/newer", params={"temperature": 0.25})
+    with watched() as seen:
+        answer = await router.acompletion("chat", messages=HELLO)
+    assert answer.model.endswith("newer")
+    assert seen[0]["temperature"] == 0.25
+
+
+async def test_a_fallback_to_another_group_is_served_as_litellm_knows_it(joined: Attach) -> None:
+    loop = FakeLoop("bad")
+    entries = [entry("bad", answer="litellm.InternalServerError"), entry("other", group="spare")]
+    router, logger = joined(loop, entries, fallbacks=[{"chat": ["spare"]}], disable_cooldowns=True)
+    loop.models["bad"] = Deployment("bad", model="openai/newer")
+    answer = await router.acompletion("chat", messages=HELLO)
+    assert answer.model.endswith("other")
+    assert not logger.counters
+
+
 async def test_the_prompt_of_the_decisions_arm_replaces_the_system_message(joined: Attach) -> None:
     loop = FakeLoop("a")
     loop.prompts = {"answer": "Answer in {tone} words."}
