@@ -116,6 +116,7 @@ def check_plugins(settings: Settings) -> Iterator[Check]:
     for info in plugins:
         if info.note:
             yield Check(f"plugin {info.name}", "note", info.note)
+    yield from (Check("plugin names", "note", sentence) for sentence in registry.slips)
     if settings.policy in registry.policies:
         yield Check("policy", "ok", settings.policy)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 from hivefeedback.cli.spec import Arg, Spec, arg
@@ -35,6 +35,14 @@ _EXITS = "exit codes: 0 done, 1 failed, 2 wrong use, 3 store unreachable, 4 refu
 class _Parser(argparse.ArgumentParser):
     """A parser whose complaints are errors like all others: one line, and what to do."""
 
+    details: str | Callable[[], str] = ""
+
+    def format_help(self) -> str:
+        """The help, with what a command says of itself only now."""
+        if self.details:
+            self.epilog = self.details if isinstance(self.details, str) else self.details()
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         raise InvalidInputError(f"{message}; see: {self.prog} --help")
 
@@ -61,10 +69,10 @@ def _add_commands(parser: argparse.ArgumentParser, specs: Iterable[Spec]) -> Non
             spec.name,
             help=spec.help,
             description=spec.help,
-            epilog=spec.details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+        child.details = spec.details
         _add_arguments(child, spec.arguments)
         _add_arguments(child.add_argument_group("global options"), _GLOBAL_AGAIN)
         if spec.children:

@@ -37,7 +37,7 @@ class Spec:
         run: Does it; None for a group.
         arguments: What it takes beside the global options.
         children: Commands of a group.
-        details: Shown below the options: examples, values.
+        details: Shown below the options: examples, values; a function is called when the help is asked for.
         takes_rest: Everything behind the name is handed on unparsed, as ``call.rest``.
     """
 
@@ -46,5 +46,5 @@ class Spec:
     run: Callable[[Call], Answer] | None = None
     arguments: tuple[Arg, ...] = ()
     children: tuple[Spec, ...] = field(default=())
-    details: str = ""
+    details: str | Callable[[], str] = ""
     takes_rest: bool = False

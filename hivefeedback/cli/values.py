@@ -1,4 +1,4 @@
-"""The value of a mutation as it is typed."""
+"""Kind and value of a mutation as they are typed."""
 
 from __future__ import annotations
 
@@ -8,13 +8,37 @@ from typing import Final
 
 import msgspec
 
-from hivefeedback.errors import InvalidInputError
+from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.model import JsonValue, MutationKind
 
-__all__ = ["mutation_value"]
+__all__ = ["TO_OF", "kinds_in_service", "mutation_value"]
+
+TO_OF: Final = {
+    MutationKind.MODEL_SWAP: "the model's name",
+    MutationKind.ROUTE_CHANGE: """candidates such as '["a", "b"]',
+                or '{"candidates": ["a"], "weights": {"a": 1}}', or null: the policy""",
+    MutationKind.PARAM_SET: "parameters such as '{\"temperature\": 0.2}'",
+    MutationKind.PROMPT_PATCH: "the number of a version, or a new text (--file reads it from a file)",
+    MutationKind.LORA_APPLY: "the adapter's name, or null",
+    MutationKind.MEMORY_UPDATE: "items of the agent's memory",
+}
+"""What is typed for each kind."""
 
 _NAMES: Final = (MutationKind.MODEL_SWAP, MutationKind.LORA_APPLY)
 """Kinds whose value is a name: ``7`` is a model called 7 there, not a number."""
+
+
+def kinds_in_service() -> list[MutationKind]:
+    """The kinds that an installed plugin can execute; all, where the settings do not let plugins be loaded."""
+    from hivefeedback.cli.reader import make_registry
+    from hivefeedback.settings import load_settings
+
+    try:
+        registry = make_registry(load_settings())
+    except ConfigurationError:
+        return list(MutationKind)
+    registry.close()
+    return [kind for kind in MutationKind if kind in registry.executors]
 
 
 def mutation_value(kind: MutationKind, to: str | None, file: str | None) -> JsonValue:

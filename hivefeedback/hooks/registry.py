@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -85,6 +86,7 @@ class Registry:
         self._manager.add_hookspecs(specs)
         self._infos: dict[str, PluginInfo] = {}
         self._installed: set[str] = set()
+        self.slips: list[str] = []
         self._owner: dict[int, str] = {}
         self._impls: dict[str, list[_Impl]] = {}
         self._stages = CoreStages(self._guarded)
@@ -98,13 +100,28 @@ class Registry:
     # --- registration -------------------------------------------------------------------------
 
     def load_entry_points(self, *, allow: Iterable[str] | None = None, deny: Iterable[str] = ()) -> None:
-        """Load every installed plugin of the group; one that fails is listed as broken."""
+        """Load every installed plugin of the group; one that fails is listed as broken.
+
+        A name in ``allow`` or ``deny`` that no installed plugin has is warned of, and kept in ``slips``.
+        """
         allowed = None if allow is None else set(allow)
         denied = set(deny)
         for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=_ours_first):
             self._installed.add(point.name)
             if point.name not in denied and (allowed is None or point.name in allowed):
                 self._load(point)
+        for setting, names in (("plugins_allow", allowed or set()), ("plugins_deny", denied)):
+            for sentence in self._unknown(setting, names):
+                log.warning("%s", sentence)
+                self.slips.append(sentence)
+
+    def _unknown(self, setting: str, names: set[str]) -> list[str]:
+        sentences = []
+        for name in sorted(names - self._installed):
+            near = get_close_matches(name, sorted(self._installed), n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "'hivefeedback plugins list' shows them"
+            sentences.append(f"{setting} names plugin {name!r}, which is not installed; {hint}")
+        return sentences
 
     def check_options(self) -> None:
         """Refuse options of plugins that nobody knows, once all plugins are there.

@@ -104,7 +104,7 @@ def _finding(view: View, key: Key, change: Change, p_value: float) -> Finding:
         f"the fall is {-change.difference.interval.high:.1%} to {-change.difference.interval.low:.1%}, p {p_value:.2g}"
     )
     return Finding(
-        finding_id=f"degradation:degradation:{deployment}:{operation}",
+        finding_id=f"degradation:{deployment}:{operation}",
         analyzer="degradation",
         kind="degradation",
         message=message,

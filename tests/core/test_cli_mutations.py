@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hivefeedback import FeedbackLoop
-from hivefeedback.cli.values import mutation_value
+from hivefeedback.cli.values import TO_OF, mutation_value
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import MutationKind
 from hivefeedback.testing import FakeClock
@@ -57,6 +57,32 @@ def test_who_proposes_and_why_is_in_the_story(cli: Cli) -> None:
     assert "proposed by ada: it is cheaper" in cli.done("why", mutation_id).out
     other = proposed(cli, "MODEL_SWAP", "b", "b-2")
     assert f"proposed by {getpass.getuser()}" in cli.done("why", other).out
+
+
+def test_a_program_reads_the_reason_as_well(cli: Cli) -> None:
+    mutation_id = proposed(cli, "MODEL_SWAP", "a", "a-2", "--reason", "it is cheaper")
+    (listed,) = cli.json("mutations", "list")["mutations"]
+    assert listed["reason"] == cli.json("mutations", "show", mutation_id)["reason"] == "it is cheaper"
+    cli.done("erase", "--mutation", mutation_id)
+    (listed,) = cli.json("mutations", "list")["mutations"]
+    assert listed["reason"] == ""
+
+
+def test_it_is_said_of_every_kind_what_is_typed_for_it() -> None:
+    assert set(TO_OF) == set(MutationKind)
+
+
+def test_the_help_of_propose_offers_what_an_installed_plugin_can_execute(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PROMPT_PATCH" in cli("mutations", "propose", "--help").out
+    monkeypatch.setenv("HIVEFEEDBACK_PLUGINS_DENY", '["prompt_patch"]')
+    offered = cli("mutations", "propose", "--help").out
+    assert "MODEL_SWAP" in offered
+    assert "PROMPT_PATCH" not in offered
+    assert "PROMPT_PATCH" not in cli.refused(2, "mutations", "propose", "SWAP_PROMPT", "a", "b")
+    monkeypatch.setenv("HIVEFEEDBACK_MODE", "wrong")  # help is there whatever else is wrong
+    assert "PROMPT_PATCH" in cli("mutations", "propose", "--help").out
 
 
 def test_a_user_without_a_name_is_the_cli(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

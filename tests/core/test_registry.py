@@ -196,3 +196,14 @@ def test_denied_plugins_are_not_even_loaded(monkeypatch: pytest.MonkeyPatch) -> 
     installed(monkeypatch, _Point("vendor", AssertionError("loaded")))
     with sync_loop(allow=None, plugins_deny=["vendor"]) as loop:
         assert "vendor" not in {p.name for p in loop.plugins()}
+
+
+def test_a_slip_in_the_name_of_a_denied_plugin_is_told_with_the_nearest_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed(monkeypatch, _Point("vendor", AssertionError("loaded")))
+    with sync_loop(allow=None, plugins_deny=["vendro", "vendor"]) as loop:
+        assert loop.registry.slips == [
+            "plugins_deny names plugin 'vendro', which is not installed; did you mean 'vendor'?"
+        ]
+    assert loop.registry.slips[0] in caplog.messages

@@ -10,7 +10,7 @@ from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.commands.mutations_show import list_mutations, show
 from hivefeedback.cli.spec import Spec, arg
-from hivefeedback.cli.values import mutation_value
+from hivefeedback.cli.values import TO_OF, kinds_in_service, mutation_value
 from hivefeedback.cli.words import number
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Mutation, MutationKind
@@ -81,26 +81,24 @@ def _kind(text: str) -> MutationKind:
     try:
         return MutationKind(text.upper().replace("-", "_"))
     except ValueError:
-        known = ", ".join(k.value for k in MutationKind)
+        known = ", ".join(kinds_in_service())
         raise argparse.ArgumentTypeError(f"{text!r} is no kind of mutation; expected one of {known}") from None
+
+
+def _kinds_help() -> str:
+    """The kinds that can be proposed here, each with what TO is for it."""
+    return "\n".join(["KIND, and what TO is:", *(f"  {kind:13} {TO_OF[kind]}" for kind in kinds_in_service())])
 
 
 _ID: Final = arg("mutation_id", metavar="ID", help="as 'mutations list' shows it")
 _BY: Final = arg("--by", metavar="NAME", help="who says so; default: your login name")
 _WHY: Final = arg("--why", default="", metavar="TEXT", help="the reason, kept beside the journal")
-_VALUES: Final = """\
-what TO is:
-  MODEL_SWAP    the model's name
-  ROUTE_CHANGE  candidates such as '["a", "b"]', or '{"candidates": ["a"], "weights": {"a": 1}}', or null: the policy
-  PARAM_SET     parameters such as '{"temperature": 0.2}'
-  PROMPT_PATCH  the number of a version, or a new text (--file reads it from a file)
-  LORA_APPLY    the adapter's name, or null"""
 _PROPOSE: Final = Spec(
     name="propose",
     help="propose a change",
     run=propose,
     arguments=(
-        arg("kind", type=_kind, metavar="KIND", help=", ".join(k.value for k in MutationKind)),
+        arg("kind", type=_kind, metavar="KIND", help="one of those below"),
         arg("target", metavar="TARGET", help="a deployment, operation prefix, prompt or agent"),
         arg("to", nargs="?", metavar="TO", help="the new value, as JSON or plain text"),
         arg("--file", metavar="FILE", help="read TO from a file; - is standard input"),
@@ -109,7 +107,7 @@ _PROPOSE: Final = Spec(
         arg("--confidence", type=number(0.0, 1.0), default=1.0, metavar="0-1", help="how sure you are (1)"),
         _BY,
     ),
-    details=_VALUES,
+    details=_kinds_help,
 )
 SPEC: Final = Spec(
     name="mutations",

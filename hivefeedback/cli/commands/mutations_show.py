@@ -40,19 +40,22 @@ def list_mutations(call: Call) -> Answer:
     if args.state is not None and args.state not in get_args(EntryState):
         raise InvalidInputError(f"state {args.state!r} is not known; known: {', '.join(get_args(EntryState))}")
     with call.reader() as reader:
-        lives, config = list(reader.ledger.lives.values()), reader.configuration
-    chosen = [x for x in lives if (x.is_open or not args.open) and args.state in (None, x.state)]
+        lives, config = reader.ledger.lives.values(), reader.configuration
+        chosen = [x for x in lives if (x.is_open or not args.open) and args.state in (None, x.state)]
+        summaries = [_summary(life, reader) for life in chosen]
     now_s = call.clock()
     rows = [_row(life, config, now_s) for life in chosen]
     text = table(_COLUMNS, rows, width=console.width()) if rows else "no mutations"
-    return Answer(data={"mutations": [_summary(life, config) for life in chosen]}, text=text)
+    return Answer(data={"mutations": summaries}, text=text)
 
 
-def _summary(life: Life, config: Configuration) -> dict[str, Any]:
-    rollout = config.rollouts.get(life.mutation.mutation_id)
-    last = life.entries[-1]
+def _summary(life: Life, reader: Reader) -> dict[str, Any]:
+    """A mutation and where it stands; its reason lies beside the journal, and is empty where it was erased."""
+    rollout = reader.configuration.rollouts.get(life.mutation.mutation_id)
+    first, last = life.entries[0], life.entries[-1]
     return {
         **plain_data(life.mutation),
+        "reason": life.mutation.reason or (reader.store.journal.body(first.why) if first.why else "") or "",
         "state": life.state,
         "is_open": life.is_open,
         "share": rollout.share if rollout else None,
@@ -90,7 +93,7 @@ def show(call: Call) -> Answer:
     """One mutation in full."""
     with call.reader() as reader:
         why = reader.why(call.args.mutation_id)
-        summary = _summary(reader.ledger.lives[call.args.mutation_id], reader.configuration)
+        summary = _summary(reader.ledger.lives[call.args.mutation_id], reader)
         diff = prompt_diff(reader, why.mutation)
     steps = [{**plain_data(step), "at": f"{clock_time(step.at_s)} UTC"} for step in why.steps]
     data = {**summary, "steps": steps, "arms": plain_data(why.arms), "undo_command": why.undo, "diff": diff}
