@@ -13,6 +13,7 @@ from hivefeedback_rankers.criteria import (
 )
 from hivefeedback_rankers.latency import latency_score
 from hivefeedback_rankers.performance import Performance, performances
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.quality import QualityOptions, QualityPlugin, QualityRanker
 from hivefeedback_rankers.record import DecisionRecord, record_of
 from hivefeedback_rankers.reliable import ReliableOptions, ReliablePlugin, ReliableRanker
@@ -43,6 +44,7 @@ __all__ = [
     "QualityOptions",
     "QualityPlugin",
     "QualityRanker",
+    "RankedPolicy",
     "ReliableOptions",
     "ReliablePlugin",
     "ReliableRanker",

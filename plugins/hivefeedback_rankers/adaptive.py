@@ -10,17 +10,18 @@ As a policy, ``FeedbackLoop(policy="adaptive")``, it serves the best but for a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal, NamedTuple, Self
 
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_share, check_weights
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
 from hivefeedback_rankers.penalties import Charged, Limits, Penalties, SmoothPenalties, StepPenalties
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.record import DecisionRecord
 
 __all__ = ["AdaptiveOptions", "AdaptivePlugin", "AdaptiveRanker"]
@@ -81,7 +82,7 @@ class _Pool(NamedTuple):
 class _Seen(NamedTuple):
     """Runs that a score rests on, with those that shrinkage added."""
 
-    n_ok: float
+    n_good: float
     n: float
     latency_ms: float | None
 
@@ -93,8 +94,12 @@ class AdaptiveRanker(ViewRanker):
     known latency its weight is spread over the other two. Parts of each place: ``capability``,
     ``success`` and ``latency`` (points), ``penalties`` (a factor), and the decision record.
 
+    Args:
+        options: Weights and limits.
+        has_memory: Whether ``mode="smooth"`` remembers its last charges.
+
     >>> from hivefeedback_rankers.performance import Performance
-    >>> seen = Performance(n_runs=100, n_ok=99, latency_ms=120.0, n_latency=99)
+    >>> seen = Performance(n_runs=100, n_succeeded=99, latency_ms=120.0, n_latency=99)
     >>> [place] = AdaptiveRanker().place([Contender(deployment="llama3-70b", capability=85.0, performance=seen)])
     >>> round(place.score, 2), round(place.parts["performance_adjustment"], 2)
     (88.95, 3.95)
@@ -102,10 +107,11 @@ class AdaptiveRanker(ViewRanker):
 
     name = "adaptive"
 
-    def __init__(self, options: AdaptiveOptions | None = None) -> None:
+    def __init__(self, options: AdaptiveOptions | None = None, *, has_memory: bool = True) -> None:
         self._options = options or AdaptiveOptions()
         self._limits = Limits(self._options.min_acceptable_success_rate, self._options.max_acceptable_latency_ms)
-        self._penalties: Penalties = SmoothPenalties() if self._options.mode == "smooth" else StepPenalties()
+        smooth = SmoothPenalties() if has_memory else SmoothPenalties(remembered=0)
+        self._penalties: Penalties = smooth if self._options.mode == "smooth" else StepPenalties()
 
     def requiring(self, min_runs: int) -> Self:
         """The same ranker with another ``min_requests_for_performance``."""
@@ -125,12 +131,12 @@ class AdaptiveRanker(ViewRanker):
         if seen is None:
             return self._by_capability(contender)
         o, c = self._options, contender
-        points = [o.capability_weight * c.capability, o.success_rate_weight * 100.0 * seen.n_ok / seen.n, 0.0]
+        points = [o.capability_weight * c.capability, o.success_rate_weight * 100.0 * seen.n_good / seen.n, 0.0]
         if seen.latency_ms is not None:
             points[2] = o.latency_weight * latency_score(seen.latency_ms, o.max_acceptable_latency_ms)
         else:
             points = _without_latency(points, o)
-        charged = self._penalties.charge((operation, c.deployment), seen.n_ok, seen.n, seen.latency_ms, self._limits)
+        charged = self._penalties.charge((operation, c.deployment), seen.n_good, seen.n, seen.latency_ms, self._limits)
         score = min(100.0, max(0.0, sum(points) * charged.factor))
         return _ranked(c, score, points, charged, self._has_data(c), self._why(c, seen, charged))
 
@@ -140,12 +146,12 @@ class AdaptiveRanker(ViewRanker):
     def _seen(self, contender: Contender, pool: _Pool | None) -> _Seen | None:
         p = contender.performance
         if pool is None:
-            return _Seen(p.n_ok, p.n_runs, p.latency_ms) if self._has_data(contender) else None
+            return _Seen(p.n_succeeded, p.n_runs, p.latency_ms) if self._has_data(contender) else None
         k = self._options.shrinkage
         latency_ms = pool.latency_ms
         if latency_ms is not None and p.latency_ms is not None:
             latency_ms = (p.n_latency * p.latency_ms + k * latency_ms) / (p.n_latency + k)
-        return _Seen(p.n_ok + k * pool.success_rate, p.n_runs + k, latency_ms)
+        return _Seen(p.n_succeeded + k * pool.success_rate, p.n_runs + k, latency_ms)
 
     def _by_capability(self, contender: Contender) -> Ranked:
         n, least = contender.performance.n_runs, self._options.min_requests_for_performance
@@ -153,7 +159,7 @@ class AdaptiveRanker(ViewRanker):
         return _ranked(contender, contender.capability, [contender.capability, 0.0, 0.0], Charged(), False, why)
 
     def _why(self, contender: Contender, seen: _Seen, charged: Charged) -> str:
-        rate, latency_ms = seen.n_ok / seen.n, seen.latency_ms
+        rate, latency_ms = seen.n_good / seen.n, seen.latency_ms
         took = "latency unknown, its weight is spread" if latency_ms is None else f"{latency_ms:.0f} ms"
         why = f"{contender.performance.n_runs:.0f} runs: success {rate:.1%}, {took}"
         if self._options.shrinkage:
@@ -172,7 +178,7 @@ def _pool(contenders: Sequence[Contender]) -> _Pool | None:
     timed = [(p.n_latency, p.latency_ms) for p in seen if p.latency_ms is not None and p.n_latency]
     n_timed = sum(n for n, _ in timed)
     return _Pool(
-        sum(p.n_ok for p in seen) / sum(p.n_runs for p in seen),
+        sum(p.n_succeeded for p in seen) / sum(p.n_runs for p in seen),
         sum(n * ms for n, ms in timed) / n_timed if n_timed else None,
     )
 
@@ -217,3 +223,8 @@ class AdaptivePlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
         return (AdaptiveRanker(self._options),)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by; without memory, so that what was dumped goes on in the same way."""
+        return {"adaptive": lambda seed: RankedPolicy("adaptive", AdaptiveRanker(self._options, has_memory=False))}

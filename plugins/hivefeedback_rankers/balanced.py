@@ -8,14 +8,15 @@ Needs no extra. ``loop.recommend("balanced")``, ``loop.rank(by="balanced")``; op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_weights
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["BalancedOptions", "BalancedPlugin", "BalancedRanker"]
@@ -60,7 +61,7 @@ class BalancedRanker(ViewRanker):
     >>> from hivefeedback.stats import Judged
     >>> from hivefeedback_rankers.performance import Performance
     >>> rated = {"rating": Judged(n=20, total=160_000)}  # 4.2 stars
-    >>> seen = Performance(n_runs=20, n_ok=19, latency_ms=250.0, n_latency=19, judged=rated)
+    >>> seen = Performance(n_runs=20, n_succeeded=19, latency_ms=250.0, n_latency=19, judged=rated)
     >>> [place] = BalancedRanker().place([Contender(deployment="llama3.1:8b-instruct", performance=seen)])
     >>> round(place.score, 2)  # 0.3 · 75 + 0.4 · 80 + 0.3 · 95
     83.0
@@ -129,3 +130,8 @@ class BalancedPlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
         return (BalancedRanker(self._options),)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by."""
+        return {"balanced": lambda seed: RankedPolicy("balanced", BalancedRanker(self._options))}

@@ -50,6 +50,9 @@ class Placing(Protocol):
 
     name: str
 
+    def scope(self, operation: str) -> str:
+        """The prefix whose runs count for an operation."""
+
     def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
         """Score each contender, 0–100, best first."""
 

@@ -105,7 +105,7 @@ class CostRanker(CriterionRanker):
     """The cheapest success first.
 
     >>> from hivefeedback_rankers.performance import Performance
-    >>> seen = Performance(n_runs=100, n_ok=80, cost_usd=0.004)
+    >>> seen = Performance(n_runs=100, n_succeeded=80, cost_usd=0.004)
     >>> [place] = CostRanker().place([Contender(deployment="a", performance=seen)])
     >>> place.score, place.parts["cost_of_success_usd"]
     (75.0, 0.005)

@@ -23,8 +23,6 @@ _SUCCESS_BAND = 0.05
 """Below the limit by this much, the whole penalty: between a fleet's usual rate and an incident."""
 _LATENCY_BAND = 0.2
 """Above the limit by this share of it, the whole penalty."""
-_MAX_REMEMBERED = 10_000
-"""Pairs of operation and deployment whose last charge is kept; then the oldest is forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,10 @@ class Charged:
 class Penalties(Protocol):
     """Says what a deployment pays."""
 
-    def charge(self, who: tuple[str, str], n_ok: float, n: float, latency_ms: float | None, limits: Limits) -> Charged:
-        """The factors for (operation, deployment) with n runs of which n_ok were ok."""
+    def charge(
+        self, who: tuple[str, str], n_good: float, n: float, latency_ms: float | None, limits: Limits
+    ) -> Charged:
+        """The factors for (operation, deployment) with n runs of which n_good were ok."""
 
 
 class StepPenalties:
@@ -62,11 +62,13 @@ class StepPenalties:
     0.4
     """
 
-    def charge(self, who: tuple[str, str], n_ok: float, n: float, latency_ms: float | None, limits: Limits) -> Charged:
+    def charge(
+        self, who: tuple[str, str], n_good: float, n: float, latency_ms: float | None, limits: Limits
+    ) -> Charged:
         """The whole penalty on the wrong side of a limit, nothing on the right side."""
         is_slow = latency_ms is not None and latency_ms > limits.max_latency_ms
         return Charged(
-            SUCCESS_FACTOR if n_ok / n < limits.min_success_rate else 1.0, LATENCY_FACTOR if is_slow else 1.0
+            SUCCESS_FACTOR if n_good / n < limits.min_success_rate else 1.0, LATENCY_FACTOR if is_slow else 1.0
         )
 
 
@@ -79,20 +81,27 @@ class SmoothPenalties:
     while it lies between the two (the play operator of hysteresis), so that a deployment near a limit
     keeps its place. Memory is of this process: a new one begins with what evidence demands.
 
+    Args:
+        remembered: Pairs of operation and deployment whose last charge is kept, the oldest go first; 0
+            for no memory at all.
+
     >>> rule, limits = SmoothPenalties(), Limits(0.9, 500.0)
     >>> rule.charge(("", "a"), 8, 10, 120.0, limits).factor, rule.charge(("", "b"), 600, 1000, 120.0, limits).factor
     (1.0, 0.5)
     """
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = 10_000) -> None:
+        self._remembered = remembered
         self._last: dict[tuple[str, str], tuple[float, float]] = {}
         self._lock = Lock()
 
-    def charge(self, who: tuple[str, str], n_ok: float, n: float, latency_ms: float | None, limits: Limits) -> Charged:
+    def charge(
+        self, who: tuple[str, str], n_good: float, n: float, latency_ms: float | None, limits: Limits
+    ) -> Charged:
         """The last charge, moved no further than the evidence forces it."""
-        bound = wilson_interval(n_ok, n).high
+        bound = wilson_interval(n_good, n).high
         demanded = _ramp(limits.min_success_rate - bound, _SUCCESS_BAND)
-        allowed = _ramp(limits.min_success_rate - n_ok / n, _SUCCESS_BAND)
+        allowed = _ramp(limits.min_success_rate - n_good / n, _SUCCESS_BAND)
         over = 0.0 if latency_ms is None else latency_ms / limits.max_latency_ms - 1.0
         demanded_slow, allowed_slow = _ramp(over - _LATENCY_BAND / 2, _LATENCY_BAND), _ramp(over, _LATENCY_BAND)
         with self._lock:
@@ -101,7 +110,7 @@ class SmoothPenalties:
             slow = min(max(last_slow, demanded_slow), allowed_slow)
             if now or slow:
                 self._last[who] = (now, slow)
-            if len(self._last) > _MAX_REMEMBERED:
+            if len(self._last) > self._remembered:
                 del self._last[next(iter(self._last))]
         return Charged(1.0 - now * (1.0 - SUCCESS_FACTOR), 1.0 - slow * (1.0 - LATENCY_FACTOR))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hivefeedback.model import BLAMED, INVERTED
+from hivefeedback.model import INVERTED
 from hivefeedback.stats import JUDGED_UNIT, Cell, Judged, View
 
 __all__ = ["NOTHING", "QUERY", "Performance", "performances"]
@@ -23,8 +23,8 @@ class Performance:
 
     Args:
         n_runs: Runs that enter success statistics.
-        n_ok: Runs of these that ended ``ok``.
-        n_whole: Runs of these that were neither cut off nor failed: all but blamed and truncated ones.
+        n_succeeded: Runs of these that did not fail, as ``Cell.successes`` has it.
+        n_whole: Runs of these that were not cut off either: all but blamed and truncated ones.
         latency_ms: Mean duration of ok runs; of the others where none was ok; None where unknown.
         n_latency: Runs behind it.
         cost_usd: Mean cost of a run; None where unknown.
@@ -32,7 +32,7 @@ class Performance:
     """
 
     n_runs: float = 0.0
-    n_ok: float = 0.0
+    n_succeeded: float = 0.0
     n_whole: float = 0.0
     latency_ms: float | None = None
     n_latency: float = 0.0
@@ -41,8 +41,8 @@ class Performance:
 
     @property
     def success_rate(self) -> float | None:
-        """Share of ok runs in [0, 1]; None without runs."""
-        return self.n_ok / self.n_runs if self.n_runs > 0 else None
+        """Share of runs in [0, 1] that did not fail; None without runs."""
+        return self.n_succeeded / self.n_runs if self.n_runs > 0 else None
 
     @property
     def quality(self) -> float | None:
@@ -72,24 +72,23 @@ def performances(view: View, operation: str = "") -> dict[str, Performance]:
         operation: Only this operation and those below it; empty: all.
     """
     if not operation:
-        return {name: _performance([cell]) for (name,), cell in view.totals("deployment").items() if name}
+        return {name: _performance([cell]) for (name,), cell in view.totals("deployment", bins=False).items() if name}
     cells: dict[str, list[Cell]] = {}
-    for (name, seen), cell in view.totals("deployment", "operation").items():
+    for (name, seen), cell in view.totals("deployment", "operation", bins=False).items():
         if name and (seen == operation or seen.startswith(operation + "/")):
             cells.setdefault(name, []).append(cell)
     return {name: _performance(found) for name, found in cells.items()}
 
 
 def _performance(cells: list[Cell]) -> Performance:
-    outcomes = _summed(cell.outcomes for cell in cells)
     sums, ns = _summed(cell.sums for cell in cells), _summed(cell.ns for cell in cells)
-    n_runs = sum(cell.n_runs for cell in cells)
+    n_succeeded = sum(cell.successes for cell in cells)
     timed = "duration_us" if ns.get("duration_us") else "other_us"
     n_latency, n_cost = ns.get(timed, 0), ns.get("cost_nusd", 0)
     return Performance(
-        n_runs=n_runs,
-        n_ok=outcomes.get("ok", 0),
-        n_whole=n_runs - sum(outcomes.get(name, 0) for name in (*BLAMED, "truncated")),
+        n_runs=sum(cell.n_runs for cell in cells),
+        n_succeeded=n_succeeded,
+        n_whole=n_succeeded - sum(cell.outcomes.get("truncated", 0) for cell in cells),
         latency_ms=sums[timed] / n_latency / 1000.0 if n_latency else None,
         n_latency=n_latency,
         cost_usd=sums["cost_nusd"] / n_cost / 1e9 if n_cost else None,

@@ -8,13 +8,14 @@ Needs no extra. ``loop.recommend("quality")``, ``loop.rank(by="quality")``; opti
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count
 from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["QualityOptions", "QualityPlugin", "QualityRanker"]
@@ -42,7 +43,7 @@ class QualityRanker(ViewRanker):
 
     >>> from hivefeedback.stats import Judged
     >>> from hivefeedback_rankers.performance import Performance
-    >>> seen = Performance(n_runs=20, n_ok=20, judged={"rating": Judged(n=20, total=160_000)})
+    >>> seen = Performance(n_runs=20, n_succeeded=20, judged={"rating": Judged(n=20, total=160_000)})
     >>> [place] = QualityRanker().place([Contender(deployment="a", performance=seen)])
     >>> place.score, round(place.parts["avg_rating"], 2)
     (80.0, 4.2)
@@ -95,3 +96,8 @@ class QualityPlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
         return (QualityRanker(self._options),)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by."""
+        return {"quality": lambda seed: RankedPolicy("quality", QualityRanker(self._options))}

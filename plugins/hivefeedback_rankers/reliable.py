@@ -8,13 +8,14 @@ Needs no extra. ``loop.recommend("reliable")``, ``loop.rank(by="reliable")``; op
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count
 from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["ReliableOptions", "ReliablePlugin", "ReliableRanker"]
@@ -42,7 +43,7 @@ class ReliableRanker(ViewRanker):
 
     >>> from hivefeedback_rankers.performance import Performance
     >>> [place] = ReliableRanker().place(
-    ...     [Contender(deployment="a", performance=Performance(n_runs=200, n_ok=197))])
+    ...     [Contender(deployment="a", performance=Performance(n_runs=200, n_succeeded=197))])
     >>> place.score, place.reason
     (98.5, 'success 98.5% over 200 runs')
     """
@@ -93,3 +94,8 @@ class ReliablePlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
         return (ReliableRanker(self._options),)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by."""
+        return {"reliable": lambda seed: RankedPolicy("reliable", ReliableRanker(self._options))}

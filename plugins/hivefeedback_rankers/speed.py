@@ -8,14 +8,15 @@ Needs no extra. ``loop.recommend("speed")``, ``loop.rank(by="speed")``; options:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["SpeedOptions", "SpeedPlugin", "SpeedRanker"]
@@ -49,8 +50,8 @@ class SpeedRanker(ViewRanker):
     """Lowest mean latency of ok runs first; failures are not fast.
 
     >>> from hivefeedback_rankers.performance import Performance
-    >>> sound = Performance(n_runs=100, n_ok=98, latency_ms=400.0, n_latency=98)
-    >>> hasty = Performance(n_runs=100, n_ok=40, latency_ms=50.0, n_latency=40)
+    >>> sound = Performance(n_runs=100, n_succeeded=98, latency_ms=400.0, n_latency=98)
+    >>> hasty = Performance(n_runs=100, n_succeeded=40, latency_ms=50.0, n_latency=40)
     >>> both = [Contender(deployment="hasty", performance=hasty), Contender(deployment="sound", performance=sound)]
     >>> [(place.deployment, place.score) for place in SpeedRanker().place(both)]
     [('sound', 60.0), ('hasty', 0.0)]
@@ -107,3 +108,8 @@ class SpeedPlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
         return (SpeedRanker(self._options),)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by."""
+        return {"speed": lambda seed: RankedPolicy("speed", SpeedRanker(self._options))}

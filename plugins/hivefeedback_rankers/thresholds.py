@@ -12,17 +12,18 @@ As a policy, ``FeedbackLoop(policy="llmhive")``.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.conversation import domain_of
 from hivefeedback_rankers.latency import latency_score
 from hivefeedback_rankers.performance import QUERY, Performance
+from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["ThresholdsOptions", "ThresholdsPlugin", "ThresholdsRanker", "ThresholdsSpeedRanker"]
@@ -166,3 +167,8 @@ class ThresholdsPlugin(Plugin):
     def hive_rankers(self) -> Sequence[Ranker]:
         """By capability and by speed."""
         return ThresholdsRanker(self._options), ThresholdsSpeedRanker(self._options)
+
+    @hookimpl
+    def hive_policies(self) -> Mapping[str, PolicyFactory]:
+        """The same formula, to draw by."""
+        return {"llmhive": lambda seed: RankedPolicy("llmhive", ThresholdsRanker(self._options), rolls_up=False)}

@@ -34,7 +34,7 @@ def score_of(
     n: int = 1000,
     options: AdaptiveOptions | None = None,
 ) -> float:
-    seen = Performance(n_runs=n, n_ok=success * n, latency_ms=latency_ms, n_latency=n)
+    seen = Performance(n_runs=n, n_succeeded=success * n, latency_ms=latency_ms, n_latency=n)
     contender = Contender(deployment="a", capability=capability, performance=seen)
     return AdaptiveRanker(options).place([contender])[0].score
 
@@ -217,7 +217,7 @@ def chance_of_a_penalty(options: AdaptiveOptions, rate: float, n: int) -> float:
     """Probability that n runs of a deployment with this true rate lose a fifth of their score or more."""
     chance = 0.0
     for k in range(n + 1):
-        seen = Performance(n_runs=n, n_ok=k, latency_ms=120.0, n_latency=n)
+        seen = Performance(n_runs=n, n_succeeded=k, latency_ms=120.0, n_latency=n)
         [place] = AdaptiveRanker(options).place([Contender(deployment="a", performance=seen)])
         if place.parts["penalties"] < 0.8:
             chance += comb(n, k) * rate**k * (1 - rate) ** (n - k)
@@ -256,7 +256,7 @@ def test_smooth_mode_keeps_a_penalty_until_the_evidence_lifts_it() -> None:
     ranker = AdaptiveRanker(AdaptiveOptions(mode="smooth"))
 
     def penalty(n_ok: int, n: int, name: str = "a") -> float:
-        seen = Performance(n_runs=n, n_ok=n_ok, latency_ms=120.0, n_latency=n)
+        seen = Performance(n_runs=n, n_succeeded=n_ok, latency_ms=120.0, n_latency=n)
         return ranker.place([Contender(deployment=name, performance=seen)])[0].parts["penalties"]
 
     assert penalty(800, 1000) == 0.5
@@ -269,9 +269,9 @@ def test_smooth_mode_keeps_a_penalty_until_the_evidence_lifts_it() -> None:
 def test_smooth_mode_forgets_the_oldest_of_very_many() -> None:
     """C4: the memory of hysteresis is bounded."""
     ranker = AdaptiveRanker(AdaptiveOptions(mode="smooth"))
-    bad = Performance(n_runs=1000, n_ok=100, latency_ms=10.0, n_latency=100)
+    bad = Performance(n_runs=1000, n_succeeded=100, latency_ms=10.0, n_latency=100)
     ranker.place([Contender(deployment=f"d{i}", performance=bad) for i in range(10_050)])
-    fair = Performance(n_runs=100, n_ok=88, latency_ms=10.0, n_latency=88)
+    fair = Performance(n_runs=100, n_succeeded=88, latency_ms=10.0, n_latency=88)
     places = {
         p.deployment: p for p in ranker.place([Contender(deployment=f"d{i}", performance=fair) for i in (0, 9999)])
     }

@@ -128,9 +128,11 @@ def test_reliable_is_the_highest_success_rate() -> None:
     assert order(ranked(ReliableRanker(), equal, SMALL, LARGE)) == [LARGE.id, SMALL.id]
 
 
-def test_refused_and_truncated_runs_are_no_successes_but_count() -> None:
-    """S5.1: as in ``stats()``."""
+def test_success_means_the_same_as_in_stats() -> None:
+    """S5.1: a refusal is an answer, a timeout is none, what is internal does not count."""
     [place] = ranked(ReliableRanker(), ran(SMALL.id, 10, n_ok=8, outcome="refused"), SMALL)
+    assert place.score == near(100.0)
+    [place] = ranked(ReliableRanker(), ran(SMALL.id, 10, n_ok=8, outcome="timeout"), SMALL)
     assert place.score == near(80.0)
     [place] = ranked(ReliableRanker(), ran(SMALL.id, 10, n_ok=10) + ran(SMALL.id, 5, n_ok=0, outcome="internal"), SMALL)
     assert place.score == near(100.0)
