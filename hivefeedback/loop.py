@@ -420,11 +420,14 @@ class FeedbackLoop(Changing, Asking):
     # --- looking ----------------------------------------------------------------------------------------------
 
     def view(self, window_s: float = 86400.0) -> View:
-        """The aggregates of the last ``window_s`` seconds."""
+        """The aggregates of the last ``window_s`` seconds, for your own sums: see ``hivefeedback.stats.View``.
+
+        Up to a day (or ``turn_window_s``) is kept current in this process and answered in milliseconds,
+        but for the first time; a longer window is read from the store.
+        """
         self._check_open()
         self.flush(1.0)
-        now_s = self._clock()
-        return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
+        return self._control.view(window_s)
 
     def observed(self) -> dict[str, list[str]]:
         """Deployments that served runs without being declared → operations seen in this process."""

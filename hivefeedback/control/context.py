@@ -9,6 +9,7 @@ from hivefeedback.control.executors import Executors
 from hivefeedback.control.keeper import JournalKeeper
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.control.stages import Stages
+from hivefeedback.control.views import Views
 from hivefeedback.hooks import Store
 from hivefeedback.stats import View
 
@@ -17,7 +18,7 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Store, journal, plugins, options and clock of one process.
+    """Store, journal, plugins, options, clock and running windows of one process.
 
     ``clock`` answers seconds since 1970 UTC.
     """
@@ -28,9 +29,10 @@ class Context:
     executors: Executors
     options: ControlOptions
     clock: Callable[[], float]
+    views: Views
 
     def view(self, *, since_s: float | None = None) -> View:
         """Aggregates of the turn's window, or since a time."""
         now_s = self.clock()
         from_s = now_s - self.options.turn_window_s if since_s is None else since_s
-        return self.store.aggregates.read(from_s=from_s, to_s=max(now_s, from_s))
+        return self.views.read(from_s=from_s, to_s=max(now_s, from_s))

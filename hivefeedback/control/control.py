@@ -13,11 +13,18 @@ from hivefeedback.control.lease import Leadership
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.control.stages import Stages
 from hivefeedback.control.turn import Turn, run_turn
+from hivefeedback.control.views import Views
 from hivefeedback.control.why import Why, why
 from hivefeedback.hooks import Store
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
+from hivefeedback.stats import View
 
 __all__ = ["Control"]
+
+KEEP_S = 86400.0
+"""Questions are about the last day where nothing else is said; the turn may look farther back."""
+_AHEAD_S = 60.0
+"""Runs of hosts whose clocks are a little ahead count as well."""
 
 
 class Control:
@@ -45,6 +52,7 @@ class Control:
             executors=Executors(registry),
             options=options,
             clock=clock,
+            views=Views(store.aggregates, keep_s=max(options.turn_window_s, KEEP_S), clock=clock),
         )
         self._ctx.executors.open(store.state, clock)
         self._leadership = Leadership(store, holder, length_s=options.lease_s)
@@ -66,6 +74,11 @@ class Control:
     def bodies(self) -> Mapping[str, str]:
         """Texts by hash of the prompts in use, those of open rollouts included."""
         return self.keeper.bodies()
+
+    def view(self, window_s: float) -> View:
+        """Aggregates of the last ``window_s`` seconds."""
+        now_s = self._ctx.clock()
+        return self._ctx.views.read(from_s=now_s - window_s, to_s=now_s + _AHEAD_S)
 
     def refresh(self) -> bool:
         """Take in what other processes appended; True if there was anything."""

@@ -1,6 +1,7 @@
 """Mergeable statistics and tests that stay valid under constant looking."""
 
 from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
+from hivefeedback.stats.changes import Changes
 from hivefeedback.stats.confidence import harm_bound, rate_ratio_sequence, rate_sequence
 from hivefeedback.stats.counts import (
     ROLLOUT_COUNTS,
@@ -22,6 +23,7 @@ from hivefeedback.stats.interval import (
     rate_difference,
     wilson_interval,
 )
+from hivefeedback.stats.newest import newest
 from hivefeedback.stats.sample import Sample, newest_runs, sample_of, samples
 from hivefeedback.stats.sequential import (
     GUARDRAILS,
@@ -47,6 +49,7 @@ from hivefeedback.stats.units import (
     with_failed_sessions,
 )
 from hivefeedback.stats.view import Coverage, Slice, View
+from hivefeedback.stats.window import Window
 
 __all__ = [
     "BUCKET_S",
@@ -61,6 +64,7 @@ __all__ = [
     "SEEN_SESSIONS",
     "Cell",
     "CellKey",
+    "Changes",
     "Coverage",
     "Delta",
     "Difference",
@@ -72,6 +76,7 @@ __all__ = [
     "Slice",
     "Tally",
     "View",
+    "Window",
     "adjusted_p_values",
     "bin_of",
     "bucket_of",
@@ -92,6 +97,7 @@ __all__ = [
     "mean_interval",
     "merge_bins",
     "merge_counts",
+    "newest",
     "newest_runs",
     "quantile",
     "rate_difference",

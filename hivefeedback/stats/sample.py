@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hivefeedback.model import is_blamed, is_counted
-from hivefeedback.stats.cell import JUDGED_UNIT, CellKey, Judged, n_succeeded
+from hivefeedback.stats.cell import JUDGED_UNIT, Judged
 from hivefeedback.stats.delta import Exemplar
+from hivefeedback.stats.newest import Newest
 from hivefeedback.stats.view import View
 
 __all__ = ["Sample", "newest_runs", "sample_of", "samples"]
@@ -39,32 +40,13 @@ class Sample(NamedTuple):
 
 def samples(view: View, *by: str) -> dict[tuple[str, ...], Sample]:
     """Samples of the runs of a view outside of canaries, by parts of the cell's key."""
-    names: dict[CellKey, tuple[str, ...]] = {}
-    sums: dict[tuple[str, ...], list[int]] = {}
-    for s in view.slices:
-        key, cell = s.key, s.cell
-        sign = 1
-        if key.arm:
-            if not key.arm.endswith(":canary"):
-                continue
-            sign = -1
-        name = names.get(key)
-        if name is None:
-            name = names[key] = tuple(str(getattr(key, part)) for part in by)
-            sums.setdefault(name, [0, 0, 0, 0, 0])
-        into = sums[name]
-        into[0] += sign * cell.n_runs
-        into[1] += sign * n_succeeded(cell.outcomes)
-        rewards = cell.judged.get("reward")
-        if rewards is not None:
-            into[2] += sign * rewards.n
-            into[3] += sign * rewards.total
-            into[4] += sign * rewards.squares
-    return {name: _clean(_sample(*found)) for name, found in sums.items()}
+    return {name: _clean(_sample(*found)) for name, found in view.tallies(*by).items()}
 
 
 def newest_runs(view: View, deployment: str, operation: str) -> list[Exemplar]:
     """The newest counted runs of a (deployment, operation) outside of canaries, newest last, each once."""
+    if isinstance(view.exemplars, Newest):
+        return list(view.exemplars.counted((deployment, operation)))
     once = {e.run_id: e for e in view.exemplars.get((deployment, operation), ())}
     kept = [e for e in once.values() if not e.is_canary and is_counted(e.outcome)]
     return sorted(kept, key=lambda e: e.started_at_s)

@@ -10,10 +10,11 @@ cells of a part are made when they are asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hivefeedback.stats.cell import Cell, CellKey
+from hivefeedback.stats.cell import Cell, CellKey, n_succeeded
 from hivefeedback.stats.delta import Exemplar
+from hivefeedback.stats.repeat import Repeat
 
 __all__ = ["Coverage", "Slice", "View"]
 
@@ -54,12 +55,14 @@ class View:
         asked_from_s, asked_to_s: The window that was asked for.
         slices: Cells by time bucket, totals and arms; in order of time, then of key.
         exemplars: Newest runs of each (deployment, operation), newest last.
+        repeats: What agents were corrected with again and again; in the view of a turn only.
     """
 
     asked_from_s: float
     asked_to_s: float
     slices: tuple[Slice, ...] = ()
     exemplars: Mapping[tuple[str, str], tuple[Exemplar, ...]] = field(default_factory=dict)
+    repeats: tuple[Repeat, ...] = ()
 
     @property
     def coverage(self) -> Coverage:
@@ -78,12 +81,16 @@ class View:
     def between(self, from_s: float, to_s: float) -> View:
         """The part of the view whose buckets begin in [from_s, to_s)."""
         kept = tuple(s for s in self.slices if from_s <= s.start_s < to_s)
-        return View(asked_from_s=from_s, asked_to_s=to_s, slices=kept, exemplars=self.exemplars)
+        return replace(self, asked_from_s=from_s, asked_to_s=to_s, slices=kept)
 
     def only(self, where: Callable[[CellKey], bool]) -> View:
         """The part of the view whose keys satisfy ``where``."""
         kept = tuple(s for s in self.slices if where(s.key))
-        return View(asked_from_s=self.asked_from_s, asked_to_s=self.asked_to_s, slices=kept, exemplars=self.exemplars)
+        return replace(self, slices=kept)
+
+    def with_repeats(self, repeats: tuple[Repeat, ...]) -> View:
+        """The same view, with what agents were corrected with again and again."""
+        return replace(self, repeats=repeats)
 
     def buckets(self) -> tuple[tuple[int, int], ...]:
         """(start, width) of each time bucket that holds anything, in seconds, in order."""
@@ -130,6 +137,30 @@ class View:
                 pieces.setdefault(int(s.start_s // width_s), []).append((s.key, s.cell))
         found = [(n * width_s, _merged(pieces[n], by, where, bins)) for n in sorted(pieces)]
         return [(begin_s, cells) for begin_s, cells in found if cells]
+
+    def tallies(self, *by: str) -> dict[tuple[str, ...], tuple[int, int, int, int, int]]:
+        """How runs outside of canaries went, by parts of the key: counted runs, those of them that
+        succeeded, and n, Σ and Σ² of their rewards. ``samples`` makes samples of it."""
+        names: dict[CellKey, tuple[str, ...]] = {}
+        sums: dict[tuple[str, ...], list[int]] = {}
+        for s in self.slices:
+            key, cell = s.key, s.cell
+            if key.arm and not key.arm.endswith(":canary"):
+                continue
+            sign = -1 if key.arm else 1
+            name = names.get(key)
+            if name is None:
+                name = names[key] = tuple(str(getattr(key, part)) for part in by)
+                sums.setdefault(name, [0, 0, 0, 0, 0])
+            into = sums[name]
+            into[0] += sign * cell.n_runs
+            into[1] += sign * n_succeeded(cell.outcomes)
+            rewards = cell.judged.get("reward")
+            if rewards is not None:
+                into[2] += sign * rewards.n
+                into[3] += sign * rewards.total
+                into[4] += sign * rewards.squares
+        return {name: (n, n_ok, n_rewards, total, sq) for name, (n, n_ok, n_rewards, total, sq) in sums.items()}
 
     def arms(self, rollout_id: str) -> dict[str, Cell]:
         """Cells of a rollout's arms, by variant (``control``, ``canary``)."""

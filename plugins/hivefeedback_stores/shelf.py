@@ -6,16 +6,16 @@ shelf under a lock, the JSON store reads its file before and writes it after.
 
 from __future__ import annotations
 
+import secrets
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from hivefeedback.hooks import Breath, Commit, Record
 from hivefeedback.model import Configuration, JournalEntry
-from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar
+from hivefeedback.stats import MAX_EXEMPLARS, Cell, CellKey, Delta, Exemplar, newest
 from hivefeedback_stores.bodies import new_salt
 from hivefeedback_stores.buckets import Horizon
-from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Heartbeat
 from hivefeedback_stores.rules import is_live
 from hivefeedback_stores.seen import Seen
@@ -26,7 +26,7 @@ __all__ = ["Access", "Place", "Shelf"]
 Place = tuple[int, int, CellKey]
 """(start, width, key) of a cell."""
 
-
+K = TypeVar("K")
 _CHUNK = 64
 """Events added between two looks at the time, some 30 µs."""
 
@@ -37,6 +37,9 @@ class Shelf:
 
     Args:
         lent: Cells that a view may still show; they are copied before they change.
+        epoch: Changes with each new shelf and each erasure: what was known of it is worth nothing then.
+        number: Grows with each change of the aggregates; ``cells_at`` and ``exemplars_at`` say when each
+            one changed, in this order. Neither outlives the process.
     """
 
     salt: str = field(default_factory=new_salt)
@@ -51,20 +54,27 @@ class Shelf:
     checkpoint: Configuration | None = None
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     records: dict[tuple[str, str], Record] = field(default_factory=dict)
+    epoch: str = field(default_factory=lambda: secrets.token_hex(8))
+    number: int = 0
+    cells_at: dict[Place, int] = field(default_factory=dict)
+    exemplars_at: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def merge(self, delta: Delta, breath: Breath) -> None:
         """Add a delta to the cells, each at the width that its time has now."""
+        self.number += 1
         for (key, minute), cell in delta.cells.items():
             self.merge_cell((*self.horizon.bucket(minute), key), cell)
             breath()
         for name, added in delta.exemplars.items():
             kept = self.exemplars.setdefault(name, [])
             kept += added
+            _touch(self.exemplars_at, name, self.number)
             if len(kept) > 2 * MAX_EXEMPLARS:  # sorted and cut when read; twice the bound saves most sorts
                 self.exemplars[name] = newest(kept)
 
     def merge_cell(self, place: Place, cell: Cell) -> None:
         """Add one cell at its place."""
+        _touch(self.cells_at, place, self.number)
         mine = self.cells.get(place)
         if mine is None or place in self.lent:
             copy = self.cells[place] = Cell()
@@ -79,8 +89,14 @@ class Shelf:
         self.lent.discard(place)
         if cell is None:
             self.cells.pop(place, None)
+            self.cells_at.pop(place, None)
         else:
             self.cells[place] = cell
+            _touch(self.cells_at, place, self.number)
+
+    def forget_copies(self) -> None:
+        """Something was taken back: whoever follows has to read everything anew."""
+        self.epoch = secrets.token_hex(8)
 
     def record(self, namespace: str, key: str, now_s: float) -> Record | None:
         """A record that has not expired."""
@@ -109,6 +125,11 @@ class Shelf:
         for record in commit.records:
             self.put_record(record, now_s)
         return True
+
+
+def _touch(changed_at: dict[K, int], name: K, number: int) -> None:
+    changed_at.pop(name, None)  # so that it becomes the last
+    changed_at[name] = number
 
 
 class Access(Protocol):

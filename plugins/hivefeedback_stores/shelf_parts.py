@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
+from typing import TypeVar
 
 from hivefeedback.hooks import Lease, Record, Selector
 from hivefeedback.model import Configuration, Event, JournalEntry, Run
-from hivefeedback.stats import Slice, View
+from hivefeedback.stats import Changes, Slice, View, newest
 from hivefeedback_stores.bodies import hash_of
 from hivefeedback_stores.buckets import Horizon, buckets_of, is_read
 from hivefeedback_stores.erasure import check_selector, choose_run, said_of, to_erase
-from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.lease import Observer
 from hivefeedback_stores.rules import appended, check_version, is_live, joins_of, released
 from hivefeedback_stores.shelf import Access, Place, Shelf
@@ -61,6 +62,7 @@ class ShelfLog:
                 shelf.exemplars[name] = [e for e in kept if e.run_id not in runs]
                 if not shelf.exemplars[name]:
                     del shelf.exemplars[name]
+            shelf.forget_copies()
             return shelf.events.remove(lambda position, _: position in gone)
 
     def retain(self, *, before_s: float) -> int:
@@ -78,6 +80,20 @@ def _cells_at(shelf: Shelf, deployment: str, operation: str, arm: str, minute: i
     ]
 
 
+K = TypeVar("K")
+
+
+def _since(shelf: Shelf, after: str) -> int | None:
+    """The number that a mark stands for; None where it is of another epoch or of nowhere."""
+    epoch, _, number = after.partition(":")
+    return int(number) if number.isdigit() and epoch == shelf.epoch and int(number) <= shelf.number else None
+
+
+def _changed(changed_at: dict[K, int], since: int) -> list[K]:
+    """Names that changed after a number; they lie in order of it."""
+    return [name for name, _ in takewhile(lambda item: item[1] > since, reversed(changed_at.items()))]
+
+
 class ShelfAggregates:
     """``Aggregates`` over a shelf."""
 
@@ -92,12 +108,29 @@ class ShelfAggregates:
             exemplars = {name: tuple(newest(kept)) for name, kept in shelf.exemplars.items()}
         return View(asked_from_s=from_s, asked_to_s=to_s, slices=slices, exemplars=exemplars)
 
+    def changes(self, *, after: str, from_s: float) -> Changes:
+        with self._access.read() as shelf:
+            since = _since(shelf, after)
+            places = shelf.cells if since is None else _changed(shelf.cells_at, since)
+            replaced = [Slice(*p, shelf.cells[p]) for p in places if p[0] + p[1] > from_s]
+            shelf.lent.update((s.start_s, s.width_s, s.key) for s in replaced)
+            names = shelf.exemplars if since is None else _changed(shelf.exemplars_at, since)
+            return Changes(
+                mark=f"{shelf.epoch}:{shelf.number}",
+                is_whole=since is None,
+                hours_before_s=shelf.horizon.hours_before,
+                days_before_s=shelf.horizon.days_before,
+                replaced=replaced,
+                newest={name: tuple(shelf.exemplars[name]) for name in names if name in shelf.exemplars},
+            )
+
     def compact(self, *, now_s: float) -> None:
         with self._access.read() as shelf:
             if shelf.horizon == Horizon.at(now_s):
                 return
         with self._access.write() as shelf:
             shelf.horizon = Horizon.at(now_s)
+            shelf.number += 1
             moved = [p for p in shelf.cells if shelf.horizon.bucket(p[0])[1] > p[1]]
             for place in moved:
                 start, _, key = place

@@ -3,22 +3,27 @@
 A commit's delta is written down as it came, in one row; sixteen of them are folded into the cells
 at once, since most of a merge is finding, decoding and writing the same cells again. A read merges
 what still waits.
+
+Deltas are numbered without end, and a cell carries the number of the newest delta that was folded
+into it. So whoever has seen everything up to a number lacks the cells with larger ones, and on top
+of them the deltas with larger ones that still wait. Where something was taken back (an erasure) the
+*epoch* changes, and everything is to be read anew.
 """
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct, msgpack
+from msgspec import Struct
 
 from hivefeedback.hooks import Breath
-from hivefeedback.stats import Cell, CellKey, Delta, Exemplar, Slice, View
+from hivefeedback.stats import Cell, CellKey, Changes, Delta, Exemplar, Slice, View, newest
 from hivefeedback_stores.buckets import DAY_S, Horizon, buckets_of, is_read
 from hivefeedback_stores.codec import decode_packed, packed
-from hivefeedback_stores.exemplars import newest
 from hivefeedback_stores.sqlite_database import Database
-from hivefeedback_stores.sqlite_schema import get_meta, put_meta
+from hivefeedback_stores.sqlite_schema import get_meta, has_revisions, put_meta
 from hivefeedback_stores.takeback import CellAt, Share, take_back
 
 __all__ = ["SqliteAggregates", "add_delta", "fold", "forget_exemplars", "put_cell", "take_shares"]
@@ -29,6 +34,7 @@ FOLD_AT = 16
 Place = tuple[int, int, str, str, str, str, str]
 """(start, width, and the five parts of a cell's key)."""
 _PLACE = "start_s, width_s, deployment, operation, agent, arm, fingerprint"
+_EXEMPLARS = "SELECT deployment, operation, newest FROM exemplars"
 _AT = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND agent = ? AND arm = ? AND fingerprint = ?"
 
 
@@ -39,9 +45,6 @@ class _Waiting(Struct, array_like=True):
     exemplars: list[tuple[str, str, list[Exemplar]]]
 
 
-_waiting = msgpack.Decoder(_Waiting)
-
-
 def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
     """Write a delta down; folds when enough of them wait."""
     if not delta:
@@ -50,16 +53,22 @@ def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
         [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
         [(*name, kept) for name, kept in delta.exemplars.items()],
     )
-    connection.execute("INSERT INTO deltas (delta) VALUES (?)", (packed(row),))
+    connection.execute("INSERT INTO deltas VALUES (?, ?)", (_last_number(connection) + 1, packed(row)))
     (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()
     if n >= FOLD_AT:
         fold(connection)
 
 
-def _gathered(connection: sqlite3.Connection) -> Delta:
-    """All deltas that wait, merged."""
+def _last_number(connection: sqlite3.Connection) -> int:
+    """Number of the newest delta, or of the compaction that came after it."""
+    (waiting,) = connection.execute("SELECT max(number) FROM deltas").fetchone()
+    return max(waiting or 0, int(get_meta(connection, "folded") or 0))
+
+
+def _gathered(connection: sqlite3.Connection, after: int = -1) -> Delta:
+    """All deltas that wait and have a larger number, merged."""
     delta, breath = Delta(), Breath()
-    for (data,) in connection.execute("SELECT delta FROM deltas ORDER BY number"):
+    for (data,) in connection.execute("SELECT delta FROM deltas WHERE number > ? ORDER BY number", (after,)):
         row = decode_packed("a waiting delta", data, _Waiting)
         for key, minute, cell in row.cells:
             known = delta.cells.get((key, minute))
@@ -78,14 +87,16 @@ def fold(connection: sqlite3.Connection) -> None:
     delta, horizon, breath = _gathered(connection), _horizon(connection), Breath()
     if not delta:
         return
+    number = _last_number(connection)
     for (key, minute), cell in delta.cells.items():
-        _merge_cell(connection, (*horizon.bucket(minute), *key), cell)
+        _merge_cell(connection, (*horizon.bucket(minute), *key), cell, number)
         breath()
     for name, added in delta.exemplars.items():
         breath()
         kept = newest([*_exemplars_of(connection, name), *added])
-        connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
+        connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?, ?)", (*name, packed(kept), number))
     connection.execute("DELETE FROM deltas")
+    put_meta(connection, "folded", str(number))
 
 
 def _exemplars_of(connection: sqlite3.Connection, name: tuple[str, str]) -> list[Exemplar]:
@@ -93,21 +104,22 @@ def _exemplars_of(connection: sqlite3.Connection, name: tuple[str, str]) -> list
     return decode_packed("an exemplar", row[0], list[Exemplar]) if row else []
 
 
-def _merge_cell(connection: sqlite3.Connection, place: Place, cell: Cell) -> None:
+def _merge_cell(connection: sqlite3.Connection, place: Place, cell: Cell, number: int) -> None:
     row = connection.execute(f"SELECT cell FROM cells WHERE {_AT}", place).fetchone()
     if row is not None:
         known = decode_packed("a cell", row[0], Cell)
         known.merge(cell)
         cell = known
-    put_cell(connection, place, cell)
+    put_cell(connection, place, cell, number)
 
 
-def put_cell(connection: sqlite3.Connection, place: Place, cell: Cell | None) -> None:
-    """Replace a cell, or with None remove it."""
+def put_cell(connection: sqlite3.Connection, place: Place, cell: Cell | None, number: int = 0) -> None:
+    """Replace a cell, or with None remove it; ``number`` is that of the newest delta in it."""
     if cell is None:
         connection.execute(f"DELETE FROM cells WHERE {_AT}", place)
     else:
-        connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (*place, packed(cell)))
+        row = (*place, packed(cell), number)
+        connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def _horizon(connection: sqlite3.Connection) -> Horizon:
@@ -122,6 +134,7 @@ def _cells_where(connection: sqlite3.Connection, condition: str, *values: object
 def take_shares(connection: sqlite3.Connection, shares: Iterable[Share]) -> None:
     """Take back what erased events had added."""
     fold(connection)
+    put_meta(connection, "epoch", secrets.token_hex(8))
 
     def cells(deployment: str, operation: str, arm: str, minute: int) -> Sequence[CellAt[Place]]:
         condition = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND arm = ?"
@@ -137,14 +150,14 @@ def take_shares(connection: sqlite3.Connection, shares: Iterable[Share]) -> None
 
 def forget_exemplars(connection: sqlite3.Connection, run_ids: set[str]) -> None:
     """Remove exemplars that name one of these runs; nothing may wait."""
-    for deployment, operation, data in connection.execute("SELECT * FROM exemplars").fetchall():
+    for deployment, operation, data in connection.execute(_EXEMPLARS).fetchall():
         known = decode_packed("an exemplar", data, list[Exemplar])
         kept = [e for e in known if e.run_id not in run_ids]
         name = (deployment, operation)
         if not kept:
             connection.execute("DELETE FROM exemplars WHERE deployment = ? AND operation = ?", name)
         elif len(kept) < len(known):
-            connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?)", (*name, packed(kept)))
+            connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?, 0)", (*name, packed(kept)))
 
 
 class SqliteAggregates:
@@ -159,7 +172,7 @@ class SqliteAggregates:
             found = dict(_cells_where(connection, "start_s > ? AND start_s < ?", from_s - DAY_S, to_s))
             kept = {
                 (d, o): decode_packed("an exemplar", data, list[Exemplar])
-                for d, o, data in connection.execute("SELECT * FROM exemplars")
+                for d, o, data in connection.execute(_EXEMPLARS)
             }
         for (key, minute), cell in delta.cells.items():
             place = (*horizon.bucket(minute), *key)
@@ -174,12 +187,38 @@ class SqliteAggregates:
         exemplars = {name: tuple(newest(several)) for name, several in kept.items()}
         return View(asked_from_s=from_s, asked_to_s=to_s, slices=slices, exemplars=exemplars)
 
+    def changes(self, *, after: str, from_s: float) -> Changes:
+        with self._database.read() as connection:
+            horizon, last = _horizon(connection), _last_number(connection)
+            epoch = get_meta(connection, "epoch")
+            since = _since(after, epoch, last) if has_revisions(connection) else None
+            newer = " AND revision > ?" if since is not None else ""
+            numbers = (since,) if since is not None else ()
+            cells = connection.execute(
+                f"SELECT {_PLACE}, cell FROM cells WHERE start_s > ? AND start_s + width_s > ?{newer}",
+                (from_s - DAY_S, from_s, *numbers),
+            ).fetchall()
+            exemplars = connection.execute(f"{_EXEMPLARS} WHERE 1{newer}", numbers).fetchall()
+            delta = _gathered(connection, -1 if since is None else since)
+        return Changes(
+            mark=f"{epoch}:{last}",
+            is_whole=since is None,
+            hours_before_s=horizon.hours_before,
+            days_before_s=horizon.days_before,
+            replaced=_decoded(cells),
+            added=[Slice(*horizon.bucket(minute), key, cell) for (key, minute), cell in delta.cells.items()],
+            newest={(d, o): decode_packed("an exemplar", data, list[Exemplar]) for d, o, data in exemplars},
+            newer=delta.exemplars,
+        )
+
     def compact(self, *, now_s: float) -> None:
         with self._database.read() as connection:
             if _horizon(connection) == Horizon.at(now_s):
                 return
         with self._database.write() as connection:
             fold(connection)
+            number = _last_number(connection) + 1
+            put_meta(connection, "folded", str(number))
             horizon = Horizon.at(now_s)
             for name in Horizon.__struct_fields__:
                 put_meta(connection, name, str(getattr(horizon, name)))
@@ -188,4 +227,18 @@ class SqliteAggregates:
                 wider = (*horizon.bucket(place[0]), *place[2:])
                 if wider[1] > place[1]:
                     put_cell(connection, place, None)
-                    _merge_cell(connection, wider, cell)
+                    _merge_cell(connection, wider, cell, number)
+
+
+def _since(after: str, epoch: str, last: int) -> int | None:
+    """The number that a mark stands for; None where it is of another epoch or of nowhere."""
+    name, _, number = after.partition(":")
+    if not number.isdigit() or name != epoch or int(number) > last:
+        return None
+    return int(number)
+
+
+def _decoded(rows: Iterable[tuple[int, int, str, str, str, str, str, bytes]]) -> Iterator[Slice]:
+    """Slices, one at a time: a day's decoded cells at once would take some hundred MB."""
+    for row in rows:
+        yield Slice(row[0], row[1], CellKey(*row[2:7]), decode_packed("a cell", row[7], Cell))

@@ -23,7 +23,7 @@ from hivefeedback.errors import StoreUnreachableError
 from hivefeedback_stores.forks import close_before_fork
 from hivefeedback_stores.rules import closed, read_only_error
 from hivefeedback_stores.sqlite_errors import is_busy, translated
-from hivefeedback_stores.sqlite_schema import check_schema, create_schema
+from hivefeedback_stores.sqlite_schema import check_schema, create_schema, migrate_schema
 
 __all__ = ["Database"]
 
@@ -49,7 +49,7 @@ class Database:
     def __init__(self, url: str, path: Path, *, read_only: bool, busy_timeout_s: float) -> None:
         self.url, self.path, self.read_only = url, path, read_only
         self._busy_timeout_s = busy_timeout_s
-        self._is_closed = False
+        self._is_closed = self._is_migrated = False
         self._held: list[threading.RLock] = []
         self._inherited: list[sqlite3.Connection] = []
         self._reader: sqlite3.Connection | None = None
@@ -112,13 +112,16 @@ class Database:
         connection = self._opened(uri + "?mode=ro")
         try:
             connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-        except BaseException as error:
+        except sqlite3.OperationalError:
             connection.close()
-            if not isinstance(error, sqlite3.OperationalError) or os.path.exists(f"{self.path}-wal"):
+            if os.path.exists(f"{self.path}-wal"):
                 raise
             # a folder that may not be written has no room for SQLite's shared memory; with no
             # write-ahead log left nobody is writing, and the file can be read as it lies there
             connection = self._opened(uri + "?immutable=1")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
@@ -163,7 +166,10 @@ class Database:
                 self._writer = self._connect(writes=True)
             with _pragmas(self._writer, is_durable=is_durable, is_secure=is_secure):
                 with _transaction(self._writer, "BEGIN IMMEDIATE"):
+                    if not self._is_migrated and check_schema(self._writer, self.path):
+                        migrate_schema(self._writer)
                     yield self._writer
+                self._is_migrated = True
                 if is_secure:
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -2,7 +2,8 @@
 
 Events carry beside their JSON only what they are read, found and dropped by. What feedback may join
 a run by lies in a table of its own, so that an event pays for the ids that it has and no others.
-Deltas wait as they came and are folded into cells by the dozen (see ``sqlite_aggregates``).
+Deltas wait as they came and are folded into cells by the dozen (see ``sqlite_aggregates``); cells and
+exemplars carry the number of the newest delta in them, by which others see what changed.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from pathlib import Path
 from hivefeedback.errors import StoreCorruptError, StoreVersionError
 from hivefeedback_stores.bodies import new_salt
 
-__all__ = ["VERSION", "check_schema", "create_schema", "get_meta", "put_meta"]
+__all__ = ["VERSION", "check_schema", "create_schema", "get_meta", "has_revisions", "migrate_schema", "put_meta"]
 
-VERSION = 1
+VERSION = 2
+"""1 knew no revisions of cells and exemplars."""
 
 _TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -31,10 +33,12 @@ _TABLES = (
         what INTEGER, value TEXT, position INTEGER, PRIMARY KEY (what, value, position)) WITHOUT ROWID""",
     """CREATE TABLE cells (
         start_s INTEGER, width_s INTEGER, deployment TEXT, operation TEXT, agent TEXT, arm TEXT, fingerprint TEXT,
-        cell BLOB NOT NULL,
+        cell BLOB NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (start_s, width_s, deployment, operation, agent, arm, fingerprint)) WITHOUT ROWID""",
     """CREATE TABLE exemplars (
-        deployment TEXT, operation TEXT, newest BLOB NOT NULL, PRIMARY KEY (deployment, operation)) WITHOUT ROWID""",
+        deployment TEXT, operation TEXT, newest BLOB NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (deployment, operation)) WITHOUT ROWID""",
+    "CREATE INDEX cells_by_revision ON cells (revision)",
     "CREATE TABLE deltas (number INTEGER PRIMARY KEY, delta BLOB NOT NULL)",
     "CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL)",
     "CREATE TABLE bodies (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
@@ -49,6 +53,12 @@ _TABLES = (
     "CREATE INDEX records_by_expiry ON records (expires_at_s) WHERE expires_at_s IS NOT NULL",
 )
 
+_FROM_1 = (
+    "ALTER TABLE cells ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE exemplars ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX cells_by_revision ON cells (revision)",
+)
+
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Make the tables of a new store; inside a transaction."""
@@ -56,6 +66,19 @@ def create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     put_meta(connection, "schema_version", str(VERSION))
     put_meta(connection, "salt", new_salt())
+
+
+def migrate_schema(connection: sqlite3.Connection) -> None:
+    """Bring the tables of an older version up to date; inside a transaction."""
+    if not has_revisions(connection):
+        for statement in _FROM_1:
+            connection.execute(statement)
+        put_meta(connection, "schema_version", str(VERSION))
+
+
+def has_revisions(connection: sqlite3.Connection) -> bool:
+    """False where a store of version 1 could not be migrated yet, since it is only read."""
+    return get_meta(connection, "schema_version") != "1"
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> bool:

@@ -1,0 +1,85 @@
+"""The newest runs of each (deployment, operation), sorted when somebody looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
+
+from hivefeedback.model import UNCOUNTED
+from hivefeedback.stats.delta import MAX_EXEMPLARS, Exemplar
+
+__all__ = ["Newest", "Sorted", "counted_runs", "newest"]
+
+_AGE = attrgetter("started_at_s", "run_id")
+
+Name = tuple[str, str]
+
+
+def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
+    """The newest exemplars, each run once, newest last.
+
+    A judgement adds its run again: what was learnt of a run is never replaced by what was not, in
+    whatever order the two come.
+
+    >>> [e.reward for e in newest([Exemplar(1.0, "r", reward=0.5), Exemplar(1.0, "r")])]
+    [0.5]
+    """
+    latest: dict[str, Exemplar] = {}
+    for exemplar in exemplars:
+        known = latest.get(exemplar.run_id)
+        if known is None or known.reward is None or exemplar.reward is not None:
+            latest[exemplar.run_id] = exemplar
+    return sorted(latest.values(), key=_AGE)[-MAX_EXEMPLARS:]
+
+
+def counted_runs(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
+    """Those that enter success statistics, outside of canaries; order is kept."""
+    return [e for e in exemplars if not e.is_canary and e.outcome not in UNCOUNTED]
+
+
+class Newest(Mapping[Name, tuple[Exemplar, ...]]):
+    """Newest runs by (deployment, operation), newest last, of which only those that are asked for are sorted.
+
+    Args:
+        known: Runs by name, in any order and perhaps repeated; the lists are never changed.
+        memo: What was worked out before, shared with other moments of the same window; an entry
+            holds as long as the list of its name is the same object.
+    """
+
+    __slots__ = ("_known", "_memo")
+
+    def __init__(self, known: Mapping[Name, list[Exemplar]], memo: dict[Name, tuple[list[Exemplar], Sorted]]) -> None:
+        self._known, self._memo = known, memo
+
+    def __getitem__(self, name: Name) -> tuple[Exemplar, ...]:
+        return self._sorted(name).all
+
+    def counted(self, name: Name) -> tuple[Exemplar, ...]:
+        """Those that enter success statistics, outside of canaries, newest last; empty where there are none."""
+        return self._sorted(name).counted if name in self._known else ()
+
+    def _sorted(self, name: Name) -> Sorted:
+        known = self._known[name]
+        memo = self._memo.get(name)
+        if memo is None or memo[0] is not known:
+            memo = self._memo[name] = known, Sorted(known)
+        return memo[1]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
+class Sorted:
+    """The newest runs of one name, and those of them that count."""
+
+    __slots__ = ("all", "counted")
+
+    def __init__(self, known: list[Exemplar]) -> None:
+        self.all = tuple(newest(known))
+        self.counted = tuple(counted_runs(self.all))
