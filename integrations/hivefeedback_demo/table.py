@@ -117,7 +117,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append(f"{s['at_s']:7.1f}  {s['mutation']:8} {s['kind']} of {s['target']}: {state}{share}")
     if result["why"]:
         lines += ["", "why, from the journal", *(f"  {line}" for line in result["why"].splitlines())]
-    lines += ["", _verdict(result), "", _small_print(result)]
+    lines += ["", _verdict(result), *_went_wrong(result), "", _small_print(result)]
     return "\n".join(lines)
 
 
@@ -135,6 +135,12 @@ def _verdict(result: dict[str, Any]) -> str:
         return f"The loop closed: {left}; {pinned}; {patch}."
     began = "Interrupted before the loop closed" if result.get("was_interrupted") else "The loop did NOT close"
     return f"{began}: {left}; {pinned}; {patch}."
+
+
+def _went_wrong(result: dict[str, Any]) -> list[str]:
+    """What the loop counted as lost, bad or failed; nothing on a good day."""
+    counted = ", ".join(f"{n} {name}" for name, n in sorted(result["counters"].items()))
+    return [f"The loop counted what went wrong (loop.counters): {counted}."] if counted else []
 
 
 def _small_print(result: dict[str, Any]) -> str:

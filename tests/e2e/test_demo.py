@@ -105,6 +105,16 @@ def test_an_interrupted_demo_is_not_called_a_failed_one(result: dict[str, Any]) 
     assert "The loop did NOT close: " in as_text({**cut, "was_interrupted": False})
 
 
+def test_what_the_loop_counted_as_wrong_is_printed(result: dict[str, Any]) -> None:
+    assert "loop.counters" not in as_text({**result, "counters": {}})
+    wrong = {**result, "counters": {"recorder_errors": 2, "bad_item": 1}}
+    assert "(loop.counters): 1 bad_item, 2 recorder_errors." in as_text(wrong)
+
+
+def test_a_good_run_counts_nothing_as_wrong(result: dict[str, Any]) -> None:
+    assert result["counters"] == {}
+
+
 def test_ctrl_c_ends_it_cleanly_with_what_was_reached() -> None:
     with subprocess.Popen(
         [*COMMAND, "--seed", "2"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
