@@ -50,7 +50,7 @@ class Basis:
     def seen(self, operation: str | None = None) -> tuple[str, ...]:
         """Deployments of which runs are stored, of whatever time, by name."""
         exemplars = {d for d, o in self.view.exemplars if d and is_below(o, operation)}
-        cells = {d for d, o in self.view.totals("deployment", "operation") if d and is_below(o, operation)}
+        cells = {d for d, o in self.view.totals("deployment", "operation", bins=False) if d and is_below(o, operation)}
         return tuple(sorted(exemplars | cells))
 
     def in_service(self, operation: str | None = None) -> tuple[str, ...]:

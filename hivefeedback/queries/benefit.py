@@ -24,7 +24,8 @@ class CostBenefit:
         is_efficient: False where another one costs no more and gives more, or costs less and gives no less.
         compared_to: The dearest of those with costs, which the next two compare with; empty for itself.
         saved: Share of its cost per run that is saved, up to 1.
-        lost: Benefit that is lost against it, with 95 % interval; None for itself.
+        gained: Benefit less that of it, with 95 % interval, negative where money buys something; None
+            for itself.
         message: One sentence with the numbers.
     """
 
@@ -35,7 +36,7 @@ class CostBenefit:
     is_efficient: bool
     compared_to: str
     saved: float
-    lost: Interval | None
+    gained: Interval | None
     message: str
 
 
@@ -50,15 +51,18 @@ def cost_benefit(cells: Mapping[str, Cell], *, min_runs: int) -> tuple[CostBenef
     dearest = max(known, key=lambda name: (cost[name], name))
     found = []
     for name, cell in known.items():
-        difference = None if name == dearest else metric.difference(cell, known[dearest])
-        found.append(
-            _told(name, cell, cost, benefit, dearest, lost=difference.interval if difference is not None else None)
-        )
+        difference = None if name == dearest else metric.difference(known[dearest], cell)
+        found.append(_told(name, cell, cost, benefit, dearest, difference.interval if difference is not None else None))
     return tuple(sorted(found, key=lambda c: (c.cost_per_success_usd is None, c.cost_per_success_usd or 0.0)))
 
 
 def _told(
-    name: str, cell: Cell, cost: Mapping[str, float], benefit: Mapping[str, float], dearest: str, lost: Interval | None
+    name: str,
+    cell: Cell,
+    cost: Mapping[str, float],
+    benefit: Mapping[str, float],
+    dearest: str,
+    gained: Interval | None,
 ) -> CostBenefit:
     rate = METRICS["success_rate"].value(cell) or 0.0
     per_success = cost[name] / rate if rate else None
@@ -67,9 +71,8 @@ def _told(
     message = f"{name!r} costs {cost[name]:.6g} USD per run and earns {benefit[name]:.1%}"
     if name != dearest:
         message += f": {saved:.0%} cheaper than {dearest!r}"
-        if lost is not None:
-            word = "less" if lost.estimate >= 0 else "more"
-            message += f", {abs(lost.estimate):.1%} {word} (95 %: {lost.low:+.1%} to {lost.high:+.1%})"
+        if gained is not None:
+            message += f", {gained.estimate:+.1%} (95 %: {gained.low:+.1%} to {gained.high:+.1%})"
     if not is_efficient:
         message += "; another one gives more for no more money"
     return CostBenefit(
@@ -80,7 +83,7 @@ def _told(
         is_efficient=is_efficient,
         compared_to="" if name == dearest else dearest,
         saved=saved,
-        lost=lost,
+        gained=gained,
         message=message,
     )
 

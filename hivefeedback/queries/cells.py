@@ -19,28 +19,29 @@ def is_below(operation: str, prefix: str | None) -> bool:
     return not prefix or operation == prefix or operation.startswith(prefix + "/")
 
 
-def cells_of(view: View, operation: str | None = None) -> dict[str, Cell]:
+def cells_of(view: View, operation: str | None = None, *, bins: bool = False) -> dict[str, Cell]:
     """One cell per deployment, each run counted once; to be read only.
 
     Args:
         view: The window.
         operation: Only this operation and those below it.
+        bins: With histograms, from which quantiles and intervals of means come.
     """
     if not operation:
-        return {d: cell for (d,), cell in view.totals("deployment").items() if d}
+        return {d: cell for (d,), cell in view.totals("deployment", bins=bins).items() if d}
     found: dict[str, list[Cell]] = {}
-    for (d, o), cell in view.totals("deployment", "operation").items():
+    for (d, o), cell in view.totals("deployment", "operation", bins=bins).items():
         if d and is_below(o, operation):
             found.setdefault(d, []).append(cell)
-    return {d: _together(cells) for d, cells in found.items()}
+    return {d: _together(cells, bins=bins) for d, cells in found.items()}
 
 
-def _together(cells: list[Cell]) -> Cell:
+def _together(cells: list[Cell], *, bins: bool) -> Cell:
     if len(cells) == 1:
         return cells[0]
     total = Cell()
     for cell in cells:
-        total.merge(cell)
+        total.merge(cell, bins=bins)
     return total
 
 

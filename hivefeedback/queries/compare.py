@@ -113,7 +113,7 @@ def compare(basis: Basis, *, deployments: Sequence[str] | None = None, operation
         UnknownNameError: One of them is neither declared nor was ever seen.
     """
     operation = check_operation(operation)
-    cells = cells_of(basis.view, operation)
+    cells = cells_of(basis.view, operation, bins=True)
     if deployments is None:
         names = tuple(dict.fromkeys((*basis.config.deployments, *sorted(cells))))
     else:

@@ -83,7 +83,7 @@ def insights(basis: Basis, *, operation: str | None = None, limits: Limits | Non
         limits: From where on something is a warning.
     """
     operation, limits = check_operation(operation), limits or Limits()
-    cells = cells_of(basis.view, operation)
+    cells = cells_of(basis.view, operation, bins=True)
     found = [i for name, cell in sorted(cells.items()) for i in _of_cell(name, cell, limits)]
     found += _shut(basis)
     found += _unused(basis, cells, operation)

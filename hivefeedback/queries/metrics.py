@@ -51,6 +51,7 @@ class Metric:
         n: How many runs or judgements are behind it.
         interval: 95 %; None where there is none.
         difference: Second − first; None where it cannot be told.
+        needs_bins: True where value or interval come from histograms.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Metric:
     n: Callable[[Cell], int]
     interval: Callable[[Cell], Interval | None] = lambda cell: None
     difference: Callable[[Cell, Cell], Difference | None] = lambda first, second: None
+    needs_bins: bool = False
 
 
 def quality_of(cell: Cell) -> Judged:
@@ -129,6 +131,7 @@ def _mean_metric(name: str, source: str, scale: float, unit: str, is_more_better
         n=lambda cell: cell.ns.get(source, 0),
         interval=lambda cell: spread_interval(spread(cell)),
         difference=lambda first, second: mean_change(spread(first), spread(second)),
+        needs_bins=True,
     )
 
 
@@ -139,6 +142,7 @@ def _quantile_metric(name: str, q: float) -> Metric:
         is_more_better=False,
         value=lambda cell: cell.quantile("duration_us", q),
         n=lambda cell: cell.ns.get("duration_us", 0),
+        needs_bins=True,
     )
 
 

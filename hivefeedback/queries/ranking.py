@@ -4,18 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import Protocol, runtime_checkable
 
 from hivefeedback.errors import HiveFeedbackError, PluginError, UnknownNameError
-from hivefeedback.hooks import Ranked
+from hivefeedback.hooks import Ranked, Ranker
 from hivefeedback.queries.basis import Basis
 
-__all__ = ["ranked"]
+__all__ = ["Requiring", "ranked"]
 
 
-def ranked(basis: Basis, by: str, *, operation: str | None, candidates: Sequence[str]) -> tuple[Ranked, ...]:
+@runtime_checkable
+class Requiring(Protocol):
+    """What a ranker may offer beside ``rank``: the same with another minimum of runs."""
+
+    def requiring(self, min_runs: int) -> Ranker:
+        """The ranker that takes a deployment as known from so many runs on."""
+
+
+def ranked(
+    basis: Basis, by: str, *, operation: str | None, candidates: Sequence[str], min_runs: int | None = None
+) -> tuple[Ranked, ...]:
     """The candidates in the order of a ranker, best first.
 
     In mode ``off`` there are no rankers; the order is that of declared capability then.
+
+    Args:
+        basis: The window, and what is served.
+        by: Name of the ranker.
+        operation: For this operation and those below it.
+        candidates: Whom to order.
+        min_runs: Runs from which on a deployment is known, where the ranker lets that be said.
 
     Raises:
         UnknownNameError: No ranker of that name; the message lists those that there are.
@@ -29,6 +47,8 @@ def ranked(basis: Basis, by: str, *, operation: str | None, candidates: Sequence
     if not candidates:
         return ()
     try:
+        if min_runs is not None and isinstance(ranker, Requiring):
+            ranker = ranker.requiring(min_runs)
         answer = tuple(ranker.rank(basis.view, basis.config, operation=operation or "", candidates=tuple(candidates)))
     except HiveFeedbackError:
         raise

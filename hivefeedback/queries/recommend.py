@@ -90,7 +90,9 @@ def recommend(
     few = tuple(name for name in served if _n_runs(cells, name) < min_runs)
     left_out += shut
     left_out += tuple(_too_few(name, cells, min_runs) for name in few)
-    answer = ranked(basis, priority, operation=operation, candidates=[name for name in served if name not in few])
+    answer = ranked(
+        basis, priority, operation=operation, candidates=[name for name in served if name not in few], min_runs=min_runs
+    )
     if answer:
         chosen: str | None = answer[0].deployment
         reason = _best(priority, answer)

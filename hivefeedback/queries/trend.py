@@ -11,8 +11,8 @@ from hivefeedback.model import Interval
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import covered, is_below
 from hivefeedback.queries.checks import check_operation, check_positive
-from hivefeedback.queries.metrics import METRICS, metric_of
-from hivefeedback.stats import BUCKET_S, Cell, Coverage, View
+from hivefeedback.queries.metrics import METRICS, Metric, metric_of
+from hivefeedback.stats import BUCKET_S, Cell, CellKey, Coverage, View
 
 __all__ = ["Trend", "TrendPoint", "trend"]
 
@@ -99,22 +99,18 @@ def trend(
     if deployment is not None:
         (deployment,) = basis.known([deployment])
     view = basis.view
-    width_s = _width_s(asked_s, view)
-    from_s, to_s = floor(view.asked_from_s / width_s) * width_s, min(view.asked_to_s, basis.now_s)
-    n_points = max(1, ceil((to_s - from_s) / width_s))
+    coverage = view.coverage
+    stored_s = max(BUCKET_S, coverage.resolution_s)
+    width_s = ceil(asked_s / stored_s) * stored_s
+    first = floor(view.asked_from_s / width_s)
+    n_points = max(1, floor(min(view.asked_to_s, basis.now_s) / width_s) + 1 - first)
     if n_points > _MAX_POINTS:
         raise InvalidInputError(
             f"bucket_s {asked_s:g} gives {n_points} points; at most {_MAX_POINTS}: ask for wider buckets"
         )
-    cells: list[Cell | None] = [None] * n_points
-    for start_s, cell in _cells(view, deployment, operation):
-        at = min(max(0, floor((start_s - from_s) / width_s)), n_points - 1)
-        into = cells[at]
-        if into is None:
-            into = cells[at] = Cell()
-        into.merge(cell)
-    known = [cell for cell in cells if cell is not None]
-    chosen = METRICS.get(metric) or metric_of(metric, {name for cell in known for name in cell.judged})
+    chosen = METRICS.get(metric) or metric_of(metric, _heard(view))
+    cells = _cells(view, width_s, deployment, operation, bins=chosen.needs_bins)
+    points = tuple(_point(n * width_s, width_s, chosen, cells.get(n)) for n in range(first, first + n_points))
     return Trend(
         metric=chosen.name,
         unit=chosen.unit,
@@ -122,40 +118,42 @@ def trend(
         operation=operation or "",
         asked_bucket_s=asked_s,
         bucket_s=width_s,
-        points=tuple(
-            TrendPoint(
-                from_s=from_s + i * width_s,
-                to_s=from_s + (i + 1) * width_s,
-                value=chosen.value(cell) if cell is not None and cell.n_all + len(cell.judged) else None,
-                interval=chosen.interval(cell) if cell is not None else None,
-                n=chosen.n(cell) if cell is not None else 0,
-            )
-            for i, cell in enumerate(cells)
-        ),
-        remark=_remark(asked_s, width_s, view.coverage.resolution_s),
-        coverage=covered(view, known),
+        points=points,
+        remark=_remark(asked_s, width_s, stored_s),
+        coverage=covered(view, cells.values()),
     )
 
 
-def _width_s(asked_s: float, view: View) -> int:
-    """The width of the points: whole multiples of the coarsest buckets of the window."""
-    stored_s = max(BUCKET_S, view.coverage.resolution_s)
-    return max(1, ceil(asked_s / stored_s)) * stored_s
+def _point(from_s: float, width_s: int, metric: Metric, cell: Cell | None) -> TrendPoint:
+    return TrendPoint(
+        from_s=from_s,
+        to_s=from_s + width_s,
+        value=None if cell is None else metric.value(cell),
+        interval=None if cell is None else metric.interval(cell),
+        n=0 if cell is None else metric.n(cell),
+    )
 
 
 def _remark(asked_s: float, width_s: int, stored_s: int) -> str:
     if width_s == asked_s:
         return ""
     return (
-        f"buckets of {asked_s:g} s were asked for; what is stored of this window has {max(BUCKET_S, stored_s)} s, "
+        f"buckets of {asked_s:g} s were asked for; what is stored of this window has {stored_s} s, "
         f"so the points are {width_s} s wide (minutes are kept for 2 h, hours for 7 days)"
     )
 
 
-def _cells(view: View, deployment: str | None, operation: str | None) -> Iterator[tuple[int, Cell]]:
-    for s in view.slices:
-        key = s.key
-        if key.arm or not key.deployment or (deployment is not None and key.deployment != deployment):
-            continue
-        if is_below(key.operation, operation):
-            yield s.start_s, s.cell
+def _cells(view: View, width_s: int, deployment: str | None, operation: str | None, *, bins: bool) -> dict[int, Cell]:
+    """One cell for each piece of time that holds anything, by its number since 1970."""
+
+    def where(key: CellKey) -> bool:
+        is_of = key.deployment == deployment if deployment is not None else bool(key.deployment)
+        return is_of and is_below(key.operation, operation)
+
+    found = view.series(width_s, where=where, bins=bins)
+    return {round(begin_s / width_s): cell for begin_s, cells in found for cell in cells.values()}
+
+
+def _heard(view: View) -> set[str]:
+    """Names of feedback and scores in the window."""
+    return {name for cell in view.totals(bins=False).values() for name in cell.judged}

@@ -1,0 +1,116 @@
+"""``loop.insights()``: warnings that few runs do not raise, remarks, and what money buys."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivefeedback import Run
+from hivefeedback.queries import Insights, Limits, Shut, insights
+from hivefeedback.testing import FakeClock
+from tests.core.asking import NOW_S, basis_of, runs
+from tests.core.loops import sync_loop
+
+
+def kinds(found: Insights) -> list[tuple[str, str, str]]:
+    return [(i.kind, i.severity, i.deployment) for i in found.warnings]
+
+
+def test_a_low_success_rate_is_a_warning_only_where_its_interval_is_low() -> None:
+    """S5.8: insights and warnings; S3.4: 90 %; S4.9: 15 % errors."""
+    healthy = insights(basis_of(runs("a", 100, failed=5)))
+    assert kinds(healthy) == []
+    unlucky = insights(basis_of(runs("a", 20, failed=4)))  # 80 %, but 95 % of such samples reach up to 92 %
+    assert kinds(unlucky) == []
+    low = insights(basis_of(runs("a", 400, failed=56)))
+    assert kinds(low) == [("errors", "warning", "a")]
+    assert low.warnings[0].message == "'a' succeeds in 86.0% of 400 runs (95 %: 82.3% to 89.1%), below 90%"
+    bad = insights(basis_of(runs("a", 100, failed=40)))
+    assert kinds(bad) == [("errors", "critical", "a")]
+    assert bad.warnings[0].numbers["limit"] == 0.85
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "expected"), [(1.4, []), (1.6, [("slow", "warning", "a")]), (3.2, [("slow", "critical", "a")])]
+)
+def test_slowness_has_the_ladder_of_the_source(duration_s: float, expected: list[tuple[str, str, str]]) -> None:
+    """S4.17, C29: 1500 and 3000 ms."""
+    assert kinds(insights(basis_of(runs("a", 30, duration_s=duration_s)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("rating", "expected"), [(4, []), (3, [("low_rating", "warning", "a")]), (2, [("low_rating", "critical", "a")])]
+)
+def test_ratings_have_the_ladder_of_the_source(rating: int, expected: list[tuple[str, str, str]]) -> None:
+    """S4.17: 3.5 and 2.5 of 5."""
+    found = insights(basis_of(runs("a", 10, judged={"rating": (rating - 1) / 4})))
+    assert kinds(found) == expected
+    if expected:
+        assert found.warnings[0].message.startswith(f"'a' is rated {rating:.2f} of 5 by 10 ratings")
+
+
+def test_limits_can_be_given() -> None:
+    found = insights(basis_of(runs("a", 30, duration_s=0.3)), limits=Limits(slow_s=0.1, critical_slow_s=0.2))
+    assert kinds(found) == [("slow", "critical", "a")]
+
+
+def test_the_gravest_comes_first_and_few_runs_are_a_remark() -> None:
+    found = insights(
+        basis_of(runs("a", 30, duration_s=2.0), runs("b", 50, failed=40), runs("c", 3, failed=3), deployments=["d"])
+    )
+    assert kinds(found) == [("errors", "critical", "b"), ("slow", "warning", "a")]
+    remarks = {(i.kind, i.deployment) for i in found.remarks}
+    assert {("too_few_runs", "c"), ("unused", "d"), ("best", "a"), ("best", "b")} == remarks
+    assert len(list(found)) == 6
+
+
+def test_who_is_blacklisted_is_a_warning() -> None:
+    """S2.9, S5.8."""
+    found = insights(basis_of(runs("a", 3), shut={"a": Shut(failures=4, until_s=NOW_S)}))
+    assert kinds(found) == [("blacklisted", "warning", "a")]
+    assert found.warnings[0].message == "'a' gets no calls after 4 failures in a row"
+
+
+def test_what_money_buys_is_told_with_its_interval() -> None:
+    """S5.13: cost-benefit."""
+    found = insights(
+        basis_of(
+            runs("dear", 200, failed=10, cost_usd=0.02),
+            runs("cheap", 200, failed=16, cost_usd=0.005),
+            runs("waste", 200, failed=40, cost_usd=0.01),
+            runs("free", 200),
+            deployments=[],
+        )
+    )
+    by_name = {c.deployment: c for c in found.cost_benefit}
+    assert [c.deployment for c in found.cost_benefit] == ["cheap", "waste", "dear"]
+    cheap = by_name["cheap"]
+    assert cheap.cost_per_success_usd == pytest.approx(0.005 / 0.92)
+    assert (cheap.compared_to, cheap.is_efficient) == ("dear", True)
+    assert cheap.saved == pytest.approx(0.75)
+    assert cheap.gained is not None
+    assert cheap.gained.estimate == pytest.approx(-0.03)
+    assert cheap.gained.low < -0.03 < cheap.gained.high
+    assert cheap.message.startswith("'cheap' costs 0.005 USD per run and earns 92.0%: 75% cheaper than 'dear', -3.0%")
+    assert not by_name["waste"].is_efficient
+    assert "more for no more money" in by_name["waste"].message
+    assert (by_name["dear"].gained, by_name["dear"].compared_to) == (None, "")
+
+
+def test_without_costs_or_with_free_models_nothing_is_divided_by_zero() -> None:
+    assert insights(basis_of(runs("a", 20))).cost_benefit == ()
+    free = insights(basis_of(runs("a", 20, cost_usd=0.0), runs("b", 20, failed=20, cost_usd=0.0))).cost_benefit
+    assert [(c.deployment, c.cost_per_success_usd, c.saved) for c in free] == [("a", 0.0, 0.0), ("b", None, 0.0)]
+
+
+def test_an_empty_window_has_nothing_to_say() -> None:
+    found = insights(basis_of())
+    assert (found.warnings, found.remarks, found.cost_benefit, found.coverage.n_runs) == ((), (), (), 0)
+
+
+def test_the_loop_asks_about_its_own_window_and_breakers() -> None:
+    clock = FakeClock(NOW_S)
+    with sync_loop("a", "b", clock=clock) as loop:
+        for _ in range(3):
+            loop.record(Run("a", "x", "timeout"))
+        assert [i.kind for i in loop.insights().warnings] == ["blacklisted"]
+        assert loop.insights(operation="y").coverage.n_runs == 0
