@@ -12,6 +12,7 @@ from hivefeedback_rankers.criteria import (
     CriteriaPlugin,
 )
 from hivefeedback_rankers.latency import latency_score
+from hivefeedback_rankers.load import LoadOptions, LoadPlugin, LoadRanker, load_score
 from hivefeedback_rankers.performance import Performance, performances
 from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.quality import QualityOptions, QualityPlugin, QualityRanker
@@ -40,6 +41,9 @@ __all__ = [
     "CriteriaOptions",
     "CriteriaPlugin",
     "DecisionRecord",
+    "LoadOptions",
+    "LoadPlugin",
+    "LoadRanker",
     "Performance",
     "QualityOptions",
     "QualityPlugin",
@@ -56,6 +60,7 @@ __all__ = [
     "ThresholdsRanker",
     "ThresholdsSpeedRanker",
     "latency_score",
+    "load_score",
     "performances",
     "record_of",
 ]
