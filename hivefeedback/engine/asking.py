@@ -1,4 +1,4 @@
-"""Questions to a loop: the half of the face that looks and changes nothing.
+"""Questions to a loop, and the one answer that is given back: who is blacklisted may be cleared.
 
 Each answer is a function of the window's aggregates, made in ``queries``, and says what the window
 really covers. In mode ``off`` nothing is known: orders are those of declared capability.
@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from hivefeedback.engine.clearing import Cleared, check_shut, note_cleared
 from hivefeedback.engine.engine import Engine
+from hivefeedback.engine.flights import Flights
+from hivefeedback.hooks import Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Configuration
 from hivefeedback.queries import (
@@ -49,6 +52,10 @@ class Asking:
     """
 
     registry: Registry
+    flights: Flights
+    """Runs under way in this process, those that ``track``, ``call`` and ``acall`` began. Who serves calls
+    in another way says so by ``flights.began(deployment)`` and, in any case, ``flights.ended(deployment)``."""
+    store: Store
     _engine: Engine | None
     _clock: Callable[[], float]
 
@@ -59,6 +66,10 @@ class Asking:
 
     def view(self, window_s: float = _DAY_S) -> View:
         """The aggregates of the last ``window_s`` seconds."""
+        raise NotImplementedError
+
+    def flush(self, timeout_s: float | None = 30.0) -> bool:
+        """Wait until everything recorded so far is learnt and committed; False where time ran out."""
         raise NotImplementedError
 
     def stats(
@@ -184,7 +195,7 @@ class Asking:
             operation: Of the agents that have none of their own.
             by: Name of a ranker.
             is_load_aware: Spread the agents in proportion to the scores; else each gets the best.
-            in_flight: Runs under way per deployment, for ``is_load_aware``.
+            in_flight: Runs under way per deployment, for ``is_load_aware``; default: ``flights``.
             window_s: How far back, in seconds.
         """
         return assign(
@@ -194,12 +205,33 @@ class Asking:
             operation=operation,
             by=by,
             is_load_aware=is_load_aware,
-            in_flight=in_flight,
+            in_flight=self.flights.counts() if in_flight is None else in_flight,
         )
 
     def blacklist(self) -> tuple[Blacklisted, ...]:
         """Whose breaker is open, and until when."""
         return blacklist(self._basis(60.0))
+
+    def clear_blacklist(self, deployment_id: str, *, why: str = "", by: str = "program") -> None:
+        """Serve a deployment again before its time is over; the count of failures begins anew.
+
+        It is served here when this returns, and by other processes within seconds. Who did it and why is
+        kept in the store, and goes with ``erase(deployment=...)``.
+
+        Raises:
+            UnknownNameError: It is not blacklisted; the message lists who is.
+        """
+        engine = self._engine
+        if engine is None:
+            return
+        self.flush(1.0)
+        shut = check_shut(deployment_id, self._shut())
+        engine.clear_breaker(deployment_id)
+        now_s = self._clock()
+        note_cleared(
+            self.store.state,
+            Cleared(deployment=deployment_id, at_s=now_s, by=by, why=why, failures=shut.failures),
+        )
 
     def _basis(self, window_s: float) -> Basis:
         check_positive("window_s", window_s, "seconds")
@@ -210,6 +242,7 @@ class Asking:
             shut=self._shut(),
             now_s=self._clock(),
             is_off=self._engine is None,
+            in_flight=self.flights.counts(),
         )
 
     def _shut(self) -> dict[str, Shut]:

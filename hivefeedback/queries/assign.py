@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Ranked
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import cells_of, covered
 from hivefeedback.queries.checks import check_operation
-from hivefeedback.queries.ranking import ranked
+from hivefeedback.queries.ranking import Seeing, ranked
 from hivefeedback.stats import Cell, Coverage
 
 __all__ = ["AgentAssignment", "Assignments", "assign"]
@@ -78,7 +78,8 @@ def assign(
 
     Without ``is_load_aware`` every agent of an operation gets the best, as the formula says. With it, a
     score is divided by 1 + the agents and runs in flight that the deployment has already, so that
-    agents spread in proportion to the scores (the highest averages of D'Hondt, 1878).
+    agents spread in proportion to the scores (the highest averages of D'Hondt, 1878). A ranker that
+    looks at load itself (``load``) is asked anew for each agent instead.
 
     Args:
         basis: The window, and what is served.
@@ -105,7 +106,7 @@ def assign(
     load = dict(in_flight or {})
     found = []
     for agent, wanted in asked.items():
-        best = _pick(orders[wanted], load, basis, is_load_aware=is_load_aware)
+        best = _pick(orders[wanted], load, basis, by, wanted, is_load_aware=is_load_aware)
         n_before = load.get(best.deployment, 0) if is_load_aware else 0
         load[best.deployment] = load.get(best.deployment, 0) + 1
         found.append(_record(agent, wanted, best, basis, cells[wanted].get(best.deployment), n_before))
@@ -133,10 +134,16 @@ def _asked(agents: Sequence[str] | Mapping[str, str], operation: str | None) -> 
     return {name: check_operation(own.get(name)) or operation or "" for name in names}
 
 
-def _pick(order: Sequence[Ranked], load: Mapping[str, int], basis: Basis, *, is_load_aware: bool) -> Ranked:
+def _pick(
+    order: Sequence[Ranked], load: Mapping[str, int], basis: Basis, by: str, operation: str, *, is_load_aware: bool
+) -> Ranked:
     """The first whose breaker is closed (of all, if none is); by score and load where that is asked for."""
+    sees_load = is_load_aware and isinstance(basis.rankers.get(by), Seeing)
+    if sees_load:
+        names = [r.deployment for r in order]
+        order = ranked(replace(basis, in_flight=load), by, operation=operation, candidates=names)
     served = [r for r in order if r.deployment not in basis.shut] or list(order)
-    if not is_load_aware:
+    if sees_load or not is_load_aware:
         return served[0]
     return max(served, key=lambda r: r.score / (1 + load.get(r.deployment, 0)))
 

@@ -37,6 +37,7 @@ class Basis:
         rankers: By name.
         shut: Open breakers by variant; that of a deployment itself has its id.
         now_s: When it is asked, seconds since 1970 UTC.
+        in_flight: Runs under way in this process per deployment; None where nobody counts them.
         is_off: True in mode ``off``: there are no rankers then, and declared capability orders.
     """
 
@@ -46,6 +47,7 @@ class Basis:
     shut: Mapping[str, Shut] = field(default_factory=dict)
     now_s: float = 0.0
     is_off: bool = False
+    in_flight: Mapping[str, int] | None = None
 
     def seen(self, operation: str | None = None) -> tuple[str, ...]:
         """Deployments of which runs are stored, of whatever time, by name."""

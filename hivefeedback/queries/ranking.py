@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Protocol, runtime_checkable
 
@@ -10,7 +10,7 @@ from hivefeedback.errors import HiveFeedbackError, PluginError, UnknownNameError
 from hivefeedback.hooks import Ranked, Ranker
 from hivefeedback.queries.basis import Basis
 
-__all__ = ["Requiring", "ranked"]
+__all__ = ["Requiring", "Seeing", "ranked"]
 
 
 @runtime_checkable
@@ -19,6 +19,14 @@ class Requiring(Protocol):
 
     def requiring(self, min_runs: int) -> Ranker:
         """The ranker that takes a deployment as known from so many runs on."""
+
+
+@runtime_checkable
+class Seeing(Protocol):
+    """What a ranker may offer beside ``rank``: the same, told of the runs under way."""
+
+    def seeing(self, in_flight: Mapping[str, int]) -> Ranker:
+        """The ranker that knows so many runs under way per deployment, of those that have any."""
 
 
 def ranked(
@@ -49,6 +57,8 @@ def ranked(
     try:
         if min_runs is not None and isinstance(ranker, Requiring):
             ranker = ranker.requiring(min_runs)
+        if basis.in_flight is not None and isinstance(ranker, Seeing):
+            ranker = ranker.seeing(basis.in_flight)
         answer = tuple(ranker.rank(basis.view, basis.config, operation=operation or "", candidates=tuple(candidates)))
     except HiveFeedbackError:
         raise

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hivefeedback.cli import console
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
+from hivefeedback.cli.commands.prompts_diff import diff_prompt
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.words import count, plain
@@ -81,7 +82,7 @@ def _data(chosen: PromptVersion, versions: list[PromptVersion]) -> dict[str, obj
 
 SPEC: Final = Spec(
     name="prompts",
-    help="list and show named prompts",
+    help="list, show and compare named prompts",
     children=(
         Spec(name="list", help="all prompts and their served versions", run=list_prompts),
         Spec(
@@ -91,6 +92,16 @@ SPEC: Final = Spec(
             arguments=(
                 arg("name", metavar="NAME"),
                 arg("--version", dest="version_number", type=int, metavar="N", help="this version, not the served one"),
+            ),
+        ),
+        Spec(
+            name="diff",
+            help="what changed between two versions",
+            run=diff_prompt,
+            arguments=(
+                arg("name", metavar="NAME"),
+                arg("a", type=int, metavar="A", help="number of the older version"),
+                arg("b", type=int, metavar="B", help="number of the newer version"),
             ),
         ),
     ),

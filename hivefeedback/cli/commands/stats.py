@@ -12,11 +12,11 @@ from hivefeedback.cli.answer import Answer, plain_data
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.table import Column, table
-from hivefeedback.cli.words import amount, clock_time, count, duration_s, percent
+from hivefeedback.cli.window import OPERATION, WINDOW, covered
+from hivefeedback.cli.words import amount, count, percent
 
 if TYPE_CHECKING:
     from hivefeedback.queries import StatRow, Stats
-    from hivefeedback.stats import Coverage
 
 __all__ = ["SPEC"]
 
@@ -48,9 +48,10 @@ def run(call: Call) -> Answer:
     by = tuple(part.strip() for part in args.by.split(",") if part.strip())
     call.args.json = args.json or args.format == "json"
     with call.reader() as reader:
-        stats = stats_of(reader.view(args.window), operation=args.operation, by=by)
+        basis = reader.basis(args.window)
+    stats = stats_of(basis.view, operation=args.operation, by=by, shut=basis.shut)
     if args.format == "csv":
-        return Answer(data=_data(stats, call, by), text=_as_csv(stats, by), remark=_covered(stats.coverage))
+        return Answer(data=_data(stats, call, by), text=_as_csv(stats, by), remark=covered(stats.coverage))
     return Answer(data=_data(stats, call, by), text=_as_table(stats, by))
 
 
@@ -65,21 +66,11 @@ def _data(stats: Stats, call: Call, by: Sequence[str]) -> dict[str, object]:
     }
 
 
-def _covered(coverage: Coverage) -> str:
-    """What the numbers rest on, in one line."""
-    if not coverage.n_runs:
-        return "no finished run in this window"
-    return (
-        f"{clock_time(coverage.from_s)} to {clock_time(coverage.to_s)} UTC, {count(coverage.n_runs)} runs, "
-        f"{count(coverage.n_awaiting)} of them await a judgement, resolution {coverage.resolution_s} s"
-    )
-
-
 def _as_table(stats: Stats, by: Sequence[str]) -> str:
     columns = [*(Column(part) for part in by), *_NUMBERS]
     rows = [[*(getattr(row, part) or "-" for part in by), *_numbers(row)] for row in stats]
     shown = [table(columns, rows, width=console.width())] if rows else []
-    return "\n".join([*shown, _covered(stats.coverage)])
+    return "\n".join([*shown, covered(stats.coverage)])
 
 
 def _numbers(row: StatRow) -> list[str]:
@@ -114,8 +105,8 @@ SPEC: Final = Spec(
     help="show runs, success, quality, time and cost",
     run=run,
     arguments=(
-        arg("--window", type=duration_s, default=86400.0, metavar="TIME", help="how far back: 30m, 24h, 7d (24h)"),
-        arg("--operation", metavar="PREFIX", help="only this operation and those below it"),
+        WINDOW,
+        OPERATION,
         arg("--by", default="deployment", metavar="PARTS", help="of deployment, operation, agent; with commas between"),
         arg("--format", choices=("table", "json", "csv"), default="table", help="how to show it (table)"),
     ),
