@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
+from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.outcomes import outcome_of
 from hivefeedback.engine.tracked import Tracking
 from hivefeedback.model import BLAMED, Decision, Run
@@ -21,6 +22,7 @@ class Attempts:
         new_run_id: Makes the id of each attempt.
         decision: What was decided.
         max_attempts: Attempts in all, the first included.
+        flights: Counts the attempt that is under way.
     """
 
     def __init__(
@@ -30,9 +32,11 @@ class Attempts:
         new_run_id: Callable[[], str],
         decision: Decision,
         max_attempts: int,
+        flights: Flights | None = None,
     ) -> None:
         self._record, self._clock, self._new_run_id = record, clock, new_run_id
         self._first = self.decision = decision
+        self._flights = flights
         self._left = [None, *decision.fallbacks][: max(1, max_attempts)]
         self._n_tried = 0
         self._last_run_id = ""
@@ -54,7 +58,8 @@ class Attempts:
             session_id=self.decision.session_id or "",
         )
         self._last_run_id = run_id
-        return _Attempt(self, Tracking(self._record, self._clock, run_id=run_id, template=template))
+        tracking = Tracking(self._record, self._clock, run_id=run_id, template=template, flights=self._flights)
+        return _Attempt(self, tracking)
 
     @property
     def may_go_on(self) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.outcomes import outcome_of
 from hivefeedback.model import Decision, Run
 
@@ -47,14 +48,18 @@ class Tracking:
         run_id: str,
         template: Run,
         decision: Decision | None = None,
+        flights: Flights | None = None,
     ) -> None:
         self._record, self._clock, self._template = record, clock, template
         self._decision = decision
+        self._flights = flights
         self.run = TrackedRun(run_id)
         self._started_at_s = 0.0
         self._started = 0.0
 
     def __enter__(self) -> TrackedRun:
+        if self._flights is not None:
+            self._flights.began(self._template.deployment)
         self._started_at_s, self._started = self._clock(), time.perf_counter()
         return self.run
 
@@ -62,6 +67,8 @@ class Tracking:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         run, told = self._template, self.run
+        if self._flights is not None:
+            self._flights.ended(run.deployment)
         is_clock_real = self._clock is time.time
         elapsed_s = time.perf_counter() - self._started if is_clock_real else self._clock() - self._started_at_s
         outcome = outcome_of(error) if error is not None and told.outcome == "ok" else told.outcome
