@@ -45,7 +45,7 @@ def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
         return None  # nobody is assigned and a person has to look
     now_s = ctx.clock()
     counts = read_counts(ctx.store, rollout.rollout_id)
-    harm = proven_harm(rollout, counts, ctx.options) or _withheld(ctx, rollout)
+    harm = proven_harm(rollout, counts, ctx.options) or _told(ctx, rollout)
     if harm is not None:
         return harm
     view = ctx.view(since_s=rollout.started_at_s)
@@ -53,21 +53,22 @@ def _outlook(ctx: Context, rollout: Rollout) -> Outlook | None:
     return restrained(rollout, outlook, counts, ctx.options, now_s)
 
 
-def _withheld(ctx: Context, rollout: Rollout) -> Outlook | None:
-    """The pause of a rollout that a process stopped serving, while all counts together prove no harm.
+def _told(ctx: Context, rollout: Rollout) -> Outlook | None:
+    """The rollback of what a process found proven by the counts of all, at a look of its own.
 
-    That process knew what the others had told up to its last poll, and its own news; what the others
-    had by then spoke for the canary. Its stop is one-way, so nobody is served the canary any more and
-    waiting brings no evidence. A rollback would spend an α that nobody granted (each process looks at
-    counts of its own); to serve it again would shop for the next alarm. So a person decides.
+    That look was one at the same evidence that the turn reads, at an earlier time, so it has its part
+    in the same α: proven harm stays proven, even where what came later made it look smaller.
     """
     stops = read_stops(ctx.store, rollout.rollout_id)
     if not stops:
         return None
-    by = sorted({name.removeprefix("is_") for numbers in stops for name in numbers if name.startswith("is_")})
-    reason = f"a process stopped serving it by {', '.join(by) or 'its harm test'}, which the counts of all do not prove"
-    numbers = {"log_e_stopped": max(n.get("log_e", 0.0) for n in stops)}
-    return Outlook(rollout_id=rollout.rollout_id, decided="pause", reason=reason, monitor="core", numbers=numbers)
+    numbers = max(stops, key=lambda one: one.get("log_e", 0.0))
+    rail = next((name.removeprefix("is_") for name in numbers if name.startswith("is_")), "harm")
+    units = [numbers.get(name, 0.0) for name in (f"canary_{rail}", "canary_units", f"control_{rail}", "control_units")]
+    words = "{:.0f} of {:.0f} settled units against {:.0f} of {:.0f}".format(*units)
+    reason = f"the canary was proven worse by {rail} when a process looked at the counts of all: {words}"
+    numbers = {f"log_e_harm_{rail}" if name == "log_e" else name: value for name, value in numbers.items()}
+    return Outlook(rollout_id=rollout.rollout_id, decided="roll_back", reason=reason, monitor="core", numbers=numbers)
 
 
 def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> None:

@@ -12,7 +12,7 @@ import threading
 import time
 from base64 import b64encode
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib.metadata import version
 
@@ -198,7 +198,7 @@ class Engine:
         self.recorder.recall_ended(self._control.ledger.ended_rollouts())
         self.recorder.begin(self._checkpoint())
         self._configuring(self.clock())()
-        self.recorder.hear(self._listen())
+        self.recorder.hear(self._listen(self._control.configuration.rollouts))
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
@@ -334,7 +334,7 @@ class Engine:
         """The committer's thread: look for entries of other processes."""
         known_at_s = self.clock()
         is_new = self._control.refresh()
-        heard = self._listen()  # first: who does not hear of stops must not take its configuration for fresh
+        heard = self._listen(self.recorder.suspected)  # first: only who hears of stops may serve a canary on
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
             self.ring.put_always((0, 0.0, self._configuring(known_at_s)))
         else:
@@ -343,16 +343,16 @@ class Engine:
             self.ring.put_always((0, 0.0, partial(self.recorder.hear, heard)))
         self._on_poll()
 
-    def _listen(self) -> dict[str, Heard]:
-        """What other processes told of the open rollouts."""
+    def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
+        """What other processes told of the open rollouts; all of it about those that are suspected."""
         rollouts = self._control.configuration.rollouts
-        return self._listener.listen(name for name, rollout in rollouts.items() if not rollout.is_paused)
+        return self._listener.listen((n for n, rollout in rollouts.items() if not rollout.is_paused), suspected)
 
     def _poll_inline(self) -> None:
         """The same on the caller's thread, for a loop with a given clock."""
         try:
             is_new = self._control.refresh()
-            serve, heard = self._configuring(self.clock()), self._listen()
+            serve, heard = self._configuring(self.clock()), self._listen(self.recorder.suspected)
         except Exception as error:  # noqa: BLE001  # the store's: what was served is served on, until it gets stale
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return

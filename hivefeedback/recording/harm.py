@@ -1,25 +1,27 @@
 """The harm test of each open rollout, updated after every batch: core, and always on.
 
-When it trips, this process stops serving the canary at once, and says so in the store; every other
-process follows within a poll, and so does one that starts later. Units of assignment (a session, or
-a request without one) count once per guardrail, in the step in which they were first seen, with
-that step's share.
+Units of assignment (a session, or a request without one) count once per guardrail, in the step in
+which they were first seen, with that step's share.
 
-**Who decides.** The rollback rests on the counts of all processes together, read by the turn: there
-each failing session is one factor of one e-process, so Ville's inequality bounds false rollbacks by
-α however many processes there are. N processes that each test what they alone saw would have N
-times that chance. So a local test sees what the others have told too (``hear``), and adds its own
-news of the last moments; its stop withholds the canary, which hurts nobody, and never writes to the
-journal. Where the turn's counts do not prove what a process thought it saw (in its last moments
-others had news that spoke for the canary), the turn pauses the rollout for a person: serving it
-again would let one alarm after the other be shopped for, and rolling it back would spend an α that
-nobody granted.
+**Who decides.** N processes that each test what they alone saw would be wrong N times as often as
+one. So evidence has two uses here:
+
+- *Suspicion* is quick and costs nobody anything: what this process knows (its own units up to this
+  moment, the others' up to its last look into the store) speaks against the canary, so it is withheld
+  from here on in this process. No word of that leaves the process.
+- *Proof* rests on the store alone. A suspicious process looks at once at what all processes have
+  committed. Commits have one order, so every look of every process is a look at one and the same
+  e-process at some time, and by Ville's inequality all looks together are wrong with probability at
+  most α, however many processes there are. What is proven is told: every other process withholds the
+  canary within a poll, one that starts later from its first decision on, and the turn writes the
+  rollback. Where nothing is proven, since the others had news that speaks for the canary, the
+  suspicion ends and the canary goes on.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 
 from msgspec import Struct
@@ -39,6 +41,7 @@ from hivefeedback.stats import (
     failed_session,
     guardrail_alpha,
     harm_log_e,
+    tripped_guardrail,
     unit_hash,
 )
 
@@ -186,7 +189,9 @@ class HarmTests:
         self._tests: dict[str, _Test] = {}
         self._to_tell: dict[str, dict[str, float]] = {}
         self.tripped: dict[str, dict[str, float]] = {}
-        """Rollouts that are not served here any more, with the numbers behind it."""
+        """Rollouts that are not served here, with the numbers behind it."""
+        self.suspected: frozenset[str] = frozenset()
+        """Those of them that nothing is proven of: the store has to be looked at."""
 
     def follow(self, rollouts: Mapping[str, Rollout]) -> None:
         """Take in which rollouts are open; what was counted of those that stay is kept."""
@@ -198,22 +203,37 @@ class HarmTests:
                 test.rollout = rollout
         self._tests = {name: test for name, test in self._tests.items() if name in rollouts}
         self.tripped = {name: numbers for name, numbers in self.tripped.items() if name in rollouts}
+        self.suspected = self.suspected.intersection(rollouts)
 
-    def hear(self, heard: Mapping[str, Heard]) -> list[str]:
-        """Take in what other processes told (and this one's before a restart); answers the rollouts that
-        are stopped here by it, since another process stopped them or since all news together trip."""
-        stopped = []
-        for name, news in heard.items():
-            test = self._tests.get(name)
-            if test is None or name in self.tripped:
-                continue
-            test.hear(news)
-            if news.stop is not None:
-                self.tripped[name] = news.stop
-                stopped.append(name)
-            elif self._trip(name):
-                stopped.append(name)
-        return stopped
+    def hear(self, heard: Mapping[str, Heard]) -> list[tuple[str, str]]:
+        """Take in what other processes told (and this one before a restart).
+
+        Returns:
+            What changed, and for which rollout: ``harm_told`` (another process has proof),
+            ``harm_proven`` (the counts of all prove harm), ``harm`` (suspicion), ``harm_lifted``.
+        """
+        words = ((name, self._hear(name, news)) for name, news in heard.items() if name in self._tests)
+        return [(word, name) for name, word in words if word]
+
+    def _hear(self, name: str, news: Heard) -> str:
+        if name in self.tripped and name not in self.suspected:
+            return ""
+        test = self._tests[name]
+        test.hear(news)
+        proof = _proof(test, news.counts, self._alpha)
+        if news.stop is not None or proof is not None:
+            self.suspected -= {name}
+            self.tripped[name] = news.stop or proof or {}
+            if news.stop is None:
+                self._to_tell[name] = self.tripped[name]
+            return "harm_told" if news.stop is not None else "harm_proven"
+        if self._suspect(name):
+            return "" if name in self.suspected else self._withhold(name)
+        if name in self.suspected:
+            self.suspected -= {name}
+            del self.tripped[name]
+            return "harm_lifted"
+        return ""
 
     def settle(
         self,
@@ -229,25 +249,31 @@ class HarmTests:
         for assignment in decision.told:
             name = assignment.rollout_id
             test = self._tests.get(name)
-            if test is None or name in self.tripped:
-                continue  # proven harm stays proven: what is still in the air must not blur what the turn reads
+            if test is None or (name in self.tripped and name not in self.suspected):
+                continue  # proven harm stays proven
             failed = _failed_by(test.rollout.limits or {}, is_blamed, reward, duration_s, cost_usd)
-            if test.settle(decision, assignment, failed) and self._trip(name):
+            if test.settle(decision, assignment, failed) and name not in self.suspected and self._suspect(name):
+                self._withhold(name)
                 tripped.append(name)
         return tripped
 
-    def _trip(self, name: str) -> bool:
+    def _suspect(self, name: str) -> dict[str, float] | None:
+        """The numbers that speak against a canary, as far as this process knows."""
         test = self._tests[name]
         rails = test.rails
         for rail in rails:
             log_e = test.log_e(rail)
             if log_e >= -log(guardrail_alpha(rail, self._alpha, rails)):
-                self.tripped[name] = self._to_tell[name] = {"log_e": log_e, f"is_{rail}": 1.0}
-                return True
-        return False
+                return {"log_e": log_e, f"is_{rail}": 1.0}
+        return None
+
+    def _withhold(self, name: str) -> str:
+        self.tripped[name] = self._suspect(name) or {}
+        self.suspected |= {name}
+        return "harm"
 
     def records(self, producer: str, epoch: int) -> list[Record]:
-        """What changed since the last call, for the other processes: requests, sessions, stops."""
+        """What changed since the last call, for the other processes: requests, sessions, proofs."""
         records: list[Record] = []
         for name, test in self._tests.items():
             key = counts_key(name, producer, epoch)
@@ -259,6 +285,23 @@ class HarmTests:
             if name in self._to_tell:
                 records.append(Record(ROLLOUT_STOPS, key, encode_stop(self._to_tell.pop(name))))
         return records
+
+
+def _proof(test: _Test, counts: Sequence[StepCounts] | None, alpha: float) -> dict[str, float] | None:
+    """The numbers by which the counts of all processes prove harm; None where they do not."""
+    tripped = tripped_guardrail(counts, alpha, test.rails) if counts else None
+    if tripped is None or not counts:
+        return None
+    rail, log_e = tripped
+    control, canary = [c.control for c in counts], [c.canary for c in counts]
+    return {
+        "log_e": log_e,
+        f"is_{rail}": 1.0,
+        "control_units": float(sum(a.units for a in control)),
+        f"control_{rail}": float(sum(a.failed(rail) for a in control)),
+        "canary_units": float(sum(a.units for a in canary)),
+        f"canary_{rail}": float(sum(a.failed(rail) for a in canary)),
+    }
 
 
 def _failed_by(

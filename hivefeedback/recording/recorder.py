@@ -322,14 +322,20 @@ class Recorder:
                 self._p.breakers.forget(variant)
 
     def hear(self, heard: Mapping[str, Heard]) -> None:
-        """Take in what other processes told of the open rollouts: one that somebody stopped is not
-        served here either."""
-        stopped = self._p.harm.hear(heard)
-        for rollout_id in stopped:
+        """Take in what other processes told of the open rollouts: what is proven harmful is served
+        nowhere, and a suspicion that the counts of all do not share ends."""
+        harm = self._p.harm
+        changed = harm.hear(heard)
+        for word, rollout_id in changed:
             self._learner.is_shut_dirty = True
-            self._p.events.alarm("harm_told", rollout_id, "", self._p.harm.tripped[rollout_id])
-        if stopped:
+            self._p.events.alarm(word, rollout_id, "", harm.tripped.get(rollout_id))
+        if changed:
             self.tick(self._p.clock())
+
+    @property
+    def suspected(self) -> frozenset[str]:
+        """Rollouts of which the counts of all processes are wanted; safe to ask from any thread."""
+        return self._p.harm.suspected
 
     def _ask_policy(self, call: Callable[[], T], otherwise: T) -> T:
         """A policy is a plugin: where it fails, the loop goes on without its answer."""
