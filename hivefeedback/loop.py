@@ -32,6 +32,7 @@ from hivefeedback.engine.assemble import (
 from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.changing import Changing, deployment_of
 from hivefeedback.engine.closing import close_within
+from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
 from hivefeedback.engine.passive import Passive, first_candidate
@@ -101,6 +102,7 @@ class FeedbackLoop(Changing, Asking):
         name = policy if isinstance(policy, str) else None
         self.settings: Settings = load_settings(config, store=store, policy=name, mode=mode, seed=seed, **settings)
         self.counters = Counters()
+        self.flights = Flights()
         self.prompts = Prompts(self._add_prompt, lambda: self.configuration, self._body)
         self._clock: Callable[[], float] = clock or time.time
         self._is_inline = clock is not None
@@ -183,6 +185,7 @@ class FeedbackLoop(Changing, Asking):
         if self._is_closed or self._engine is None:
             return
         self.registry.guard.renew()
+        self.flights.clear()
         try:
             self._control = make_control(self.settings, self.store, self.registry, self._clock)
             self._control.refresh()
@@ -305,7 +308,7 @@ class FeedbackLoop(Changing, Asking):
             user_id=user_id,
             trace_id=trace_id,
         )
-        return Tracking(self.record, self._clock, run_id=self._new_run_id(), template=template)
+        return Tracking(self.record, self._clock, run_id=self._new_run_id(), template=template, flights=self.flights)
 
     def log_run(
         self, models_used: Iterable[str], success_flag: bool, latency_ms: float | None = None, domain: str = ""
@@ -366,7 +369,7 @@ class FeedbackLoop(Changing, Asking):
         self, operation: str, candidates: Sequence[str] | None, session_id: str | None, max_attempts: int
     ) -> Attempts:
         decision = self.decide(operation, candidates, session_id)
-        return Attempts(self.record, self._clock, self._new_run_id, decision, max_attempts)
+        return Attempts(self.record, self._clock, self._new_run_id, decision, max_attempts, self.flights)
 
     # --- waiting --------------------------------------------------------------------------------------
 
