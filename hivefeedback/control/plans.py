@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from hivefeedback.control.context import Context
+from hivefeedback.control.memories import with_memory
 from hivefeedback.control.prepare import prepared
 from hivefeedback.control.targets import busy_targets, same_change
 from hivefeedback.errors import HiveFeedbackError, StoreError
@@ -42,11 +43,14 @@ def plan_of(plan_id: str, mutations: Iterable[Mutation]) -> Plan:
 
 
 def with_body(ctx: Context, mutation: Mutation) -> Mutation:
-    """The mutation with a new prompt text stored beside the journal and named by its hash.
+    """The mutation with a new text (of a prompt, of a memory item) stored beside the journal and named
+    by its hash.
 
     Raises:
-        InvalidInputError: The text is no prompt.
+        InvalidInputError: The text is no prompt, or cannot be remembered.
     """
+    if mutation.kind is MutationKind.MEMORY_UPDATE:
+        return with_memory(ctx, mutation)
     if mutation.kind is not MutationKind.PROMPT_PATCH or not isinstance(mutation.to, str):
         return mutation
     check_prompt(mutation.target, mutation.to)
@@ -57,7 +61,8 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
     """Prepare the candidates, the most urgent first, and drop what must not be proposed now."""
     config, ledger = ctx.keeper.configuration, ctx.keeper.ledger
     busy = set(busy_targets(config, ledger))
-    in_question = {d: x.mutation.mutation_id for x in ledger.open() if x.mutation.planner for d in _about(x.mutation)}
+    planned = [x.mutation for x in ledger.open() if x.mutation.planner]  # a person's change stops no planner
+    in_question = {what: m.mutation_id for m in planned for what in _about(m)}
     chosen = Selection()
     for candidate in sorted(candidates, key=lambda m: -m.priority):
         name = f"{candidate.kind} of {candidate.target!r}"
@@ -75,9 +80,9 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
         if reason:
             chosen.dropped.append(f"{name}: {reason}")
             continue
-        other = next((in_question[d] for d in sorted(_about(mutation)) if d in in_question), "")
+        why, other = next(((n[0], in_question[n]) for n in sorted(_about(mutation)) if n in in_question), ("", ""))
         if other:
-            chosen.dropped.append(f"{name}: it waits for {other}, which is about the same deployment")
+            chosen.dropped.append(f"{name}: it waits for {other}, which is about the same {why}")
             continue
         busy.add(target_of(mutation))
         in_question.update(dict.fromkeys(_about(mutation), name))
@@ -85,15 +90,17 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
     return chosen
 
 
-def _about(mutation: Mutation) -> frozenset[str]:
-    """Deployments that a change is meant to mend or to leave. Two planned cures of one deployment at
-    the same time are each other's control: each then looks better than it should, or nothing is proven."""
+def _about(mutation: Mutation) -> frozenset[tuple[str, str]]:
+    """The finding and the deployments that a planned change is meant to mend or to leave. Two planned cures
+    of one thing at the same time are each other's control: each then looks better than it should, or nothing
+    is proven. So the most promising goes first, and the others wait for what becomes of it."""
+    found = {("finding", mutation.finding_id)} if mutation.finding_id else set()
     if mutation.kind in (MutationKind.MODEL_SWAP, MutationKind.PARAM_SET, MutationKind.LORA_APPLY):
-        return frozenset({mutation.target})
-    if mutation.kind is not MutationKind.ROUTE_CHANGE:
-        return frozenset()
-    before = mutation.from_.get("candidates", ()) if isinstance(mutation.from_, dict) else mutation.from_
-    return frozenset(str(name) for name in before) if isinstance(before, list) else frozenset()
+        found.add(("deployment", mutation.target))
+    elif mutation.kind is MutationKind.ROUTE_CHANGE:
+        before = mutation.from_.get("candidates", ()) if isinstance(mutation.from_, dict) else mutation.from_
+        found |= {("deployment", str(name)) for name in before} if isinstance(before, list) else set()
+    return frozenset(found)
 
 
 def _in_vain(ctx: Context, mutation: Mutation, ledger: Ledger, view: View) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec import Struct
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from hivefeedback.model.deployment import ParamValue
 from hivefeedback.model.lineup import variant_without
@@ -13,6 +13,10 @@ from hivefeedback.model.offer import Exclusion, Offer
 from hivefeedback.model.prompt import render
 
 __all__ = ["Assignment", "Decision", "learner_of", "told_by"]
+
+_MAX_PROMPTS = 4
+"""A run that asks for more is told by the first of them; newest runs are many and must stay small."""
+_LONGEST = 128
 
 
 class Assignment(Struct, frozen=True, array_like=True):
@@ -74,8 +78,8 @@ class Decision(Struct, frozen=True, gc=False):
     None where nothing was drawn: a repeat inside a session (``first_propensity`` is then the
     first draw's), a probe, a mode that only looks. ``shadow`` is the index that ``advise`` would
     have drawn. ``unit`` is what the draw is repeated for: ``session`` where it is sticky.
-    ``asked`` gathers the names of the prompts that were asked for, in both arms alike, while a
-    rollout of prompts is open; it is shared by copies of the decision.
+    ``asked`` gathers the names of the prompts that were asked for, in both arms alike; it is shared by
+    copies of the decision while a rollout of prompts is open.
     """
 
     decision_id: str
@@ -172,6 +176,22 @@ class Decision(Struct, frozen=True, gc=False):
         index = self.offer.lineup.candidates.index(deployment) if self.offer else self.index
         return replace(self, index=index, draw=None, first_propensity=None, reason="fallback")
 
+    def ask(self, names: Iterable[str]) -> None:
+        """Note that prompts were asked for; shared by copies where a rollout of prompts is open, else of this one."""
+        if self.asked is None:
+            force_setattr(self, "asked", set(names))
+        else:
+            self.asked.update(names)
+
+    @property
+    def prompts_used(self) -> tuple[str, ...]:
+        """What was asked for as ``name@version``, for the newest runs: at most 4, none with a very long name."""
+        if not self.asked or self.offer is None:
+            return ()
+        versions = self.offer.lineup.versions
+        names = sorted(n for n in tuple(self.asked) if n in versions and len(n) <= _LONGEST)  # it may grow meanwhile
+        return tuple(f"{name}@{versions[name]}" for name in names[:_MAX_PROMPTS])
+
     def prompt(self, name: str, **fields: object) -> str:
         """The named prompt of this decision's arm, with ``{field}`` replaced by the given values.
 
@@ -179,6 +199,6 @@ class Decision(Struct, frozen=True, gc=False):
             UnknownNameError: No prompt of that name, or a field of the prompt was not given.
         """
         prompts = self.offer.lineup.prompts if self.offer else {}
-        if self.asked is not None and name in prompts:
-            self.asked.add(name)  # first: a prompt that cannot be rendered is a failure of its arm
+        if name in prompts:
+            self.ask((name,))  # first: a prompt that cannot be rendered is a failure of its arm
         return render(name, prompts, fields)

@@ -103,6 +103,7 @@ def lineup_of(
         fixed=fixed,
         rollouts=tuple(r.rollout_id for r in open_here),
         rollout_prompts=tuple(map(prompts_of, open_here)),
+        versions={name: p.current for name, p in arm.prompts.items() if p.body},
         fingerprints=tuple(fingerprint(d, prompts_id) for d in deployments),
     )
 

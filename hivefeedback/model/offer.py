@@ -38,6 +38,7 @@ class Lineup(Struct, frozen=True):
             canary variant (``a@m-7``).
         deployments: What each candidate is served with.
         prompts: Text of each named prompt in this arm.
+        versions: Number of the version of each.
         config_version: Sequence number of the journal entry that made this.
         fixed: Weights of a route that takes the choice from the policy, or None.
         rollouts: Ids of the open rollouts that concern this lineup.
@@ -56,6 +57,7 @@ class Lineup(Struct, frozen=True):
     rollouts: tuple[str, ...] = ()
     fingerprints: tuple[str, ...] = ()
     rollout_prompts: tuple[tuple[str, ...], ...] = ()
+    versions: Mapping[str, int] = {}
 
 
 class Offer(Struct, frozen=True):

@@ -87,8 +87,8 @@ class Learner:
         if not operation:
             self._p.counters["run_without_operation"] += 1
         decided = decision.deployment if decision is not None else run.decided_deployment
-        if run.prompts and decision is not None and decision.asked is not None:
-            decision.asked.update(run.prompts)
+        if run.prompts and decision is not None:
+            decision.ask(run.prompts)
         learner = ""
         if run.kind == "llm" and run.attempt == 1 and decided in ("", run.deployment):
             is_lost = run.decision_id and decision is None and not is_logged
@@ -401,7 +401,14 @@ def _exemplar(known: KnownRun) -> Exemplar:
     keys = known.keys
     is_canary = len(keys) > 1 and any(key.arm.endswith(":canary") for key in keys)  # the first is the total's
     return Exemplar(
-        known.started_at_s, known.run_id, known.duration_s, known.outcome, known.trace_id, known.reward, is_canary
+        known.started_at_s,
+        known.run_id,
+        known.duration_s,
+        known.outcome,
+        known.trace_id,
+        known.reward,
+        is_canary,
+        known.decision.prompts_used if known.decision else (),
     )
 
 

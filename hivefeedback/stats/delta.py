@@ -26,6 +26,7 @@ class Exemplar(Struct, frozen=True, array_like=True, gc=False):
 
     ``reward`` is what was learnt from it, None before that; a judgement that comes later adds the
     run again, and the newest of a run_id counts. ``is_canary`` marks runs of a canary's arm.
+    ``prompts`` are the prompts that its decision was asked for, as ``name@version``, at most 4.
     """
 
     started_at_s: float
@@ -35,6 +36,7 @@ class Exemplar(Struct, frozen=True, array_like=True, gc=False):
     trace_id: str = ""
     reward: float | None = None
     is_canary: bool = False
+    prompts: tuple[str, ...] = ()
 
 
 class Delta(Struct):

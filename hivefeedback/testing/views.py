@@ -20,12 +20,14 @@ class Seen:
         reward: What was learnt from it, or None.
         judged: Further judgements by name, such as ``{"rating": 0.25}``.
         arm: ``rollout:variant`` where it was in a rollout.
+        prompts: What was asked for, as ``name@version``.
     """
 
     run: Run
     reward: float | None = None
     judged: Mapping[str, float] = field(default_factory=dict)
     arm: str = ""
+    prompts: tuple[str, ...] = ()
 
 
 def view_of(seen: Iterable[Seen | Run], *, asked_from_s: float = 0.0, asked_to_s: float = 4e9) -> View:
@@ -64,5 +66,6 @@ def _add(delta: Delta, seen: Seen, run_id: str) -> None:
         run.trace_id,
         reward=seen.reward,
         is_canary=seen.arm.endswith(":canary"),
+        prompts=seen.prompts,
     )
     delta.add_exemplar(run.deployment, run.operation, exemplar)

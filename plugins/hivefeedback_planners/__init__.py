@@ -3,6 +3,7 @@
 from hivefeedback_planners.lora_apply import LoraApplyOptions, LoraApplyPlanner
 from hivefeedback_planners.model_swap import ModelSwapOptions, ModelSwapPlanner
 from hivefeedback_planners.param_set import ParamSetOptions, ParamSetPlanner
+from hivefeedback_planners.prompt_patch import PromptPatchOptions, PromptPatchPlanner
 from hivefeedback_planners.route_change import RouteChangeOptions, RouteChangePlanner
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "ModelSwapPlanner",
     "ParamSetOptions",
     "ParamSetPlanner",
+    "PromptPatchOptions",
+    "PromptPatchPlanner",
     "RouteChangeOptions",
     "RouteChangePlanner",
 ]
