@@ -62,7 +62,7 @@ def build(specs: Iterable[Spec]) -> argparse.ArgumentParser:
     return parser
 
 
-def _add_commands(parser: argparse.ArgumentParser, specs: Iterable[Spec]) -> None:
+def _add_commands(parser: _Parser, specs: Iterable[Spec]) -> None:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for spec in specs:
         child = commands.add_parser(

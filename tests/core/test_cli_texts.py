@@ -47,9 +47,11 @@ def test_init_shows_every_setting_with_its_default_and_meaning() -> None:
     assert [n for n, f in Settings.model_fields.items() if " ".join((f.description or "?").split()) not in words] == []
 
 
-def test_init_says_that_off_needs_quotes() -> None:
-    assert yaml.safe_load("mode: off") == {"mode": False}, "which is why"
-    assert '"off" needs its quotes' in commented_settings()
+def test_off_needs_no_quotes_in_the_file_of_init(tmp_path: Path) -> None:
+    path = tmp_path / "hivefeedback.yaml"
+    path.write_text(commented_settings().replace('#mode: "act"', "mode: off"), encoding="utf-8")
+    assert yaml.safe_load(path.read_text(encoding="utf-8")) == {"mode": False}, "which is why this is tried"
+    assert load_settings(path).mode == "off"
 
 
 def test_the_lines_of_init_are_settings_once_their_sign_is_removed(tmp_path: Path) -> None:

@@ -24,7 +24,6 @@ _HEAD: Final = """\
 # An argument of FeedbackLoop(...) beats an environment variable HIVEFEEDBACK_<NAME>, which beats this file.
 # Used where a program runs in this folder, or names it: FeedbackLoop(config=...), HIVEFEEDBACK_CONFIG, --config.
 # To switch everything off at once: HIVEFEEDBACK_MODE=off
-# In this file "off" needs its quotes, since YAML reads a bare off as false.
 """
 _WIDTH: Final = 110
 
