@@ -15,35 +15,44 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib.metadata import version
+from typing import TypeVar
 
 from hivefeedback.control import Control
+from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.identity import Identity, user_key
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.hooks import Commit, Policy, Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
+from hivefeedback.model.item import Item
 from hivefeedback.recording import (
+    Awaiting,
     Breakers,
     Committer,
     Counters,
     EventMaker,
-    Found,
     HarmTests,
     Heard,
     Intake,
     Joins,
     Listener,
+    Lookup,
     Outbox,
+    Outgoing,
+    Owners,
     Parts,
+    Peers,
     Recorder,
     RecorderOptions,
     RecorderThread,
     Refresher,
     RewardRule,
-    look_up,
+    Signals,
+    most_learnt,
+    origin_of,
     write,
 )
-from hivefeedback.serving import Decider, Draws, Item, Live, Ring
+from hivefeedback.serving import Decider, Draws, Live, Ring
 
 __all__ = ["Engine"]
 
@@ -60,6 +69,9 @@ _EXEMPLARS_EVERY_S = 1.0
 _SAVE_EVERY_INLINE_S = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _INLINE_BACKLOG = 10_000
+_ROUNDS = 4
+"""How often answers of the store may lead to further questions before a flush no longer waits for them."""
+T = TypeVar("T")
 
 
 class Engine:
@@ -99,13 +111,17 @@ class Engine:
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
         self._n_erasures = control.n_erasures
-        self._backlog: deque[Commit] = deque()
+        self._backlog: deque[Outgoing] = deque()
+        self._n_asked = 0
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
         self.breakers = Breakers(
             failures=values.breaker_failures, base_s=values.breaker_base_s, cap_s=values.breaker_cap_s
         )
         self._listener = Listener(store, identity.producer, identity.epoch)
+        self._owners = Owners(store.state, origin_of(identity.producer, identity.epoch), length_s=values.lease_s)
+        self._peers = Peers(store.state, self._owners)
+        self._signals = Signals()
         self._recall()
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
@@ -130,15 +146,18 @@ class Engine:
 
     def _recall(self) -> None:
         """What was learnt before this start."""
-        learnt = self._store.state.get("policy", self.policy.name)
+        learnt = most_learnt(self.policy.name, self._store.state.list("policy", prefix=self.policy.name))
         if learnt is not None:
+            self._signals.n_learnt = learnt.n
             try:
-                self.policy.load(learnt.value)
+                self.policy.load(learnt.dump)
             except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
                 self.counters.note("policy_failed", f"{self.policy.name}.load: {type(error).__name__}: {error}")
-        shut = self._store.state.get("breaker", "all")
+        shut = self._store.state.get("breaker", "all")  # what an older version wrote
         if shut is not None:
             self.breakers.load(shut.value)
+        for variant, data in self._peers.breakers().items():
+            self.breakers.merge(variant, data)
 
     def _first_snapshot(self) -> Snapshot:
         return Snapshot(
@@ -156,7 +175,7 @@ class Engine:
 
     def _make_recorder(self, snapshot: Snapshot) -> Recorder:
         values, counters = self._values, self.counters
-        send = self._write_inline if self.is_inline else self.committer.send
+        origin = self._owners.own
         parts = Parts(
             registry=self._registry,
             policy=self.policy,
@@ -165,12 +184,16 @@ class Engine:
             rule=self._make_rule(),
             intake=Intake(counters, user_key=user_key(self._store), max_comment_bytes=values.max_comment_bytes),
             joins=Joins(values.join_memory),
-            outbox=Outbox(self.identity.producer, self.identity.epoch, send, store_content=values.store_content),
+            outbox=Outbox(self.identity.producer, self.identity.epoch, self._send, store_content=values.store_content),
             refresher=Refresher(self.policy, snapshot, self._publish, counters),
             counters=counters,
             events=EventMaker(self.identity.producer, self.identity.epoch, self.numbers, self.clock),
             clock=self.clock,
-            lookup=self._look_up_inline if self.is_inline else self.committer.look_up,
+            owners=self._owners,
+            awaiting=Awaiting(origin, values.judgement_horizon_s),
+            lookup=Lookup(self._store, self._owners),
+            ask=self._ask_inline if self.is_inline else self._ask,
+            signals=self._signals,
         )
         options = RecorderOptions(
             judgement_horizon_s=values.judgement_horizon_s,
@@ -240,6 +263,15 @@ class Engine:
         else:
             self.ring.put_always((0, 0.0, partial(self.recorder.erased, selector, n_events)))
 
+    def clear_breaker(self, variant: str) -> None:
+        """Serve a variant again before its time is over; it is when this returns."""
+        if self.is_inline or self.thread.is_current:
+            with self._lock:
+                self.recorder.clear_breaker(variant)
+        else:
+            self.ring.put_always((0, 0.0, partial(self.recorder.clear_breaker, variant)))
+        self.flush(5.0)
+
     # --- what the host calls --------------------------------------------------------------------------
 
     def decide(
@@ -260,18 +292,27 @@ class Engine:
         self.ring.put((seq, self.clock(), thing))
         if self.is_inline:
             with self._lock:
+                if isinstance(thing, Feedback):
+                    self._hear_peers()  # what came in elsewhere came before
                 self._drain()
         return seq
 
     def _drain(self) -> None:
+        """Learn what the ring holds, on this thread."""
         while items := self.ring.take(self._values.slice_runs):
-            self.recorder.process(items)
+            things = [item for item in items if not callable(item[2])]
+            if things:
+                self.recorder.process(things)
+            for _, _, call in items:
+                if callable(call):
+                    call()
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything taken in so far is learnt and committed; False where time ran out."""
         if self.is_inline:
             with self._lock:
                 self._drain()
+                self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_flush=True)
                 if self._backlog:
                     self._write_inline(self._backlog.pop())
@@ -280,13 +321,19 @@ class Engine:
             return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
 
-        def mark() -> None:
-            self.recorder.note_dropped(self.ring.dropped)
-            self.recorder.hand_over(self.clock(), is_flush=True)
-            self.committer.mark(done)
-
-        self.ring.put_always((0, 0.0, mark))
+        self.ring.put_always((0, 0.0, partial(self._mark, done, _ROUNDS)))
         return done.wait(timeout_s)
+
+    def _mark(self, done: threading.Event, n_rounds: int) -> None:
+        """Send what was learnt; where the store was asked something, once more when it has answered."""
+        self.recorder.note_dropped(self.ring.dropped)
+        self.recorder.hand_over(self.clock(), is_flush=True)
+        if not self._n_asked or not n_rounds:
+            self.committer.mark(done)
+            return
+        again = partial(self._mark, done, n_rounds - 1)
+        if not self.committer.do(lambda: self.ring.put_always((0, 0.0, again))):
+            self.committer.mark(done)
 
     # --- the configuration ------------------------------------------------------------------------------
 
@@ -341,6 +388,8 @@ class Engine:
             self.live.refreshed_at_s = known_at_s
         if heard:
             self.ring.put_always((0, 0.0, partial(self.recorder.hear, heard)))
+        if news := self._peers.news():
+            self.ring.put_always((0, 0.0, partial(self.recorder.take, *news)))
         self._on_poll()
 
     def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
@@ -359,37 +408,70 @@ class Engine:
         if is_new:
             serve()
         self.recorder.hear(heard)
+        self._hear_peers()
         self.live.refreshed_at_s = self.clock()
 
-    # --- late feedback ------------------------------------------------------------------------------------
+    def _hear_peers(self) -> None:
+        """What other processes told, taken in on this thread."""
+        try:
+            news = self._peers.news()
+        except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
+            self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+            return
+        if news is not None:
+            self.recorder.take(*news)
 
-    def on_found(self, feedback_event: Event, found: Found) -> None:
-        """The committer's thread: the answer goes back to the recorder."""
-        self.ring.put_always((0, 0.0, partial(self.recorder.resolve, feedback_event, found)))
+    # --- what the recorder asks the store ------------------------------------------------------------------
 
-    def _look_up_inline(self, feedback_event: Event) -> None:
-        body = feedback_event.body
-        if isinstance(body, Feedback):
+    def _ask(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
+        """The question on the committer's thread, the answer on the recorder's."""
+
+        def ask() -> None:
+            take: Callable[[], object] = lambda: None  # noqa: E731  # where the store cannot answer
             try:
-                found = look_up(self._store, body)
-            except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
-                self.counters.note("store_errors", f"{type(error).__name__}: {error}")
-                return
-            self.recorder.resolve(feedback_event, found)
+                take = partial(answer, question())
+            finally:
+                self.ring.put_always((0, 0.0, partial(self._answered, take)))
 
-    # --- commits of an inline loop -----------------------------------------------------------------------------
+        self._n_asked += self.committer.do(ask)
 
-    def _write_inline(self, commit: Commit) -> None:
-        self._backlog.append(commit)
+    def _answered(self, take: Callable[[], object]) -> None:
+        self._n_asked -= 1
+        self.recorder.answered(take)
+
+    def _ask_inline(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
+        try:
+            found = question()
+        except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
+            self.counters.note("store_errors", f"{type(error).__name__}: {error}")
+            return
+        answer(found)
+
+    def on_checked(self, repeated: Sequence[Event]) -> None:
+        """The committer's thread: these runs of a commit were in the log already."""
+        self.ring.put_always((0, 0.0, partial(self._answered, partial(self.recorder.repeated, repeated))))
+
+    # --- commits -------------------------------------------------------------------------------------------------
+
+    def _send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
+        if self.is_inline:
+            self._write_inline(Outgoing(commit, tuple(given), n_bytes))
+            return
+        self._n_asked += bool(given)
+        self.committer.send(commit, given, n_bytes)
+
+    def _write_inline(self, outgoing: Outgoing) -> None:
+        self._backlog.append(outgoing)
         while self._backlog:
             try:
                 write(self._store, self._backlog[0], self.counters)
             except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
                 self.counters.note("store_errors", f"{type(error).__name__}: {error}")
                 if len(self._backlog) > _INLINE_BACKLOG:
-                    self.counters["events_uncommitted"] += len(self._backlog.popleft().events)
+                    self.counters["events_uncommitted"] += len(self._backlog.popleft().commit.events)
                 return  # kept, and tried again with the next one
-            self._backlog.popleft()
+            if repeated := self._backlog.popleft().repeated:
+                self.recorder.repeated(repeated)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -398,8 +480,31 @@ class Engine:
         if self.is_inline:
             with self._lock:
                 self._drain()
+                self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_final=True)
+                self._release()
             return not self._backlog
         end = time.monotonic() + timeout_s
         is_done = self.thread.stop(timeout_s)
-        return self.committer.stop(max(0.1, end - time.monotonic())) and is_done
+        is_done = self.committer.stop(max(0.1, end - time.monotonic())) and is_done
+        if is_done:
+            close_within(max(0.1, end - time.monotonic()), {"what came in last was not learnt": self._settle_rest})
+        return is_done
+
+    def _settle_rest(self) -> None:
+        """The threads have ended: take in what the store answered last, and let others own the runs."""
+        for _ in range(_ROUNDS):
+            self._hear_peers()
+            self._drain()
+            self.recorder.hand_over(self.clock(), is_final=True)
+            while self.committer.do_next():
+                pass
+            if not len(self.ring):
+                break
+        self._release()
+
+    def _release(self) -> None:
+        try:
+            self._owners.release()
+        except Exception as error:  # noqa: BLE001  # the store may be broken in any way; the claim expires by itself
+            self.counters.note("store_errors", f"{type(error).__name__}: {error}")

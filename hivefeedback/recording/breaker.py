@@ -12,17 +12,36 @@ another process told comes in by ``merge``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Final
+
 import msgspec
 from msgspec import Struct
 
+from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, UNCOUNTED
 
-__all__ = ["Breakers"]
+__all__ = ["BREAKER", "Breakers", "breaker_record", "variants_told"]
 
 _VERSION = 1
 _MAX_RESETS = 10_000
 _FORGOTTEN_S = 30 * 86400.0
 """What no run has touched for so long is not kept any longer."""
+
+
+BREAKER: Final = "breaker"
+"""Namespace of the records, one for each variant."""
+_PREFIX = "v/"
+
+
+def breaker_record(variant: str, data: bytes) -> Record:
+    """What is known of a variant, as it is stored; where that is nothing, the record goes."""
+    return Record(BREAKER, f"{_PREFIX}{variant}", data, expires_at_s=None if data else 0.0)
+
+
+def variants_told(records: Iterable[Record]) -> dict[str, bytes]:
+    """What the records say of each variant; the one record that older versions kept is left out."""
+    return {r.key.removeprefix(_PREFIX): r.value for r in records if r.key.startswith(_PREFIX)}
 
 
 class _Breaker(Struct, omit_defaults=True):
@@ -147,23 +166,22 @@ class Breakers:
 
     def forget(self, variant: str) -> None:
         """Drop everything about a variant."""
-        self._breakers.pop(variant, None)
-        self._resets.pop(variant, None)
+        if self._breakers.pop(variant, None) is not None or self._resets.pop(variant, None) is not None:
+            self._changed[variant] = None
 
     # --- several processes ------------------------------------------------------------------------
 
     def changes(self) -> dict[str, bytes]:
-        """What the others have to know since the last call: the state of each variant that changed."""
+        """What the others have to know since the last call: the state of each variant that changed;
+        nothing for one that was forgotten."""
         changed, self._changed = self._changed, {}
-        return {variant: self._told(variant) for variant in changed if self._is_known(variant)}
-
-    def _is_known(self, variant: str) -> bool:
-        return variant in self._breakers or variant in self._resets
+        return {variant: self._told(variant) for variant in changed}
 
     def _told(self, variant: str) -> bytes:
         known = self._breakers.get(variant)
         if known is None:
-            return msgspec.json.encode(_Breaker(changed_s=self._resets[variant]))
+            reset_s = self._resets.get(variant)
+            return msgspec.json.encode(_Breaker(changed_s=reset_s)) if reset_s is not None else b""
         return msgspec.json.encode(_Breaker(known.failures, known.until_s, None, known.changed_s))
 
     def merge(self, variant: str, data: bytes) -> bool:
@@ -216,6 +234,7 @@ class Breakers:
         self._breakers = dump.breakers
         for breaker in self._breakers.values():
             breaker.taken_s = None
+        self._changed.update(dict.fromkeys(dump.breakers))  # an older version kept them all in one record
 
     def _is_running(self, breaker: _Breaker, now_s: float) -> bool:
         # An end further away than the cap shows that the clock went back: the opening counts as over.

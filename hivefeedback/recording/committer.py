@@ -1,4 +1,4 @@
-"""Writes commits to the store, looks up runs of late feedback, follows the journal.
+"""Writes commits to the store, asks it what the recorder wants to know, follows the journal.
 
 A thread of its own, so that learning never waits for a slow store. What cannot be written is
 kept up to a bound and tried again; beyond the bound it is dropped, counted and named.
@@ -10,33 +10,59 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Protocol
 
 import msgspec
+from msgspec import Struct
 
 from hivefeedback.errors import StoreError
 from hivefeedback.hooks import Commit, Store
-from hivefeedback.model import Event, Feedback, encode_event
+from hivefeedback.model import Event, Run, encode_event
 from hivefeedback.recording.counters import Counters
-from hivefeedback.recording.lookup import Found, look_up
+from hivefeedback.recording.lookup import recorded
 
-__all__ = ["Committer", "Observer", "write"]
+__all__ = ["Committer", "Observer", "Outgoing", "write"]
 
 log = logging.getLogger(__name__)
 
 _MAX_JOBS = 1000
 """Commits beyond that are added to the last one that waits."""
+_MAX_BYTES = 256 << 20
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
-def write(store: Store, commit: Commit, counters: Counters) -> None:
+class Outgoing(Struct):
+    """A commit on its way.
+
+    Args:
+        commit: What is to be written.
+        given: Ids of its runs that the application gave; the log may hold them already, from before
+            a restart. Empty once that was looked up.
+        n_bytes: Size of its free texts, which the number of events says nothing about.
+        repeated: Runs whose id the log held already: they were taken out.
+        n_given: Commits in it whose sender waits to hear of that.
+    """
+
+    commit: Commit
+    given: tuple[str, ...] = ()
+    n_bytes: int = 0
+    repeated: list[Event] = msgspec.field(default_factory=list)
+    n_given: int = 0
+
+    def __post_init__(self) -> None:
+        self.n_given = int(bool(self.given))
+
+
+def write(store: Store, outgoing: Outgoing, counters: Counters) -> None:
     """Apply a commit; an event that the store refuses for good is dropped, counted and named.
 
     Raises:
         StoreError: The store could not do it now.
     """
+    _drop_repeated(store, outgoing, counters)
+    commit = outgoing.commit
     try:
         store.commit(commit)
     except StoreError:
@@ -46,6 +72,23 @@ def write(store: Store, commit: Commit, counters: Counters) -> None:
         good = [event for event in commit.events if _is_writable(event)]
         counters["events_unwritable"] += len(commit.events) - len(good)
         store.commit(msgspec.structs.replace(commit, events=good))
+
+
+def _drop_repeated(store: Store, outgoing: Outgoing, counters: Counters) -> None:
+    """Take out runs whose given id the log holds. Looked up once, before the first try: after it the
+    log may hold them by this very commit. Two processes that are given one id at the same moment
+    both count it."""
+    if not outgoing.given:
+        return
+    known, outgoing.given = recorded(store.log, outgoing.given), ()
+    if not known:
+        return
+    commit = outgoing.commit
+    outgoing.repeated = [e for e in commit.events if e.event_id in known and isinstance(e.body, Run)]
+    events = [e for e in commit.events if not (e.event_id in known and isinstance(e.body, Run))]
+    outgoing.commit = msgspec.structs.replace(commit, events=events)
+    for event in outgoing.repeated:
+        counters.note("duplicate_run", f"run_id {event.event_id!r} is in the log already; the first one counts")
 
 
 def _is_writable(event: Event) -> bool:
@@ -65,8 +108,11 @@ class Observer(Protocol):
     def on_poll(self) -> None:
         """Time to look for a new configuration."""
 
-    def on_found(self, feedback_event: Event, found: Found) -> None:
-        """A lookup's answer."""
+    def on_checked(self, repeated: Sequence[Event]) -> None:
+        """A commit with given ids was written; these runs were in the log already."""
+
+
+_Job = Outgoing | threading.Event | Callable[[], object]
 
 
 class Committer:
@@ -74,21 +120,29 @@ class Committer:
 
     Args:
         store: Where to.
-        observer: Told of polls and lookups.
+        observer: Told of polls, and of runs that were in the log already.
         counters: Where lost events and errors are counted.
         max_events: Events that may wait.
+        max_bytes: Free text that may wait with them.
         poll_every_s: Time between two looks at the journal.
     """
 
     def __init__(
-        self, store: Store, observer: Observer, counters: Counters, *, max_events: int, poll_every_s: float
+        self,
+        store: Store,
+        observer: Observer,
+        counters: Counters,
+        *,
+        max_events: int,
+        poll_every_s: float,
+        max_bytes: int = _MAX_BYTES,
     ) -> None:
         self._store, self._observer, self._counters = store, observer, counters
-        self._max_events, self._poll_every_s = max_events, poll_every_s
-        self._jobs: deque[Commit | Event | threading.Event] = deque()
-        self._in_work: Commit | Event | threading.Event | None = None
+        self._max_events, self._max_bytes, self._poll_every_s = max_events, max_bytes, poll_every_s
+        self._jobs: deque[_Job] = deque()
+        self._in_work: _Job | None = None
         self._lock = threading.Lock()
-        self._n_waiting = 0
+        self._n_waiting = self._n_bytes = 0
         self._wake = threading.Event()
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="hivefeedback-committer", daemon=True)
@@ -97,45 +151,53 @@ class Committer:
         """Begin to write."""
         self._thread.start()
 
-    def send(self, commit: Commit) -> None:
-        """Take a commit; never waits."""
-        n_events = len(commit.events)
+    def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
+        """Take a commit, with the ids of its runs that were given and the size of its texts; never waits."""
+        outgoing = Outgoing(commit, tuple(given), n_bytes)
         with self._lock:
-            is_full = self._n_waiting + n_events > self._max_events
-            if is_full or len(self._jobs) >= _MAX_JOBS:
-                if n_events:
-                    self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost")
-                    self._counters["events_uncommitted"] += n_events - 1
-                commit, n_events = msgspec.structs.replace(commit, events=()), 0  # sums are small: keep them
-                if self._has_joined_last(commit):
+            if self._is_full(outgoing):
+                self._lose_events(outgoing)
+                if self._has_joined_last(outgoing):
                     return
-            self._n_waiting += n_events
-            self._jobs.append(commit)
+            self._n_waiting += len(outgoing.commit.events)
+            self._n_bytes += outgoing.n_bytes
+            self._jobs.append(outgoing)
         self._wake.set()
 
-    @property
-    def n_waiting(self) -> int:
-        """Commits and lookups that wait."""
-        return len(self._jobs)
+    def _is_full(self, outgoing: Outgoing) -> bool:
+        n_events, n_bytes = self._n_waiting + len(outgoing.commit.events), self._n_bytes + outgoing.n_bytes
+        return n_events > self._max_events or n_bytes > self._max_bytes or len(self._jobs) >= _MAX_JOBS
 
-    def _has_joined_last(self, commit: Commit) -> bool:
+    def _lose_events(self, outgoing: Outgoing) -> None:
+        """Sums are small: they are kept."""
+        n_events = len(outgoing.commit.events)
+        if n_events:
+            self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost")
+            self._counters["events_uncommitted"] += n_events - 1
+        outgoing.commit = msgspec.structs.replace(outgoing.commit, events=())
+        outgoing.given, outgoing.n_bytes = (), 0
+
+    def _has_joined_last(self, outgoing: Outgoing) -> bool:
         """Add a commit's sums to the one that was sent last, so that a store that stays away does not fill
         the memory; False where that one is being written."""
         last = self._jobs[-1] if self._jobs else None
-        if not isinstance(last, Commit) or last is self._in_work:
+        if not isinstance(last, Outgoing) or last is self._in_work:
             return False
-        last.delta.merge(commit.delta)
-        records = {(r.namespace, r.key): r for r in (*last.records, *commit.records)}
-        self._jobs[-1] = msgspec.structs.replace(last, records=list(records.values()))
+        commit = outgoing.commit
+        last.commit.delta.merge(commit.delta)
+        records = {(r.namespace, r.key): r for r in (*last.commit.records, *commit.records)}
+        last.commit = msgspec.structs.replace(last.commit, records=list(records.values()))
+        last.n_given += outgoing.n_given
         return True
 
-    def look_up(self, feedback_event: Event) -> None:
-        """Ask for the run of late feedback; never waits."""
-        if len(self._jobs) < self._max_events:
-            self._jobs.append(feedback_event)
-            self._wake.set()
-        else:
+    def do(self, call: Callable[[], object]) -> bool:
+        """Ask the store something in its turn; never waits. False where too much waits already."""
+        if len(self._jobs) >= self._max_events:
             self._counters.note("lookups_dropped", "the store is too slow; feedback on old runs is not joined")
+            return False
+        self._jobs.append(call)
+        self._wake.set()
+        return True
 
     def mark(self, done: threading.Event) -> None:
         """Set ``done`` when everything sent so far is written."""
@@ -156,14 +218,7 @@ class Committer:
             self._wake.wait(max(0.0, next_poll - time.monotonic()) if not self._jobs else 0.0)
             self._wake.clear()
             while self._jobs:
-                with self._lock:
-                    job = self._in_work = self._jobs[0]
-                self._do(job)
-                with self._lock:
-                    self._jobs.popleft()
-                    self._in_work = None
-                    if isinstance(job, Commit):
-                        self._n_waiting -= len(job.events)
+                self.do_next()
                 if time.monotonic() >= next_poll:
                     break
             if self._is_stopping and not self._jobs:
@@ -172,34 +227,45 @@ class Committer:
                 next_poll = time.monotonic() + self._poll_every_s
                 self._safely(self._observer.on_poll)
 
-    def _do(self, job: Commit | Event | threading.Event) -> None:
-        if isinstance(job, Commit):
+    def do_next(self) -> bool:
+        """Do the next job, if any: on this thread, or once it has ended on whoever ends it."""
+        with self._lock:
+            if not self._jobs:
+                return False
+            job = self._in_work = self._jobs[0]
+        if isinstance(job, Outgoing):
+            n_events, n_bytes = len(job.commit.events), job.n_bytes
             self._commit(job)
         elif isinstance(job, threading.Event):
             job.set()
         else:
-            self._safely(lambda: self._find(job))
+            self._safely(job)
+        with self._lock:
+            self._jobs.popleft()
+            self._in_work = None
+            if isinstance(job, Outgoing):
+                self._n_waiting -= n_events
+                self._n_bytes -= n_bytes
+        return True
 
-    def _find(self, event: Event) -> None:
-        feedback = event.body
-        if isinstance(feedback, Feedback):
-            self._observer.on_found(event, look_up(self._store, feedback))
-
-    def _commit(self, commit: Commit) -> None:
+    def _commit(self, outgoing: Outgoing) -> None:
         """Write until it works; the number makes a repeat harmless."""
         attempt = 0
         while True:
             try:
-                write(self._store, commit, self._counters)
-                return
+                write(self._store, outgoing, self._counters)
+                break
             except Exception as error:  # noqa: BLE001  # background thread: the store may be broken in any way
                 self._counters.note("store_errors", f"{type(error).__name__}: {error}")
                 is_hopeless = self._is_stopping or not isinstance(error, StoreError)  # no store's own word
                 if is_hopeless and attempt >= len(_RETRY_S):
-                    self._counters["events_uncommitted"] += len(commit.events)
-                    return
+                    self._counters["events_uncommitted"] += len(outgoing.commit.events)
+                    break
                 self._pause(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
                 attempt += 1
+        for _ in range(outgoing.n_given):
+            repeated, outgoing.repeated = outgoing.repeated, []
+            self._observer.on_checked(repeated)
 
     def _pause(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -208,7 +274,7 @@ class Committer:
         if self._is_stopping:
             time.sleep(0.02)
 
-    def _safely(self, call: Callable[[], None]) -> None:
+    def _safely(self, call: Callable[[], object]) -> None:
         try:
             call()
         except Exception as error:  # noqa: BLE001  # background thread: it must go on

@@ -28,6 +28,10 @@ class EventMaker:
         """The id of a thing of that number: ``r`` runs, ``f`` feedback, ``s`` scores, ``c`` control."""
         return f"{letter}{self._prefix}{seq}"
 
+    def is_own_name(self, letter: str, name: str) -> bool:
+        """True for an id of that letter that was made here."""
+        return name.startswith(self._prefix, 1) and name[0] == letter
+
     def make(self, seq: int, event_id: str, at_s: float, now_s: float, body: Body) -> Event:
         """An event of a number that was taken already."""
         return Event(self.producer, self.epoch, seq, event_id, at_s, now_s, body)

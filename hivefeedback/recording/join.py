@@ -26,7 +26,8 @@ class KnownRun(Struct, gc=False):
         bucket: Minute of its aggregates.
         keys: Cells that it was counted under.
         at_s: When it ended.
-        trace_id, unit, attempt, started_at_s, duration_s, cost_usd, propensity: Of the run.
+        trace_id, started_at_s, duration_s, cost_usd: Of the run.
+        propensity: Of the draw behind it, where there was one.
         decision: The decision behind it, where known.
         reward: What was learnt, or None.
         is_awaiting: True while its judgement is expected.
@@ -71,12 +72,11 @@ class Recent(Generic[V]):
     def __len__(self) -> int:
         return len(self._items)
 
-    def add(self, key: str, value: V) -> None:
-        """Remember a value under a key."""
+    def add(self, key: str, value: V) -> V | None:
+        """Remember a value under a key; answers the one that is forgotten for it, if any."""
         items = self._items
         items[key] = value
-        if len(items) > self._size:
-            items.popitem(last=False)
+        return items.popitem(last=False)[1] if len(items) > self._size else None
 
     def get(self, key: str) -> V | None:
         """The value, or None where it was never there or is forgotten."""
@@ -160,6 +160,10 @@ class Joins:
             other = trace.served
             trace.is_shared = trace.is_shared or (other is not None and other.deployment != served.deployment)
             trace.served = served
+
+    def forget(self, run_id: str) -> None:
+        """Forget the run of an id: it does not count."""
+        self._runs.pop(run_id)
 
     def forget_runs(self) -> None:
         """Forget all runs; decisions stay, since their runs are still to come."""

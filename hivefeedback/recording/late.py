@@ -1,12 +1,21 @@
-"""Feedback finds its run: in memory, later, or in the log."""
+"""Feedback finds its run: in memory, later, in the log, or with the process that owns it."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+from functools import partial
+
+from msgspec.structs import replace
+
 from hivefeedback.model import Event, Feedback, FeedbackFound, Run
 from hivefeedback.recording.join import KnownRun, Recent
+from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.lookup import Found
+from hivefeedback.recording.owners import Handed, taken
 from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.recall import Recall
 from hivefeedback.stats import CellKey, bucket_of
 
 __all__ = ["LateFeedback"]
@@ -14,73 +23,185 @@ __all__ = ["LateFeedback"]
 _ORPHANS = 10_000
 _WAITING = 1000
 """Feedback that waits for one run; a flood about a run that never comes must not fill the memory."""
+_MOST_WAITING = 100_000
+"""And for all runs together: without words, some 100 MB."""
+_AGAIN_S = (1.0, 5.0, 30.0)
+"""When the log is asked again: another process may not have committed the run yet."""
 
 
 class LateFeedback:
     """Joins feedback with runs.
 
     Feedback whose run is not in memory waits for it and is looked up in the log meanwhile. What
-    names no run is kept for its agent or deployment: it counts in analysis and credits nobody.
+    names no run is kept for its agent or deployment: it counts in analysis and credits nobody. A run
+    that another process owns is judged there.
     """
 
-    def __init__(self, parts: Parts, learner: Learner) -> None:
-        self._p, self._learner = parts, learner
+    def __init__(self, parts: Parts, learner: Learner, judge: Judge, recall: Recall) -> None:
+        self._p, self._learner, self._judge, self._recall = parts, learner, judge, recall
         self._orphans: Recent[list[Event]] = Recent(_ORPHANS)
+        self._n_waiting = 0
         self._unjoined: Recent[bool] = Recent(_ORPHANS)
+        self._again: tuple[deque[tuple[float, Event]], ...] = tuple(deque(maxlen=_ORPHANS) for _ in _AGAIN_S)
+        self._taken: Recent[bool] = Recent(_ORPHANS)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
         """Feedback as it comes in."""
         known, credited = self._p.joins.find(feedback)
         if known is not None:
-            self._judge(event, feedback, known, credited)
+            self._settle(event, feedback, known, credited)
             return
         name = _name_of(feedback)
-        if not name:
-            self._keep_unjoined(event, feedback)
-            return
-        waiting = self._orphans.get(name)
-        if waiting is None:
-            self._orphans.add(name, [event])
-        elif len(waiting) < _WAITING:
-            waiting.append(event)
+        if feedback.comment or feedback.correction:  # the words are in the log; what waits needs none
+            event = replace(event, body=replace(feedback, comment="", correction=""))
+        if name and self._wait(name, event):
+            self._look_up(event, feedback, 0)
         else:
             self._keep_unjoined(event, feedback)
-            return
-        self._p.lookup(event)
 
-    def resolve(self, event: Event, found: Found) -> None:
-        """The log's answer: the run that the feedback is about, or None; then it goes on waiting."""
-        feedback = event.body
-        if not isinstance(feedback, Feedback):
-            return
-        name = _name_of(feedback)
+    def _wait(self, name: str, event: Event) -> bool:
+        """Keep it until its run comes; False where too much waits."""
         waiting = self._orphans.get(name)
-        if not waiting or event not in waiting:
+        if self._n_waiting >= _MOST_WAITING or (waiting is not None and len(waiting) >= _WAITING):
+            self._p.counters.note("feedback_not_kept", "too much feedback waits for runs that do not come")
+            return False
+        if waiting is None:
+            self._n_waiting -= len(self._orphans.add(name, [event]) or ())
+        else:
+            waiting.append(event)
+        self._n_waiting += 1
+        return True
+
+    def _look_up(self, event: Event, feedback: Feedback, n_tries: int) -> None:
+        self._p.ask(partial(self._p.lookup.about, feedback), partial(self._resolve, event, feedback, n_tries))
+
+    def _resolve(self, event: Event, feedback: Feedback, n_tries: int, found: Found) -> None:
+        """The log's answer: the run that the feedback is about, or none; then it goes on waiting."""
+        name = _name_of(feedback)
+        if not self._is_waiting(event):
             return  # its run came in meanwhile
         if found.run is None or not isinstance(found.run.body, Run):
-            self._keep_unjoined(event, feedback)
-            if feedback.session_id and name.startswith("session/"):
-                self._stop_waiting(name, event)  # a later run of the session is not what it was about
-            else:
-                self._unjoined.add(event.event_id, True)
+            self._wait_on(name, event, feedback, n_tries)
             return
         self._stop_waiting(name, event)
-        known = self._p.joins.run(found.run.event_id)
-        if known is None:
-            said = [e for e in found.said if e.event_id != event.event_id and not self._is_waiting(e)]
-            known = self._learner.recall(found.run, found.run.body, found.decision, said)
+        if self._unjoined.pop(event.event_id):
+            self._keep_unjoined(event, feedback, -1)
+        if not found.is_ours:
+            self._hand_over(event, feedback, found, found.run.body)
+            return
+        known = self._known(found, found.run, found.run.body, event.event_id)
         self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
-        self._judge(event, feedback, known, known if known.kind == "llm" else None)
+        self._settle(event, feedback, known, known if known.kind == "llm" else None)
+
+    def _wait_on(self, name: str, event: Event, feedback: Feedback, n_tries: int) -> None:
+        if n_tries == 0:
+            self._keep_unjoined(event, feedback)
+        if name.startswith("session/"):
+            self._stop_waiting(name, event)  # a later run of the session is not what it was about
+            return
+        if n_tries == 0:
+            self._unjoined.add(event.event_id, True)
+        if n_tries < len(_AGAIN_S):
+            self._again[n_tries].append((self._p.clock() + _AGAIN_S[n_tries], event))
+
+    def ask_again(self, now_s: float) -> None:
+        """Look once more for runs that the log did not hold."""
+        for n_tries, (wait_s, again) in enumerate(zip(_AGAIN_S, self._again, strict=True), 1):
+            while again and not now_s < again[0][0] <= now_s + wait_s:
+                _, event = again.popleft()
+                if isinstance(event.body, Feedback) and self._is_waiting(event):
+                    self._look_up(event, event.body, n_tries)
+
+    def _known(self, found: Found, event: Event, run: Run, feedback_id: str = "") -> KnownRun:
+        """The run of a lookup, in memory again."""
+        if found.legacy is not None:
+            self._p.awaiting.inherit(found.origin, found.legacy)
+        known = self._p.joins.run(event.event_id)
+        if known is None:
+            said = [e for e in found.said if e.event_id != feedback_id and not self._is_waiting(e)]
+            known = self._recall.run(found, event, run, said)
+            self._learner.remember(known, run)
+        return known
+
+    def recall(self, found: Found) -> KnownRun | None:
+        """The run of a lookup, in memory again; None where it is gone, or another process's."""
+        if found.run is None or not isinstance(found.run.body, Run) or not found.is_ours:
+            return None
+        return self._known(found, found.run, found.run.body)
+
+    # --- runs of other processes --------------------------------------------------------------------
+
+    def _hand_over(self, event: Event, feedback: Feedback, found: Found, run: Run) -> None:
+        """Another process owns the run: it learns what was said, and settles the reward. What that means for
+        a session's unit in a rollout is known here already, and counts once wherever it is said."""
+        key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
+        assert found.run is not None
+        handed = Handed(found.run.event_id, event.event_id, key, feedback.name, value)
+        self._p.outbox.put(handed.record(found.origin))
+        known = self._recall.run(found, found.run, run, [e for e in found.said if e.event_id != event.event_id])
+        if known.decision is None or not known.decision.session_id:
+            return
+        known.judged = {**(known.judged or {}), key: (feedback.name, value)}
+        known.reward = self._judge.earned(known)
+        if known.reward is not None:
+            known.is_awaiting = False
+            self._judge.settle_units(known)
+
+    def take(self, handed: Iterable[tuple[str, Handed]]) -> None:
+        """Judgements of runs that this process owns, from processes where they came in."""
+        for origin, said in handed:
+            if said.feedback_id in self._taken:
+                continue
+            known = self._p.joins.run(said.run_id)
+            if known is not None:
+                self._take(origin, said, known)
+            else:
+                self._p.ask(partial(self._p.lookup.of_run, said.run_id), partial(self._take_found, origin, said))
+
+    def _take_found(self, origin: str, said: Handed, found: Found) -> None:
+        if said.feedback_id in self._taken or not found.is_ours:
+            return
+        if found.run is not None and isinstance(found.run.body, Run):
+            self._take(origin, said, self._known(found, found.run, found.run.body, said.feedback_id))
+        else:  # it was erased
+            self._p.outbox.put(taken(origin, said.feedback_id))
+
+    def _take(self, origin: str, said: Handed, known: KnownRun) -> None:
+        self._taken.add(said.feedback_id, True)
+        self._p.outbox.put(taken(origin, said.feedback_id))
+        self._p.events.tell(FeedbackFound(feedback_id=said.feedback_id, run_id=said.run_id))
+        _, credited = self._p.joins.find(Feedback(said.name, run_id=said.run_id))
+        self._judge.judge(known, credited, said.key, said.name, said.value)
+
+    def judge_first(self, known: KnownRun) -> None:
+        """A run turned out to be one that the log held: what was said of it is about the first one."""
+        for key, (name, value) in (known.judged or {}).items():
+            said = Handed(known.run_id, key, key, name, value)
+            self._p.ask(partial(self._p.lookup.of_run, known.run_id), partial(self._judge_found, said))
+
+    def _judge_found(self, said: Handed, found: Found) -> None:
+        if found.run is None or not isinstance(found.run.body, Run):
+            return
+        if not found.is_ours:
+            self._p.outbox.put(said.record(found.origin))
+            return
+        known = self._known(found, found.run, found.run.body, said.feedback_id)
+        self._judge.judge(known, known if known.kind == "llm" else None, said.key, said.name, said.value)
+
+    # --- waiting ------------------------------------------------------------------------------------
 
     def _is_waiting(self, event: Event) -> bool:
         """Whether what the log holds was not learnt yet, since it waits here."""
         body = event.body
-        return isinstance(body, Feedback) and event in (self._orphans.get(_name_of(body)) or ())
+        waiting = self._orphans.get(_name_of(body)) if isinstance(body, Feedback) else None
+        return waiting is not None and any(e.event_id == event.event_id for e in waiting)
 
     def _stop_waiting(self, name: str, event: Event) -> None:
         waiting = self._orphans.get(name) or []
-        waiting.remove(event)
-        if not waiting:
+        kept = [e for e in waiting if e.event_id != event.event_id]
+        self._n_waiting -= len(waiting) - len(kept)
+        waiting[:] = kept
+        if not kept:
             self._orphans.pop(name)
 
     def adopt(self, known: KnownRun, run: Run) -> None:
@@ -93,17 +214,19 @@ class LateFeedback:
             ("decision", run.decision_id),
             ("response", run.response_id),
         ):
-            for event in (self._orphans.pop(f"{kind}/{name}") if name else None) or ():
+            waiting = (self._orphans.pop(f"{kind}/{name}") if name else None) or ()
+            self._n_waiting -= len(waiting)
+            for event in waiting:
                 body = event.body
                 if isinstance(body, Feedback):
                     found, credited = self._p.joins.find(body)
                     if self._unjoined.pop(event.event_id):
                         self._keep_unjoined(event, body, -1)
-                    self._judge(event, body, found or known, credited)
+                    self._settle(event, body, found or known, credited)
 
-    def _judge(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
+    def _settle(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
         key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
-        self._learner.judge(known, credited, key, feedback.name, value)
+        self._judge.judge(known, credited, key, feedback.name, value)
 
     def _keep_unjoined(self, event: Event, feedback: Feedback, sign: int = 1) -> None:
         self._p.counters["feedback_unjoined"] += sign

@@ -1,13 +1,18 @@
-"""What the store knows of a run that is no longer in memory, for feedback that comes late."""
+"""What the store knows of a run that is not in memory: for late feedback, horizons and given ids."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterable, Sequence
+
 from msgspec import Struct
 
-from hivefeedback.hooks import Store
+from hivefeedback.hooks import EventLog, Store
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run
+from hivefeedback.recording.awaiting import AWAITING, Legacy, read_legacy
+from hivefeedback.recording.owners import Owners, origin_of
+from hivefeedback.recording.tidy import tidy
 
-__all__ = ["Found", "find_run", "look_up"]
+__all__ = ["Found", "Lookup", "recorded"]
 
 
 class Found(Struct, frozen=True):
@@ -16,35 +21,86 @@ class Found(Struct, frozen=True):
     Args:
         run: The run's event, or None.
         decision: The decision behind it, where it is logged.
-        said: Feedback and scores that the log holds of the run, in its order.
+        said: Feedback and scores that the log holds of the run and that were settled, in its order.
+        origin: Who recorded the run.
+        is_ours: True where this process settles it.
+        legacy: What the process that recorded it left, where that is gone.
     """
 
     run: Event | None = None
     decision: DecisionRecord | None = None
     said: tuple[Event, ...] = ()
+    origin: str = ""
+    is_ours: bool = True
+    legacy: Legacy | None = None
 
 
-def find_run(store: Store, feedback: Feedback) -> Event | None:
+class Lookup:
+    """Asks the store; on the store's thread."""
+
+    def __init__(self, store: Store, owners: Owners) -> None:
+        self._store, self._owners = store, owners
+
+    def about(self, feedback: Feedback) -> Found:
+        """Everything that the store knows of the run that feedback is about."""
+        return self._found(_find_run(self._store.log, feedback))
+
+    def of_run(self, run_id: str) -> Found:
+        """The same for the run of an id."""
+        return self._found(self._store.log.find(run_id))
+
+    def of_runs(self, run_ids: Sequence[str]) -> list[Found]:
+        """The same for several."""
+        return [self.of_run(run_id) for run_id in run_ids]
+
+    def _found(self, run: Event | None) -> Found:
+        if run is None or not isinstance(run.body, Run):
+            return Found()
+        log, owners = self._store.log, self._owners
+        made = log.find(run.body.decision_id) if run.body.decision_id else None
+        origin = origin_of(run.producer, run.epoch)
+        is_ours = owners.settles(origin)
+        waiting = owners.waiting_for(origin) if is_ours else ()
+        is_inherited = is_ours and origin != owners.own
+        return Found(
+            run,
+            made.body if made is not None and isinstance(made.body, DecisionRecord) else None,
+            tuple(event for event in log.said_of(run) if event.event_id not in waiting),
+            origin,
+            is_ours,
+            self.legacy(origin) if is_inherited else None,
+        )
+
+    def legacy(self, origin: str) -> Legacy | None:
+        """What the process that recorded the runs of an origin left."""
+        return read_legacy(self._store.state.get(AWAITING, origin))
+
+    def left(self) -> list[tuple[str, Legacy]]:
+        """What processes left that ended and have no heir yet; this one is it now."""
+        found = [(record.key, read_legacy(record)) for record in self._store.state.list(AWAITING)]
+        return [(origin, legacy) for origin, legacy in found if legacy and legacy.left and self._owners.settles(origin)]
+
+    def tidy(self, policy: str, now_s: float) -> int:
+        """Remove what processes that are gone left behind."""
+        return tidy(self._store.state, self._owners, policy, now_s)
+
+
+def _find_run(log: EventLog, feedback: Feedback) -> Event | None:
     """The run that feedback names, from the log; by the first thing that it names."""
     if feedback.run_id:
-        return store.log.find(feedback.run_id)
+        return log.find(feedback.run_id)
     if feedback.trace_id:
-        return store.log.find_run(trace_id=feedback.trace_id)
+        return log.find_run(trace_id=feedback.trace_id)
     if feedback.decision_id:
-        return store.log.find_run(decision_id=feedback.decision_id)
+        return log.find_run(decision_id=feedback.decision_id)
     if feedback.response_id:
-        return store.log.find_run(response_id=feedback.response_id)
-    return store.log.find_run(session_id=feedback.session_id) if feedback.session_id else None
+        return log.find_run(response_id=feedback.response_id)
+    return log.find_run(session_id=feedback.session_id) if feedback.session_id else None
 
 
-def look_up(store: Store, feedback: Feedback) -> Found:
-    """Everything that the store knows of the run that feedback is about."""
-    run = find_run(store, feedback)
-    if run is None or not isinstance(run.body, Run):
-        return Found()
-    decision = store.log.find(run.body.decision_id) if run.body.decision_id else None
-    return Found(
-        run,
-        decision.body if decision is not None and isinstance(decision.body, DecisionRecord) else None,
-        tuple(store.log.said_of(run)),
-    )
+def recorded(log: EventLog, ids: Collection[str]) -> frozenset[str]:
+    """Which of these ids the log holds; stores that can tell of many at once do (``among``)."""
+    among: Callable[[Collection[str]], Iterable[str]] | None = getattr(log, "among", None)
+    if among is not None:
+        return frozenset(among(ids))
+    return frozenset(run_id for run_id in ids if log.find(run_id) is not None)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
 from hivefeedback.hooks import Breath, Commit, Record
-from hivefeedback.model import Event, Run
+from hivefeedback.model import Event, Feedback, Run
 from hivefeedback.stats import CellKey, Delta, Tally
 
-__all__ = ["Outbox"]
+__all__ = ["Outbox", "Send"]
+
+_MAX_TEXT = 262_144
+"""Longest text of a run that is stored, in characters: as long as the longest prompt."""
+
+
+class Send(Protocol):
+    """Takes a finished commit."""
+
+    def __call__(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None: ...
 
 
 class Outbox:
@@ -22,11 +32,13 @@ class Outbox:
         store_content: Keep prompts and answers.
     """
 
-    def __init__(self, producer: str, epoch: int, send: Callable[[Commit], None], *, store_content: bool) -> None:
+    def __init__(self, producer: str, epoch: int, send: Send, *, store_content: bool) -> None:
         self._producer, self._epoch, self._send, self._store_content = producer, epoch, send, store_content
         self._number = 0
         self._events: list[Event] = []
         self._records: list[Record] = []
+        self._given: list[str] = []
+        self._n_bytes = 0
         self.delta = Delta()
         self._tally = Tally()
         self._breath = Breath()
@@ -51,7 +63,8 @@ class Outbox:
     def _stored(self, run: Run) -> Run:
         """The run with what may be stored of its texts; anything but a text could not be read back."""
         texts = [run.input, run.output, run.reference]
-        kept = [_text(text) if self._store_content and isinstance(text, str) else None for text in texts]
+        kept = [_text(text[:_MAX_TEXT]) if self._store_content and isinstance(text, str) else None for text in texts]
+        self._n_bytes += sum(len(text) for text in kept if text)
         return replace(run, input=kept[0], output=kept[1], reference=kept[2])
 
     def count(self, keys: tuple[CellKey, ...], bucket: int, run: Run, reward: float | None) -> None:
@@ -61,6 +74,14 @@ class Outbox:
             tally.add(key, bucket, run, reward)
         if tally.is_long:
             tally.count_into(self.delta, self._breath)
+
+    def note_given(self, run_id: str) -> None:
+        """A run has an id that the application gave: the log may hold it already."""
+        self._given.append(run_id)
+
+    def note_text(self, feedback: Feedback) -> None:
+        """Feedback has words, which take more room than all else of an event."""
+        self._n_bytes += len(feedback.comment) + len(feedback.correction)
 
     def put(self, record: Record) -> None:
         """A small record of state."""
@@ -73,8 +94,9 @@ class Outbox:
         self._number += 1
         self._tally.count_into(self.delta, self._breath)
         commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
-        self._events, self._records, self.delta = [], [], Delta()
-        self._send(commit)
+        given, n_bytes = self._given, self._n_bytes
+        self._events, self._records, self.delta, self._given, self._n_bytes = [], [], Delta(), [], 0
+        self._send(commit, given, n_bytes)
 
 
 def _has_texts(event: Event) -> bool:

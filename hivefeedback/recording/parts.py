@@ -4,22 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from hivefeedback.hooks import Policy
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Event
+from hivefeedback.recording.awaiting import Awaiting
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
 from hivefeedback.recording.intake import Intake
 from hivefeedback.recording.join import Joins
+from hivefeedback.recording.lookup import Lookup
 from hivefeedback.recording.outbox import Outbox
+from hivefeedback.recording.owners import Owners
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.reward import RewardRule
 from hivefeedback.recording.variants import Variants
 
-__all__ = ["Parts", "RecorderOptions"]
+__all__ = ["Ask", "Parts", "RecorderOptions", "Signals"]
+
+T = TypeVar("T")
+
+
+class Ask(Protocol):
+    """Asks the store on its thread; the answer is taken on the recorder's, where the store could answer."""
+
+    def __call__(self, question: Callable[[], T], answer: Callable[[T], object], /) -> None: ...
+
+
+@dataclass(slots=True)
+class Signals:
+    """What the pieces raise for the recorder.
+
+    Args:
+        is_shut_dirty: A breaker changed or a harm test tripped: what may be served is then not what
+            the snapshot says.
+        has_learnt: The policy knows something new.
+        n_learnt: Observations that it knows of, in this process and those before it.
+    """
+
+    is_shut_dirty: bool = True
+    has_learnt: bool = False
+    n_learnt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +69,7 @@ class RecorderOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """The recorder's tools.
-
-    ``lookup`` asks for feedback whose run is not in memory to be looked up in the store.
-    """
+    """The recorder's tools."""
 
     registry: Registry
     policy: Policy
@@ -59,5 +83,9 @@ class Parts:
     counters: Counters
     events: EventMaker
     clock: Callable[[], float]
-    lookup: Callable[[Event], None]
+    owners: Owners
+    awaiting: Awaiting
+    lookup: Lookup
+    ask: Ask
+    signals: Signals = field(default_factory=Signals)
     variants: Variants = field(default_factory=Variants)

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from hivefeedback.hooks import Record
 from hivefeedback.model import (
     BatchCommitted,
     CandidateSetSeen,
@@ -34,24 +33,32 @@ from hivefeedback.model import (
     variant_id,
 )
 from hivefeedback.model.ids import MAX_ID, clean_id
+from hivefeedback.model.item import Item
+from hivefeedback.recording.awaiting import Legacy
+from hivefeedback.recording.breaker import breaker_record
 from hivefeedback.recording.collect import Collector
+from hivefeedback.recording.corrections import Corrections
 from hivefeedback.recording.heard import Heard
 from hivefeedback.recording.join import Recent
+from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
+from hivefeedback.recording.learnt import Learnt
 from hivefeedback.recording.lookup import Found
+from hivefeedback.recording.newest import Newest
+from hivefeedback.recording.owners import Handed
 from hivefeedback.recording.parts import Parts, RecorderOptions
+from hivefeedback.recording.recall import Recall
 from hivefeedback.recording.shutters import Shutters
 from hivefeedback.recording.variants import together
 
-__all__ = ["Item", "Recorder"]
+__all__ = ["Recorder"]
 
 T = TypeVar("T")
 _HELD_BACK = 1000
 """What a process that records nothing tells of itself is held back up to so many events."""
-
-Item = tuple[int, float, object]
-"""What the ring carries: (seq, event time, what happened)."""
+_ASKED = 100
+"""Runs that the store is asked about at once."""
 
 
 class Recorder:
@@ -60,13 +67,16 @@ class Recorder:
     def __init__(self, parts: Parts, options: RecorderOptions) -> None:
         self._p, self._o = parts, options
         self._collector = Collector(parts)
-        self._learner = Learner(parts, options)
-        self._late = LateFeedback(parts, self._learner)
+        self._newest = Newest()
+        self._judge = Judge(parts, self._newest)
+        self._learner = Learner(parts, options, self._judge, self._newest)
+        self._late = LateFeedback(parts, self._learner, self._judge, Recall(parts, options, self._learner))
+        self._corrections = Corrections(parts.outbox, parts.counters, parts.intake.hash_user)
         self._shutters = Shutters(parts)
         self._sets: Recent[bool] = Recent(10_000)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._dropped: dict[str, int] = {}
-        self._has_begun = False
+        self._has_begun = self._has_runs = False
 
     @property
     def observed(self) -> Mapping[str, set[str]]:
@@ -91,8 +101,7 @@ class Recorder:
         """Learn a slice of items; small ones, so that other threads get their turn."""
         now_s = self._p.clock()
         if not self._has_begun:
-            self._has_begun = True
-            self._p.outbox.add(self._p.events.take_own())  # the checkpoint comes first
+            self._begin_recording(now_s)
         events = self._take_in(items, now_s)
         scores = self._collector.collect(events, now_s)
         for event in events:
@@ -100,7 +109,7 @@ class Recorder:
                 self._learn(event, scores, now_s)
             except Exception as error:  # noqa: BLE001  # background thread: one bad item must not cost the others
                 self._p.counters.note("bad_item", f"{event.event_id}: {type(error).__name__}: {error}")
-        self._learner.teach()
+        self._judge.teach()
         outbox = self._p.outbox
         outbox.add(events)
         for found in scores.values():
@@ -108,15 +117,28 @@ class Recorder:
         self._p.events.tell(BatchCommitted(last_seq=events[-1].seq if events else 0, n_events=len(events)), now_s)
         self.tick(now_s)
 
+    def _begin_recording(self, now_s: float) -> None:
+        """The first thing is recorded: write the checkpoint, and take over what others left."""
+        p = self._p
+        self._has_begun = True
+        p.outbox.add(p.events.take_own())  # the checkpoint comes first
+        p.ask(p.lookup.left, self._inherit)
+        p.ask(partial(p.lookup.tidy, p.policy.name, now_s), lambda _: None)
+
+    def _inherit(self, left: Sequence[tuple[str, Legacy]]) -> None:
+        for origin, legacy in left:
+            self._p.awaiting.inherit(origin, legacy)
+
     def _learn(self, event: Event, scores: Mapping[str, Sequence[Event]], now_s: float) -> None:
         body = event.body
         if isinstance(body, Run):
-            known = self._learner.learn_run(event, body, now_s)
+            known = self._learner.learn(event, body, now_s)
             for judged in scores.get(known.run_id, ()) if scores else ():
                 if isinstance(score := judged.body, Score):
-                    self._learner.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
+                    self._judge.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
             self._late.adopt(known, body)
         elif isinstance(body, Feedback):
+            self._corrections.note(event, body)
             self._late.learn(event, body)
 
     def _take_in(self, items: Sequence[Item], now_s: float) -> list[Event]:
@@ -163,6 +185,11 @@ class Recorder:
         elif not self._p.joins.claim(run_id):
             self._p.counters.note("duplicate_run", f"run_id {run_id!r} was recorded already; the first one counts")
             return None
+        elif not self._p.events.is_own_name("r", run_id):
+            self._p.outbox.note_given(run_id)
+        if not self._has_runs:
+            self._has_runs = True
+            self._p.outbox.put(self._p.owners.sign(self._p.owners.own))
         if self._p.refresher.snapshot.config.rollouts:
             clean = self._with_prompts(clean)
         started = clean.started_at_s if clean.started_at_s is not None else at_s - (clean.duration_s or 0.0)
@@ -179,13 +206,53 @@ class Recorder:
         clean = self._p.intake.feedback(feedback)
         if clean is None:
             return None
+        if clean.comment or clean.correction:
+            self._p.outbox.note_text(clean)
         return self._p.events.make(seq, self._p.events.name("f", seq), at_s, now_s, clean)
 
-    def resolve(self, feedback_event: Event, found: Found) -> None:
-        """The store's answer to a lookup for late feedback."""
-        self._late.resolve(feedback_event, found)
-        self._learner.teach()
+    # --- other processes --------------------------------------------------------------------------
+
+    def answered(self, take: Callable[[], object]) -> None:
+        """The store's answer to what was asked; in a thread it comes between two slices."""
+        try:
+            take()
+        finally:
+            self._judge.teach()
+            self.tick(self._p.clock())
+
+    def repeated(self, events: Iterable[Event]) -> None:
+        """Runs with ids that the log held already: they were counted twice."""
+        for event in events:
+            known = self._p.joins.run(event.event_id)
+            if known is not None and isinstance(event.body, Run):
+                self._learner.take_back(known, event.body)
+                self._late.judge_first(known)
+
+    def take(self, handed: Sequence[tuple[str, Handed]], lost: Sequence[str], breakers: Mapping[str, bytes]) -> None:
+        """What other processes told.
+
+        Args:
+            handed: Judgements of runs that this process owns, with their origin.
+            lost: Origins that another process claimed, since this one gave no sign of life.
+            breakers: What they know of variants.
+        """
+        if lost:
+            self._p.awaiting.lose(lost)
+            self.forget_runs()
+        for variant, data in breakers.items():
+            if self._p.breakers.merge(variant, data):
+                self._p.signals.is_shut_dirty = True
+        self._late.take(handed)
+        self._judge.teach()
         self.tick(self._p.clock())
+
+    def clear_breaker(self, variant: str) -> None:
+        """A person closed a breaker: serve the variant again, and tell the other processes."""
+        now_s = self._p.clock()
+        if self._p.breakers.clear(variant, now_s):
+            self._has_begun = self._p.signals.is_shut_dirty = True
+            self._p.events.alarm("breaker_cleared", variant)
+            self.tick(now_s)
 
     def erased(self, selector: str, n_events: int) -> None:
         """Something was erased by this process: say so in the log, and forget runs."""
@@ -196,20 +263,41 @@ class Recorder:
     def forget_runs(self) -> None:
         """Something was erased: nothing in memory may be judged any more without asking the log."""
         self._p.joins.forget_runs()
-        self._learner.forget_runs()
+        self._p.awaiting.doubt()
+        self._newest.forget()
 
     # --- time ---------------------------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
         """What time alone brings: horizons, breakers, stale weights, commits."""
-        self._learner.expire(now_s)
-        self._learner.teach()
-        if self._learner.is_shut_dirty or self._shutters.is_due(now_s):
-            self._learner.is_shut_dirty = False
+        self._expire(now_s)
+        self._late.ask_again(now_s)
+        self._judge.teach()
+        if self._p.signals.is_shut_dirty or self._shutters.is_due(now_s):
+            self._p.signals.is_shut_dirty = False
             self._shutters.set(now_s)
         self._refresh(now_s)
         if not 0 <= now_s - self._handed_at_s < self._o.commit_every_s:
             self.hand_over(now_s)
+
+    def _expire(self, now_s: float) -> None:
+        """Runs whose judgement did not come in time; of some the log has to say whether they still are there."""
+        absent = []
+        for run_id, known in self._p.awaiting.due(now_s):
+            if known is None:
+                absent.append(run_id)
+            else:
+                self._judge.give_up(known, earns=self._o.unjudged_earns)
+        for start in range(0, len(absent), _ASKED):
+            asked = absent[start : start + _ASKED]
+            self._p.ask(partial(self._p.lookup.of_runs, asked), partial(self._give_up, asked))
+
+    def _give_up(self, run_ids: Sequence[str], found: Sequence[Found]) -> None:
+        for run_id, answer in zip(run_ids, found, strict=True):
+            known = self._late.recall(answer)
+            if known is not None:
+                self._judge.give_up(known, earns=self._o.unjudged_earns)
+            self._p.awaiting.drop(run_id)
 
     def _refresh(self, now_s: float) -> None:
         p = self._p
@@ -241,18 +329,33 @@ class Recorder:
             outbox.add(events.take_own())
         if is_flush or is_final or not 0 <= now_s - self._shown_at_s < self._o.exemplars_every_s:
             self._shown_at_s = now_s
-            self._learner.put_exemplars()
+            self._newest.put(outbox)
+        if self._has_begun:
+            self._tell_state(now_s, is_final=is_final)
         for record in self._p.harm.records(events.producer, events.epoch):
             outbox.put(record)
         is_due = is_flush or not 0 <= now_s - self._saved_at_s < self._o.save_every_s
-        if self._learner.has_learnt and (is_final or is_due):  # who learnt nothing must not overwrite who did
-            self._saved_at_s, self._learner.has_learnt = now_s, False
+        signals = self._p.signals
+        if signals.has_learnt and (is_final or is_due):  # who learnt nothing has nothing to tell
+            self._saved_at_s, signals.has_learnt = now_s, False
             dump = self._ask_policy(lambda: bytes(memoryview(self._p.policy.dump())), b"")
             if dump:
-                outbox.put(Record("policy", self._p.policy.name, dump))
-            outbox.put(Record("breaker", "all", self._p.breakers.dump()))
+                learnt = Learnt(self._p.owners.own, signals.n_learnt, dump)
+                outbox.put(learnt.record(self._p.policy.name))
         self._handed_at_s = now_s
         outbox.hand_over()
+
+    def _tell_state(self, now_s: float, *, is_final: bool) -> None:
+        """What other processes have to know: breakers that changed, and runs that wait."""
+        p = self._p
+        for variant, data in p.breakers.changes().items():
+            p.outbox.put(breaker_record(variant, data))
+        if is_final:
+            records = p.awaiting.will(now_s)
+        else:
+            records = p.awaiting.news(now_s)
+        for record in records if self._has_runs else ():
+            p.outbox.put(record)
 
     def note_dropped(self, dropped: Mapping[str, int]) -> None:
         """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
@@ -281,7 +384,7 @@ class Recorder:
         self._p.variants.follow(promoted)
         self._p.harm.follow(config.rollouts)
         self._p.refresher.configure(config, bodies)
-        self._learner.is_shut_dirty = True
+        self._p.signals.is_shut_dirty = True
         now_s = self._p.clock()
         version = self._p.refresher.snapshot.weights_version
         self._p.events.tell(ConfigurationPublished(config.version, version), now_s)
@@ -327,7 +430,7 @@ class Recorder:
         harm = self._p.harm
         changed = harm.hear(heard)
         for word, rollout_id in changed:
-            self._learner.is_shut_dirty = True
+            self._p.signals.is_shut_dirty = True
             self._p.events.alarm(word, rollout_id, "", harm.tripped.get(rollout_id))
         if changed:
             self.tick(self._p.clock())

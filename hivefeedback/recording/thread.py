@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hivefeedback.hooks import Breath
+from hivefeedback.model.item import Item
 from hivefeedback.recording.counters import Counters
-from hivefeedback.recording.recorder import Item, Recorder
+from hivefeedback.recording.recorder import Recorder
 
 __all__ = ["RecorderThread", "Source"]
 

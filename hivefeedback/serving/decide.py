@@ -11,17 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 
 from hivefeedback.model import Assignment, Decision, Offer, Snapshot
 from hivefeedback.model.ids import MAX_ID, clean_id
+from hivefeedback.model.item import Item
 from hivefeedback.serving.draws import Draws, fraction_of
 from hivefeedback.serving.live import Live
 from hivefeedback.serving.ring import Ring
 from hivefeedback.serving.sessions import Sessions
 
-__all__ = ["Decider", "Item"]
+__all__ = ["Decider"]
 
 _CLOCK_SLACK_S = 1.0
 """So much a clock may go back between two looks; more, and nobody knows how old the configuration is."""
-Item = tuple[int, float, object]
-"""What the ring carries: (seq, event time, what happened)."""
 
 
 class Decider:

@@ -133,6 +133,22 @@ class Cell(Struct, omit_defaults=True):
             mine.n, mine.total, mine.squares = mine.n + j.n, mine.total + j.total, mine.squares + j.squares
         self.n_awaiting += other.n_awaiting
 
+    def negated(self) -> Cell:
+        """What takes this cell back when it is merged.
+
+        >>> cell = Cell(outcomes={"ok": 2}, n_awaiting=1)
+        >>> cell.negated()
+        Cell(outcomes={'ok': -2}, sums={}, ns={}, bins={}, judged={}, n_awaiting=-1)
+        """
+        return Cell(
+            {name: -n for name, n in self.outcomes.items()},
+            {name: -n for name, n in self.sums.items()},
+            {name: -n for name, n in self.ns.items()},
+            {name: {k: -n for k, n in bins.items()} for name, bins in self.bins.items()},
+            {name: Judged(-j.n, -j.total, -j.squares) for name, j in self.judged.items()},
+            -self.n_awaiting,
+        )
+
     @property
     def n_runs(self) -> int:
         """Runs that enter success statistics."""

@@ -13,7 +13,7 @@ from hivefeedback import FeedbackLoop
 from hivefeedback.errors import ConfigurationError, StoreCorruptError, StoreUnreachableError
 from hivefeedback.hooks import Commit
 from hivefeedback.model import Run
-from hivefeedback.recording import Committer, Counters, write
+from hivefeedback.recording import Committer, Counters, Outgoing, write
 from hivefeedback.stats import CellKey, Delta
 from hivefeedback.testing import FakeClock
 from hivefeedback_stores.memory import MemoryStore
@@ -163,13 +163,13 @@ def test_what_waits_for_a_store_that_stays_away_does_not_grow_without_end() -> N
     class Nobody:
         def on_poll(self) -> None: ...
 
-        def on_found(self, feedback_event: object, found: object) -> None: ...
+        def on_checked(self, repeated: object) -> None: ...
 
     store = MemoryStore("memory://")
     committer = Committer(store, Nobody(), Counters(), max_events=100, poll_every_s=1.0)
     for number in range(1, 5001):
         committer.send(commit(number, 1))
-    assert committer.n_waiting <= 1000
+    assert len(committer._jobs) <= 1000
     committer.start()
     assert committer.stop(20.0)
     assert store.aggregates.read(from_s=0, to_s=120).coverage.n_runs == 5000
@@ -233,7 +233,7 @@ def test_one_event_that_cannot_be_written_holds_up_none_of_the_others() -> None:
     store, counters = Picky("memory://"), Counters()
     bad = Event("p", 1, 2, "bad", 1.0, 1.0, Run("a", attributes={"x": object()}))  # type: ignore[dict-item]  # wrong on purpose
     good = Event("p", 1, 1, "good", 1.0, 1.0, Run("a"))
-    write(store, Commit("p", 1, 1, [good, bad], Delta()), counters)
+    write(store, Outgoing(Commit("p", 1, 1, [good, bad], Delta())), counters)
     assert [e.event_id for _, e in store.log.read()] == ["good"]
     assert counters["events_unwritable"] == 1
 

@@ -1,0 +1,56 @@
+"""What a policy learnt, as each process keeps it in the store: the one that saw most is loaded.
+
+Processes learn side by side, and a policy cannot always add up two of its dumps without counting
+what both began with twice. So each writes its own, with the number of observations behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from hivefeedback.hooks import Record
+
+__all__ = ["POLICY", "Learnt", "most_learnt"]
+
+POLICY: Final = "policy"
+"""Namespace of the records; the key is the policy's name and the origin of who learnt."""
+
+
+class Learnt(NamedTuple):
+    """A policy's dump.
+
+    Args:
+        origin: Who wrote it; empty for the one record that older versions kept.
+        n: Observations behind it, those that it began with included.
+        dump: What the policy wrote.
+    """
+
+    origin: str
+    n: int
+    dump: bytes
+
+    def record(self, policy: str) -> Record:
+        """As it is stored.
+
+        >>> Learnt("p/1", 7, b"{}").record("ucb")
+        Record(namespace='policy', key='ucb/p/1', value=b'7\\n{}', version=0, expires_at_s=None)
+        """
+        return Record(POLICY, f"{policy}/{self.origin}", b"%d\n%b" % (self.n, self.dump))
+
+
+def most_learnt(policy: str, records: Iterable[Record]) -> Learnt | None:
+    """The dump of that policy with most observations behind it, or None.
+
+    What an older version wrote, under the policy's name alone, counts as the one with fewest.
+    """
+    found = [learnt for record in records if (learnt := _read(policy, record)) is not None]
+    return max(found, key=lambda learnt: (learnt.n, learnt.origin), default=None)
+
+
+def _read(policy: str, record: Record) -> Learnt | None:
+    if record.key == policy:
+        return Learnt("", 0, record.value)
+    name, _, origin = record.key.partition("/")
+    n, _, dump = record.value.partition(b"\n")
+    return Learnt(origin, int(n), dump) if name == policy and n.isdigit() else None

@@ -1,0 +1,52 @@
+"""The newest runs of each (deployment, operation), shown with the rewards that they have by now."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from hivefeedback.recording.join import KnownRun
+from hivefeedback.recording.outbox import Outbox
+from hivefeedback.stats import MAX_EXEMPLARS, Exemplar
+
+__all__ = ["Newest"]
+
+
+class Newest:
+    """Gathers runs until they are put into a delta as exemplars."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], deque[KnownRun]] = {}
+
+    def add(self, known: KnownRun) -> None:
+        """A run that just came in, or was just judged."""
+        name = (known.deployment, known.operation)
+        newest = self._runs.get(name)
+        if newest is None:
+            newest = self._runs[name] = deque(maxlen=MAX_EXEMPLARS)
+        newest.append(known)
+
+    def put(self, outbox: Outbox) -> None:
+        """Add the newest runs since the last call."""
+        runs, self._runs = self._runs, {}
+        for (deployment, operation), newest in runs.items():
+            outbox.delta.add_exemplars(deployment, operation, map(_exemplar, newest))
+            outbox.breathe()
+
+    def forget(self) -> None:
+        """Runs were erased: those that were not put yet may be theirs."""
+        self._runs = {}
+
+
+def _exemplar(known: KnownRun) -> Exemplar:
+    keys = known.keys
+    is_canary = len(keys) > 1 and any(key.arm.endswith(":canary") for key in keys)  # the first is the total's
+    return Exemplar(
+        known.started_at_s,
+        known.run_id,
+        known.duration_s,
+        known.outcome,
+        known.trace_id,
+        known.reward,
+        is_canary,
+        known.decision.prompts_used if known.decision is not None else (),
+    )

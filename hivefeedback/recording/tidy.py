@@ -1,0 +1,46 @@
+"""Removes what processes that are gone left in the store, where nobody needs it any more."""
+
+from __future__ import annotations
+
+from hivefeedback.hooks import State
+from hivefeedback.recording.awaiting import AWAITING, read_legacy
+from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
+from hivefeedback.recording.learnt import POLICY, most_learnt
+from hivefeedback.recording.owners import Owners
+
+__all__ = ["tidy"]
+
+_KEPT_S = 60 * 86400.0
+"""Twice as long as the log keeps runs by default: then no feedback can find them."""
+
+
+def tidy(state: State, owners: Owners, policy: str, now_s: float) -> int:
+    """Drop records of processes that ended; answers how many.
+
+    A policy's dump goes where another one has seen more, so there are at most as many as processes,
+    and one. What is known of runs goes when the log has forgotten them, a breaker when no run has
+    touched it for a month.
+
+    Args:
+        state: The store's small records.
+        owners: Knows which processes live.
+        policy: Name of the policy in service.
+        now_s: By the loop's clock.
+    """
+    gone = [(POLICY, key) for key in _outdone(state, owners, policy)]
+    told = variants_told(state.list(BREAKER))
+    gone += [(BREAKER, f"v/{variant}") for variant, data in told.items() if Breakers.is_forgotten(data, now_s)]
+    for record in state.list(AWAITING):
+        legacy = read_legacy(record)
+        if (legacy is None or legacy.at_s < now_s - _KEPT_S) and not owners.is_owned(record.key):
+            gone.append((AWAITING, record.key))
+    return sum(state.delete(namespace, key) for namespace, key in gone)
+
+
+def _outdone(state: State, owners: Owners, policy: str) -> list[str]:
+    records = [r for r in state.list(POLICY, prefix=policy) if r.key == policy or r.key.startswith(f"{policy}/")]
+    best = most_learnt(policy, records)
+    if best is None or not best.origin:
+        return []
+    kept = (f"{policy}/{best.origin}", f"{policy}/{owners.own}")
+    return [r.key for r in records if r.key not in kept and not owners.is_owned(r.key.partition("/")[2])]
