@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping
 
-from hivefeedback.control import adapters, approval, declare, erase, propose, undo
+from hivefeedback.control import adapters, approval, declare, erase, memories, propose, undo
 from hivefeedback.control.context import Context
 from hivefeedback.control.executors import Executors
 from hivefeedback.control.keeper import JournalKeeper
@@ -134,6 +134,18 @@ class Control:
     def erase_texts(self, mutation_id: str, *, by: str = "program") -> int:
         """Forget the reasons that were given with a mutation; how many texts went."""
         return erase.erase_texts(self._ctx, mutation_id, by=by)
+
+    def erase_memory(self, agent: str) -> int:
+        """Forget everything that an agent remembers, with the texts; how many items went."""
+        return memories.erase_agent(self._ctx, agent)
+
+    def sources(self) -> frozenset[str]:
+        """Feedback events that memory items and noted corrections rest on; asked before an erasure."""
+        return memories.source_ids(self._ctx)
+
+    def forget_erased(self, before: Iterable[str]) -> int:
+        """Forget what rested on feedback that was erased since; how many memory items went."""
+        return memories.forget_erased(self._ctx, before)
 
     # --- mutations --------------------------------------------------------------------------------
 

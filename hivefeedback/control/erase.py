@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hivefeedback.control.approval import known_life
 from hivefeedback.control.context import Context
+from hivefeedback.control.memories import erase_unused
 from hivefeedback.model import Configuration, JournalEntry, Ledger
 
 __all__ = ["erase_texts", "note_erased"]
@@ -17,7 +18,8 @@ def note_erased(ctx: Context, *, by: str) -> None:
 def erase_texts(ctx: Context, mutation_id: str, *, by: str) -> int:
     """Forget the reasons that were given with a mutation; its entries stay and say so.
 
-    A prompt's text stays as long as it is a version that can be served: patch it instead.
+    A prompt's text stays as long as it is a version that can be served: patch it instead. So does
+    what an agent remembers: take the change back first.
 
     Returns:
         How many texts went.
@@ -25,8 +27,9 @@ def erase_texts(ctx: Context, mutation_id: str, *, by: str) -> int:
     Raises:
         UnknownNameError: No such mutation.
     """
-    hashes = {entry.why for entry in known_life(ctx, mutation_id).entries if entry.why}
-    n_erased = sum(ctx.store.journal.erase_body(h) for h in sorted(hashes))
+    life = known_life(ctx, mutation_id)
+    hashes = {entry.why for entry in life.entries if entry.why}
+    n_erased = sum(ctx.store.journal.erase_body(h) for h in sorted(hashes)) + erase_unused(ctx, life.mutation)
     _append(ctx, mutation_id, by)
     return n_erased
 

@@ -102,7 +102,7 @@ def _act_outside(ctx: Context, life: Life, token: int) -> Receipt | None:
     if move(ctx, mutation_id, _READY, lambda config, now: intent, token=token) is None:
         return None
     receipt = ctx.stages.execute(life.mutation, ctx.keeper.configuration)
-    _confirm(ctx, life, "it could not be verified" if receipt else "its executor failed", token)
+    _confirm(ctx, life, "it could not be verified" if receipt else "its executor failed", token, receipt)
     return receipt
 
 
@@ -112,16 +112,16 @@ def _finish_outside(ctx: Context, life: Life, token: int) -> Receipt | None:
         _confirm(ctx, life, "", token)
         return None
     receipt = ctx.stages.execute(life.mutation, ctx.keeper.configuration)
-    _confirm(ctx, life, "it could not be verified after a crash", token)
+    _confirm(ctx, life, "it could not be verified after a crash", token, receipt)
     return receipt
 
 
-def _confirm(ctx: Context, life: Life, reason: str, token: int) -> None:
+def _confirm(ctx: Context, life: Life, reason: str, token: int, receipt: Receipt | None = None) -> None:
     if not _is_in_force(ctx, life):
         _end(ctx, life, "failed", reason)
         return
     mutation_id = life.mutation.mutation_id
-    done = step(ctx, mutation_id, "promoted", by="turn")
+    done = step(ctx, mutation_id, "promoted", by="turn", why=receipt.message if receipt else "")
     move(ctx, mutation_id, APPLYING, lambda config, now: done, token=token)
 
 

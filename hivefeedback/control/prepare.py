@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hivefeedback.control.context import Context
+from hivefeedback.control.memories import check_text
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Configuration, JsonValue, Mutation, MutationKind, PromptVersions, prompt_fields
 
@@ -20,6 +21,7 @@ def prepared(ctx: Context, mutation: Mutation, config: Configuration) -> Mutatio
     ready = ctx.executors.prepare(mutation, config)
     if ready.kind is MutationKind.PROMPT_PATCH:
         _check_fields(ctx, ready, config.prompts.get(ready.target, PromptVersions()))
+    check_text(ctx, ready)
     return ready
 
 

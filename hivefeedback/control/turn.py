@@ -14,6 +14,7 @@ from hivefeedback.control.lease import Leadership
 from hivefeedback.control.options import Mode
 from hivefeedback.control.plans import plan_of, select
 from hivefeedback.control.propose import propose_planned
+from hivefeedback.control.repeats import repeats_of
 from hivefeedback.control.rollout import monitor_rollouts
 from hivefeedback.control.spans import stage
 from hivefeedback.control.undo import close_orphans
@@ -78,7 +79,7 @@ def _led(ctx: Context, leadership: Leadership, turn: Turn) -> Turn:
     ctx.keeper.refresh()
     expire(ctx)
     close_orphans(ctx, by="turn")
-    view = ctx.view()
+    view = ctx.view().with_repeats(repeats_of(ctx))
     for work in _WORK[turn.mode]:
         try:
             token = leadership.take()  # renewed for each stage: hooks may take longer than a lease

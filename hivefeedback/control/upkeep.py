@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from hivefeedback.control.context import Context
 from hivefeedback.control.counts import forget_counts
+from hivefeedback.control.repeats import drop_old
 from hivefeedback.hooks import Record
 
 __all__ = ["keep_up"]
@@ -23,6 +24,7 @@ def keep_up(ctx: Context) -> bool:
         return False
     ctx.store.aggregates.compact(now_s=now_s)
     ctx.store.log.retain(before_s=now_s - ctx.options.retain_events_s)
+    drop_old(ctx)
     forget_counts(ctx.store, lambda rollout_id: _is_over(ctx, rollout_id, now_s))
     ctx.store.state.put(Record(NAMESPACE, KEY, repr(now_s).encode()))
     return True

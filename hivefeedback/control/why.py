@@ -110,7 +110,7 @@ def _undo(mutation: Mutation, state: EntryState) -> str:
 
 def _value(value: JsonValue) -> str:
     """A value in a line; a stored text by the beginning of its hash."""
-    if isinstance(value, dict) and set(value) == {"body"}:
+    if isinstance(value, dict) and "body" in value:
         return f"stored text {str(value['body'])[:12]}"
     return as_json(value)
 

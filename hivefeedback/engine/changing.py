@@ -14,6 +14,7 @@ from typing import TypeVar
 from hivefeedback.control import Control, Why
 from hivefeedback.engine.adapters import adapter_of
 from hivefeedback.engine.engine import Engine
+from hivefeedback.engine.memory import AgentMemory, Indices
 from hivefeedback.engine.passive import Passive
 from hivefeedback.errors import ClosedError, ConfigurationError
 from hivefeedback.hooks import Store
@@ -37,6 +38,8 @@ class Changing:
     _passive: Passive
     _engine: Engine | None
     _is_closed: bool
+    _memories: Indices
+    _clock: Callable[[], float]
 
     def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
         """Put a deployment into service, or replace what its id stands for; journalled."""
@@ -139,6 +142,18 @@ class Changing:
         self._check_open()
         self._control.refresh()
         return self._control.why(mutation_id)
+
+    def memory(self, agent_id: str) -> AgentMemory:
+        """What an agent remembers, across sessions and restarts: ``.items()`` and ``.recall(query, k=5)``.
+
+        It is changed by MEMORY_UPDATE mutations: propose one, or approve what the loop proposes after
+        the same correction was given three times.
+
+        Raises:
+            InvalidInputError: The agent has no id.
+        """
+        self._check_open()
+        return AgentMemory(agent_id, self.store, self._clock, self._memories)
 
     @property
     def configuration(self) -> Configuration:

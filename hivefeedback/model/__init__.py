@@ -25,6 +25,7 @@ from hivefeedback.model.change import (
     UsePrompt,
     Verdict,
 )
+from hivefeedback.model.correction import CORRECTION, Correction, normalised, read_correction
 from hivefeedback.model.decision import Assignment, Decision, learner_of, told_by
 from hivefeedback.model.deployment import Deployment, JsonValue, ParamValue, Price
 from hivefeedback.model.event import (
@@ -60,6 +61,20 @@ from hivefeedback.model.journal import (
 from hivefeedback.model.ledger import Ledger, Life
 from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, served_as, variant_id
 from hivefeedback.model.live import live_value, route_value
+from hivefeedback.model.memory import (
+    HALF_LIFE_S,
+    MAX_MEMORY_BYTES,
+    MEMORY,
+    PRUNED,
+    MemoryItem,
+    PrunedItem,
+    agent_prefix,
+    importance_at,
+    memory_body,
+    memory_text,
+    read_item,
+    read_pruned,
+)
 from hivefeedback.model.offer import WEIGHT_UNIT, Exclusion, Lineup, Offer, integer_weights
 from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fields, render
 from hivefeedback.model.rollout import ArmCounts, Outlook, Rollout, StepCounts
@@ -69,10 +84,15 @@ from hivefeedback.model.target import Target, target_of, targets_of
 
 __all__ = [
     "BLAMED",
+    "CORRECTION",
+    "HALF_LIFE_S",
     "INVERTED",
     "KNOWN_NAMES",
+    "MAX_MEMORY_BYTES",
     "MAX_PROMPT_BYTES",
+    "MEMORY",
     "OUTCOMES",
+    "PRUNED",
     "SCHEMA_VERSION",
     "UNCOUNTED",
     "WEIGHT_UNIT",
@@ -87,6 +107,7 @@ __all__ = [
     "Configuration",
     "ConfigurationPublished",
     "Control",
+    "Correction",
     "Decided",
     "Decision",
     "DecisionRecord",
@@ -109,6 +130,7 @@ __all__ = [
     "Ledger",
     "Life",
     "Lineup",
+    "MemoryItem",
     "Mutation",
     "MutationKind",
     "Offer",
@@ -121,6 +143,7 @@ __all__ = [
     "Plan",
     "Price",
     "PromptVersions",
+    "PrunedItem",
     "PutAdapter",
     "PutDeployment",
     "PutPrompt",
@@ -141,12 +164,14 @@ __all__ = [
     "Verdict",
     "WeightsRefreshed",
     "What",
+    "agent_prefix",
     "check_prompt",
     "concerns",
     "content_id",
     "decode_event",
     "encode_event",
     "fold",
+    "importance_at",
     "integer_weights",
     "inverse",
     "is_blamed",
@@ -154,10 +179,16 @@ __all__ = [
     "learner_of",
     "lineup_of",
     "live_value",
+    "memory_body",
+    "memory_text",
+    "normalised",
     "offer_from",
     "patched",
     "prompt_fields",
     "prompts_of",
+    "read_correction",
+    "read_item",
+    "read_pruned",
     "render",
     "route_value",
     "served_as",

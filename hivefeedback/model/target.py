@@ -35,11 +35,15 @@ _NOUNS: Final = {
 
 
 def target_of(mutation: Mutation) -> Target:
-    """What a mutation is about.
+    """What a mutation is about. Items of a memory stand side by side, so two of them are two things.
 
     >>> target_of(Mutation(kind=MutationKind.PARAM_SET, target="a", to={}))
     ('deployment', 'a')
     """
+    to = mutation.to
+    if mutation.kind is MutationKind.MEMORY_UPDATE and isinstance(to, dict):
+        what = next((str(to[name]) for name in ("body", "forget", "feedback", "text") if name in to), "")
+        return "memory", f"{mutation.target}/{what}"
     return _NOUNS[mutation.kind], mutation.target
 
 

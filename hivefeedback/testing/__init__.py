@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hivefeedback.testing.clock import FakeClock
 from hivefeedback.testing.executor_contract import ExecutorContract
+from hivefeedback.testing.external_contract import ExternalExecutorContract
 from hivefeedback.testing.gate_contract import GateContract
 from hivefeedback.testing.policies import EvenPolicy, FixedPolicy
 from hivefeedback.testing.policy_contract import PolicyContract, play
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "EvenPolicy",
     "ExecutorContract",
+    "ExternalExecutorContract",
     "FakeClock",
     "FixedPolicy",
     "GateContract",

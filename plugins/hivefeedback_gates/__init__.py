@@ -2,6 +2,7 @@
 
 from hivefeedback_gates.conflict import Conflict, ConflictGate, ConflictOptions
 from hivefeedback_gates.limits import Limits, LimitsGate, LimitsOptions
+from hivefeedback_gates.taint import Taint, TaintGate, TaintOptions
 from hivefeedback_gates.undo import Undo, UndoGate, UndoOptions
 
 __all__ = [
@@ -11,6 +12,9 @@ __all__ = [
     "Limits",
     "LimitsGate",
     "LimitsOptions",
+    "Taint",
+    "TaintGate",
+    "TaintOptions",
     "Undo",
     "UndoGate",
     "UndoOptions",

@@ -13,7 +13,7 @@ from hivefeedback.cli.call import Call
 from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.words import age, clock_time, percent, plain
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.model import Configuration, EntryState, Life, Mutation, MutationKind, PromptVersions
+from hivefeedback.model import Configuration, EntryState, Life, Mutation, MutationKind, PromptVersions, memory_text
 
 if TYPE_CHECKING:
     from hivefeedback.cli.reader import Reader
@@ -84,7 +84,7 @@ def _row(life: Life, config: Configuration, now_s: float) -> list[str]:
 
 def _short(value: object) -> str:
     """A value in one line; a stored text by the beginning of its hash, as ``why`` says it."""
-    if isinstance(value, dict) and set(value) == {"body"}:
+    if isinstance(value, dict) and "body" in value:
         return f"stored text {str(value['body'])[:12]}"
     return value if isinstance(value, str) else msgspec.json.encode(value, order="deterministic").decode()
 
@@ -94,7 +94,7 @@ def show(call: Call) -> Answer:
     with call.reader() as reader:
         why = reader.why(call.args.mutation_id)
         summary = _summary(reader.ledger.lives[call.args.mutation_id], reader)
-        diff = prompt_diff(reader, why.mutation)
+        diff = prompt_diff(reader, why.mutation) or memory_words(reader, why.mutation)
     steps = [{**plain_data(step), "at": f"{clock_time(step.at_s)} UTC"} for step in why.steps]
     data = {**summary, "steps": steps, "arms": plain_data(why.arms), "undo_command": why.undo, "diff": diff}
     return Answer(data=data, text=plain("\n".join([why.text(), *(["", diff] if diff else [])]), is_block=True))
@@ -111,6 +111,15 @@ def prompt_diff(reader: Reader, mutation: Mutation) -> str:
     names = (f"{mutation.target} (before)", f"{mutation.target} ({mutation.mutation_id})")
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), *names, lineterm="")
     return "\n".join(lines)
+
+
+def memory_words(reader: Reader, mutation: Mutation) -> str:
+    """What a MEMORY_UPDATE would have an agent remember; empty for other kinds."""
+    body = mutation.to.get("body") if isinstance(mutation.to, dict) else None
+    if mutation.kind != MutationKind.MEMORY_UPDATE or not isinstance(body, str):
+        return ""
+    stored = reader.store.journal.body(body)
+    return "(the text of this change was erased)" if stored is None else f"+ {memory_text(stored)}"
 
 
 def _text(reader: Reader, prompt: PromptVersions, value: object) -> str | None:
