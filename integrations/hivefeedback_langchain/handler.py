@@ -8,6 +8,7 @@ is read only with ``capture_content=True``.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -70,6 +71,9 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
         self._captures = capture_content
         self._clock = clock
         self._live = LiveRuns(cap=cap, ttl_s=ttl_s)
+        flights = getattr(loop, "flights", None)
+        if flights is not None:
+            flights.watch(self.in_flight)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> FeedbackCallbackHandler:
         """Itself: a copied chain reports to the same loop."""
@@ -79,6 +83,10 @@ class FeedbackCallbackHandler(BaseCallbackHandler):
     def n_live(self) -> int:
         """Runs that have started and not ended."""
         return len(self._live)
+
+    def in_flight(self) -> dict[str, int]:
+        """Model calls under way per deployment; the loop asks this when it ranks by load."""
+        return dict(Counter(self._runs.expected(run) for run in self._live.models()))
 
     @property
     def errors(self) -> Mapping[str, int]:

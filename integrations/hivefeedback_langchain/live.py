@@ -84,6 +84,10 @@ class LiveRuns:
     def __len__(self) -> int:
         return len(self._runs)
 
+    def models(self) -> list[LiveRun]:
+        """Calls to models that are under way."""
+        return [run for run in list(self._runs.values()) if run.kind == "llm"]
+
     def get(self, run_id: UUID) -> LiveRun | None:
         """The live run of that id."""
         return self._runs.get(run_id.int)

@@ -13,7 +13,7 @@ from hivefeedback.model import BLAMED, Configuration, Outcome, Run
 from hivefeedback_langchain import config
 from hivefeedback_langchain.call import Call, Names, RunSink, served_deployment
 from hivefeedback_langchain.live import LiveRun
-from hivefeedback_langchain.reply import Reply
+from hivefeedback_langchain.reply import NO_REPLY, Reply
 
 __all__ = ["Runs"]
 
@@ -51,6 +51,10 @@ class Runs:
         elif tags:
             number = next((tag[14:] for tag in tags if tag.startswith("retry:attempt:")), "")
             run.attempt = int(number) if number.isdigit() else 1
+
+    def expected(self, live: LiveRun) -> str:
+        """The deployment of a model call that has not ended, as far as it can be told before the answer."""
+        return self._served(live, NO_REPLY)[0]
 
     def finish(self, live: LiveRun, outcome: Outcome, reply: Reply, error: str) -> None:
         """Hand one ended run to the loop; links between runs are not recorded."""

@@ -37,6 +37,9 @@ class Chooser:
     def __init__(self, loop: FeedbackLoop, router: Any, operation: str | OperationOf | None) -> None:
         self._loop, self._router, self._operation = loop, router, operation
         self._flights = Flights()
+        flights = getattr(loop, "flights", None)  # what stands for a loop need not count
+        if flights is not None:
+            flights.watch(self.in_flight)
 
     def operation_of(self, group: str, metadata: Json) -> str:
         """The request's own operation, else what ``attach`` was told, else the model group."""
@@ -51,6 +54,10 @@ class Chooser:
         """What is known of the request that an event or attempt belongs to."""
         stamp = stamp_of(metadata)
         return self._flights.get(stamp.flight, stamp.decision_id) if stamp.decision_id else None
+
+    def in_flight(self) -> dict[str, int]:
+        """Attempts in the air per deployment; the loop asks this when it ranks by load."""
+        return self._flights.in_air(time.monotonic())
 
     def narrow(self, group: str, healthy: list[Any], ids: list[str], request: dict[str, Any]) -> list[Any]:
         """The deployments that may serve this attempt; the pick is written into the request."""

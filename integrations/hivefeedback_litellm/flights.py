@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -29,6 +29,7 @@ class Flight(Struct):
         group: The model group that it was asked for.
         acts: True where the decision is to be served; else LiteLLM's own selection serves.
         attempt_started_s: When the attempt in the air began, on the monotonic clock.
+        in_air: The deployment that is serving it; empty between attempts and at the end.
         failed: Deployments that have failed this request.
         last_run: run_id of the newest failed attempt.
     """
@@ -39,6 +40,7 @@ class Flight(Struct):
     attempt_started_s: float = 0.0
     failed: frozenset[str] = frozenset()
     last_run: str = ""
+    in_air: str = ""
 
     def served_by(self, deployment: str) -> Decision | None:
         """The decision as it is for the deployment that serves, whoever selected it.
@@ -73,6 +75,16 @@ class Flights:
         """The flight of that number and decision, or None where its slot was used again."""
         flight = self._slots[number % len(self._slots)]
         return flight if flight is not None and flight.decision.decision_id == decision_id else None
+
+    def in_air(self, now_s: float, *, ttl_s: float = 900.0) -> dict[str, int]:
+        """Attempts in the air per deployment; those older than ``ttl_s`` seconds were lost.
+
+        Args:
+            now_s: On the monotonic clock.
+            ttl_s: LiteLLM's longest timeout is 600 s by default.
+        """
+        flying = [f for f in self._slots if f is not None and f.in_air and now_s - f.attempt_started_s <= ttl_s]
+        return dict(Counter(f.in_air for f in flying))
 
 
 class Recent(Generic[V]):

@@ -101,6 +101,7 @@ class FeedbackLogger(CustomLogger):
             entry = self._owned.entry(served_by(kwargs, {}))
             if flight is None or entry is None:
                 return None
+            flight.in_air = deployment_id(entry)
             changed = prompted_as_decided(kwargs.get("messages"), flight.decision, metadata)
             served = flight.served_by(deployment_id(entry))
             if served is not None:
@@ -206,6 +207,7 @@ class FeedbackLogger(CustomLogger):
             return
         flight = self._chooser.flight_of(metadata)
         if flight is not None:
+            flight.in_air = ""
             run = replace(run, retry_of=flight.last_run)
         run_id = self.loop.record(run)
         if flight is not None and run.error:

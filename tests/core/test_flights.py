@@ -124,3 +124,24 @@ def test_mode_off_counts_and_ranks_without_harm() -> None:
         assert loop.rank(by="load")[0].deployment == "a"
         assert loop.assign(["x"], by="load", is_load_aware=True)[0].model_id in {"a", "b"}
     loop.close()
+
+
+def test_what_keeps_its_own_map_is_asked_while_it_lives(loop: FeedbackLoop) -> None:
+    """C3: integrations pay nothing per call; a broken one costs its own answer alone."""
+
+    class Serving:
+        def now(self) -> dict[str, int]:
+            return {"a": 3}
+
+    def broken() -> dict[str, int]:
+        raise RuntimeError("x")
+
+    serving = Serving()
+    loop.flights.watch(serving.now)
+    loop.flights.watch(broken)
+    loop.flights.watch(lambda: {"b": 1})
+    with loop.track("a"):
+        assert loop.flights.counts() == {"a": 4, "b": 1}
+    del serving
+    assert loop.flights.counts() == {"b": 1}
+    assert loop.flights.n_sources == 2
