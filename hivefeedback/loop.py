@@ -31,10 +31,12 @@ from hivefeedback.engine.assemble import (
 )
 from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.changing import Changing, deployment_of
+from hivefeedback.engine.clearing import CLEARED
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
+from hivefeedback.engine.memory import Indices
 from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.quarantine import Quarantine
@@ -112,6 +114,7 @@ class FeedbackLoop(Changing, Asking):
         texts = dict(prompts if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
         self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
+        self._memories = Indices()
         self._turns: BackgroundTurns | None = None
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
@@ -186,6 +189,7 @@ class FeedbackLoop(Changing, Asking):
             return
         self.registry.guard.renew()
         self.flights.clear()
+        self._memories = Indices()
         try:
             self._control = make_control(self.settings, self.store, self.registry, self._clock)
             self._control.refresh()
@@ -260,7 +264,7 @@ class FeedbackLoop(Changing, Asking):
         engine = self._engine
         if engine is None or self._is_closed:
             if self._is_closed:
-                self.counters.note("after_close")
+                self.counters.note("after_close", "record() was called on a closed loop: the run has an id and is lost")
             return run.run_id or self._new_run_id()
         seq = engine.put(run)
         return run.run_id or f"{self._run_prefix}{seq}"
@@ -271,7 +275,7 @@ class FeedbackLoop(Changing, Asking):
         try:
             if engine is None or self._is_closed:
                 if self._is_closed:
-                    self.counters.note("after_close")
+                    self.counters.note("after_close", "feedback() was called on a closed loop: the feedback is lost")
                 return
             engine.put(feedback)
         except Exception as error:  # noqa: BLE001  # the host's thread: what it does must go on
@@ -461,6 +465,9 @@ class FeedbackLoop(Changing, Asking):
         """Remove events, feedback text and exemplars, and take back from the aggregates what is still
         in the log; answers how many events went. All given parts must hold.
 
+        With ``agent`` alone also everything that this agent remembers goes, with the texts. What an
+        agent remembers from feedback goes with the last of that feedback.
+
         With ``mutation`` the reasons that people gave with it go instead; answers how many texts.
         Every process forgets within seconds what it remembers of runs.
 
@@ -477,9 +484,14 @@ class FeedbackLoop(Changing, Asking):
         self.flush()
         hashed = stored_user(self.store, user) if user is not None else None
         selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
+        sources = self._control.sources()
         n_events = self.store.log.erase(selector)
+        if given == ["agent"]:
+            self._control.erase_memory(str(agent))
+        self._control.forget_erased(sources)
         if given == ["deployment"]:
             self.store.state.delete("observed", str(deployment))
+            self.store.state.delete(CLEARED, str(deployment))
         if self._engine is not None:
             self._engine.erased(" and ".join(given), n_events)
             self._control.note_erased(by=by)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Check", "check_environment", "check_plugins", "check_settings"]
 
 _OURS: Final = "hivefeedback"
-_REQUIREMENT: Final = re.compile(r"^([A-Za-z0-9._-]+)[^;]*;.*extra\s*==\s*[\"']([\w-]+)[\"']")
-_NOT_FOR_USERS: Final = ("dev",)
+_REQUIREMENT: Final = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<inner>[\w-]+)\])?[^;]*;(?P<only>\s*|.*\s)extra\s*==\s*[\"'](?P<extra>[\w-]+)[\"']"
+)
+_NOT_FOR_USERS: Final = ("dev", "peers")
 _EARLIEST_S: Final = 1_735_689_600.0
 """2025-01-01: a clock before that was never set."""
 
@@ -57,8 +59,9 @@ def _extras() -> Iterator[Check]:
     extras: dict[str, list[str]] = {}
     for line in requires(_OURS) or ():
         match = _REQUIREMENT.match(line)
-        if match and match[1] != _OURS and match[2] not in _NOT_FOR_USERS:
-            extras.setdefault(match[2], []).append(match[1])
+        if match and match["name"] != _OURS and match["extra"] not in _NOT_FOR_USERS:
+            inner = f"[{match['inner']}]" if match["inner"] else ""
+            extras.setdefault(match["extra"], []).append(match["name"] + inner)
     for extra, names in sorted(extras.items()):
         found = {name: _version(name) for name in names}
         missing = [name for name, known in found.items() if known is None]
@@ -71,10 +74,18 @@ def _extras() -> Iterator[Check]:
 
 
 def _version(name: str) -> str | None:
+    """The installed version of ``litellm`` or ``litellm[proxy]``, say; None where it, or a part of it, is missing."""
+    bare, _, extra = name.rstrip("]").partition("[")
     try:
-        return version(name)
+        return version(bare) if all(_version(part) for part in _parts(bare, extra)) else None
     except PackageNotFoundError:
         return None
+
+
+def _parts(name: str, extra: str) -> list[str]:
+    """What an extra of another distribution brings on every platform."""
+    matches = [_REQUIREMENT.match(line) for line in requires(name) or ()]
+    return [m["name"] for m in matches if m and m["extra"] == extra and not m["only"].strip()]
 
 
 def check_settings(settings: Settings, args: argparse.Namespace) -> Iterator[Check]:
@@ -122,4 +133,14 @@ def check_plugins(settings: Settings) -> Iterator[Check]:
     else:
         known = ", ".join(sorted(registry.policies)) or "none"
         yield Check("policy", "wrong", f"{settings.policy!r} is not known; known: {known}; set 'policy' to one of them")
+    yield _memory_index()
     yield from (Check("environment", "note", line) for line in unknown_variables([info.name for info in plugins]))
+
+
+def _memory_index() -> Check:
+    """What agents' memories are searched with."""
+    from hivefeedback.engine.memory_index import index_kind
+
+    if index_kind() == "fts5":
+        return Check("memory index", "ok", "SQLite FTS5")
+    return Check("memory index", "note", "this Python's SQLite has no FTS5; memory is recalled by overlap of words")

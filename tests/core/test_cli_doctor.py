@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import closing
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
@@ -192,3 +193,19 @@ def test_an_extra_that_is_missing_is_a_note_with_the_command_to_install_it(
     assert found["extra litellm"][0] == "note"
     assert "pip install 'hivefeedback[litellm]'" in found["extra litellm"][1]
     assert found["extra otel"][0] == "ok"
+
+
+def test_an_extra_of_another_distribution_is_there_only_with_all_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ['here>=1; extra == "door"', 'gone[std]>=1,<2; extra == "door"', "other; sys_platform and extra == 'door'"]
+    there = {"big": "1.0", "here": "2.0"}
+
+    def version(name: str) -> str:
+        if name not in there:
+            raise PackageNotFoundError(name)
+        return there[name]
+
+    monkeypatch.setattr(checks, "requires", lambda name: asked if name == "big" else [])
+    monkeypatch.setattr(checks, "version", version)
+    assert (checks._version("big"), checks._version("big[door]")) == ("1.0", None)
+    there["gone"] = "3.0"
+    assert checks._version("big[door]") == "1.0"

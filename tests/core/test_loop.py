@@ -182,7 +182,7 @@ def test_a_given_clock_means_learnt_and_committed_before_record_returns() -> Non
 
 
 @pytest.mark.parametrize("threads", [True, False])
-def test_after_close_every_call_goes_on(threads: bool) -> None:
+def test_after_close_every_call_goes_on(threads: bool, caplog: pytest.LogCaptureFixture) -> None:
     loop = live_loop(prompts={"p": "hi"}) if threads else sync_loop(prompts={"p": "hi"})
     loop.record(Run("a", "x"))
     loop.close()
@@ -200,6 +200,7 @@ def test_after_close_every_call_goes_on(threads: bool) -> None:
     assert loop.turn().leader is False
     loop.start() if threads else None
     assert loop.counters["after_close"] >= 4
+    assert any("record() was called on a closed loop" in m for m in caplog.messages)
     with pytest.raises(ClosedError):
         loop.add_deployment("c")
     with pytest.raises(ClosedError):
