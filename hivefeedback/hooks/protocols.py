@@ -366,7 +366,13 @@ class Ranked:
 
 
 class Ranker(Protocol):
-    """Orders deployments, best first."""
+    """Orders deployments, best first.
+
+    A ranker may offer two methods beside ``rank``, each answering a ranker that is otherwise the same:
+    ``requiring(min_runs)`` with another minimum of runs from which on a deployment is known, and
+    ``seeing(in_flight)`` told of the runs under way, a mapping of deployment to number. Questions that
+    know these call them first.
+    """
 
     name: str
 

@@ -10,6 +10,7 @@ from hivefeedback.testing.external_contract import ExternalExecutorContract
 from hivefeedback.testing.gate_contract import GateContract
 from hivefeedback.testing.policies import EvenPolicy, FixedPolicy
 from hivefeedback.testing.policy_contract import PolicyContract, play
+from hivefeedback.testing.ranker_contract import RankerContract
 from hivefeedback.testing.scorer_contract import ScorerContract, event_of
 from hivefeedback.testing.views import Seen, view_of
 
@@ -24,6 +25,7 @@ __all__ = [
     "FixedPolicy",
     "GateContract",
     "PolicyContract",
+    "RankerContract",
     "ScorerContract",
     "Seen",
     "StoreContract",
