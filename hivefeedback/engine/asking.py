@@ -7,6 +7,7 @@ really covers. In mode ``off`` nothing is known: orders are those of declared ca
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from hivefeedback.engine.clearing import Cleared, check_shut, note_cleared
 from hivefeedback.engine.engine import Engine
@@ -226,7 +227,8 @@ class Asking:
             return
         self.flush(1.0)
         shut = check_shut(deployment_id, self._shut())
-        engine.clear_breaker(deployment_id)
+        engine.do(partial(engine.recorder.clear_breaker, deployment_id))
+        self.flush(5.0)
         now_s = self._clock()
         note_cleared(
             self.store.state,

@@ -250,27 +250,17 @@ class Engine:
             return b""
 
     def erased(self, selector: str, n_events: int) -> None:
-        """Something was erased here: log that, and forget what is remembered of runs.
+        """Something was erased here (``selector`` names no person): log that, and forget what is remembered of runs."""
+        self.do(partial(self.recorder.erased, selector, n_events))
 
-        Args:
-            selector: What it was, without naming a person.
-            n_events: How many events went.
-        """
-        if self.is_inline:
-            with self._lock:
-                self.recorder.erased(selector, n_events)
-                self.recorder.hand_over(self.clock(), is_flush=True)
-        else:
-            self.ring.put_always((0, 0.0, partial(self.recorder.erased, selector, n_events)))
-
-    def clear_breaker(self, variant: str) -> None:
-        """Serve a variant again before its time is over; it is when this returns."""
-        if self.is_inline or self.thread.is_current:
-            with self._lock:
-                self.recorder.clear_breaker(variant)
-        else:
-            self.ring.put_always((0, 0.0, partial(self.recorder.clear_breaker, variant)))
-        self.flush(5.0)
+    def do(self, work: Callable[[], object]) -> None:
+        """Have something done where learning is done: inline at once, else soon, between two slices."""
+        if not self.is_inline:
+            self.ring.put_always((0, 0.0, work))
+            return
+        with self._lock:
+            work()
+            self.recorder.hand_over(self.clock(), is_flush=True)
 
     # --- what the host calls --------------------------------------------------------------------------
 

@@ -124,14 +124,15 @@ def _asked(agents: Sequence[str] | Mapping[str, str], operation: str | None) -> 
     """Agent → operation."""
     if isinstance(agents, str):
         raise InvalidInputError(f"agents are {agents!r}, one text; expected a list of ids, such as [{agents!r}]")
-    names = list(agents)
-    for name in names:
+    own = agents if isinstance(agents, Mapping) else {}
+    asked: dict[str, str] = {}
+    for name in agents:
         if not isinstance(name, str) or not name:
             raise InvalidInputError(f"agent {name!r} is no id; expected a text")
-        if names.count(name) > 1:
+        if name in asked:
             raise InvalidInputError(f"agent {name!r} is named twice; name each agent once")
-    own = agents if isinstance(agents, Mapping) else {}
-    return {name: check_operation(own.get(name)) or operation or "" for name in names}
+        asked[name] = check_operation(own.get(name)) or operation or ""
+    return asked
 
 
 def _pick(
