@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hivefeedback.queries import Assignments, Blacklisted, Comparison, Insights, Ranks, Recommendation, Trend
 
 __all__ = [
+    "Adapter",
     "Assignments",
     "Blacklisted",
     "Comparison",

@@ -20,12 +20,15 @@ TO_OF: Final = {
     MutationKind.PARAM_SET: "parameters such as '{\"temperature\": 0.2}'",
     MutationKind.PROMPT_PATCH: "the number of a version, or a new text (--file reads it from a file)",
     MutationKind.LORA_APPLY: "the adapter's name, or null",
-    MutationKind.MEMORY_UPDATE: "items of the agent's memory",
+    MutationKind.MEMORY_UPDATE: """a text that the agent (TARGET) is to remember (--file reads it from a file),
+                '{"text": "...", "importance": 0.9}', or '{"forget": "m-7"}'""",
 }
 """What is typed for each kind."""
 
 _NAMES: Final = (MutationKind.MODEL_SWAP, MutationKind.LORA_APPLY)
 """Kinds whose value is a name: ``7`` is a model called 7 there, not a number."""
+_TEXTS: Final = (MutationKind.PROMPT_PATCH, MutationKind.MEMORY_UPDATE)
+"""Kinds whose value may be a long text."""
 
 
 def kinds_in_service() -> list[MutationKind]:
@@ -44,7 +47,7 @@ def kinds_in_service() -> list[MutationKind]:
 def mutation_value(kind: MutationKind, to: str | None, file: str | None) -> JsonValue:
     """The value that was given, as JSON where it is JSON, else as text.
 
-    A file is text as it stands for PROMPT_PATCH.
+    A file is text as it stands for PROMPT_PATCH and MEMORY_UPDATE.
 
     Raises:
         InvalidInputError: Nothing was given, or both.
@@ -56,7 +59,7 @@ def mutation_value(kind: MutationKind, to: str | None, file: str | None) -> Json
         raise InvalidInputError("change it to what? give TO, or --file FILE")
     if file is not None:
         text = _read(file)
-        return text if kind == MutationKind.PROMPT_PATCH else _as_json(kind, text)
+        return text if kind in _TEXTS else _as_json(kind, text)
     return _as_json(kind, to or "")
 
 
@@ -67,6 +70,8 @@ def _as_json(kind: MutationKind, text: str) -> JsonValue:
         return text
     if kind in _NAMES and not (value is None or isinstance(value, str)):
         return text
+    if kind == MutationKind.MEMORY_UPDATE and not isinstance(value, dict):
+        return text  # "7" is to be remembered as it was typed
     return value
 
 
