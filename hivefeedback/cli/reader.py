@@ -14,12 +14,16 @@ from urllib.parse import unquote
 
 from hivefeedback.control import Control, ControlOptions, Why
 from hivefeedback.engine.assemble import open_store
+from hivefeedback.engine.clearing import Cleared, cleared_of
+from hivefeedback.engine.memory import AgentMemory, Indices, agents_with_memory
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Store
 from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Configuration, Ledger
+from hivefeedback.queries import Basis, Shut
+from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
 from hivefeedback.settings import Settings
 from hivefeedback.stats import View
 
@@ -51,6 +55,14 @@ class Reader:
         """The life of every mutation."""
         return self._control.ledger
 
+    def memory(self, agent_id: str) -> AgentMemory:
+        """What an agent remembers; looking leaves no trace. Raises InvalidInputError."""
+        return AgentMemory(agent_id, self.store, self._clock, Indices(), is_read_only=True)
+
+    def agents_with_memory(self) -> dict[str, int]:
+        """Agents that remember something → how many items."""
+        return agents_with_memory(self.store)
+
     def why(self, mutation_id: str) -> Why:
         """The story of a mutation. Raises UnknownNameError."""
         return self._control.why(mutation_id)
@@ -59,6 +71,31 @@ class Reader:
         """The aggregates of the last ``window_s`` seconds."""
         now_s = self._clock()
         return self.store.aggregates.read(from_s=now_s - window_s, to_s=now_s + 60.0)
+
+    def basis(self, window_s: float) -> Basis:
+        """What questions about the last ``window_s`` seconds are answered from."""
+        return Basis(
+            view=self.view(window_s),
+            config=self.configuration,
+            rankers=self.registry.rankers,
+            shut=self._shut(),
+            now_s=self._clock(),
+        )
+
+    def _shut(self) -> dict[str, Shut]:
+        """Open breakers, as the processes that serve have told of them."""
+        breakers, records = Breakers(), self.store.state.list(BREAKER)
+        for record in records:
+            if record.key == "all":  # what an older version wrote
+                breakers.load(record.value)
+        for variant, data in variants_told(records).items():
+            breakers.merge(variant, data)
+        known = {name: breakers.standing(name) for name in breakers.open_at(self._clock())}
+        return {name: Shut(failures=b[0], until_s=b[1]) for name, b in known.items() if b is not None}
+
+    def cleared(self) -> list[Cleared]:
+        """Who was cleared from the blacklist by a person."""
+        return cleared_of(self.store.state)
 
     def observed(self) -> list[str]:
         """Deployments that served runs and were never declared."""
