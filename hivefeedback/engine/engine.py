@@ -11,17 +11,16 @@ import itertools
 import threading
 import time
 from base64 import b64encode
-from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from importlib.metadata import version
-from typing import TypeVar
 
 from hivefeedback.control import Control
 from hivefeedback.engine.closing import close_within
+from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.identity import Identity, user_key
 from hivefeedback.engine.values import EngineValues
-from hivefeedback.hooks import Commit, Policy, Store
+from hivefeedback.hooks import Policy, Store
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
 from hivefeedback.model.item import Item
@@ -38,7 +37,6 @@ from hivefeedback.recording import (
     Listener,
     Lookup,
     Outbox,
-    Outgoing,
     Owners,
     Parts,
     Peers,
@@ -50,7 +48,6 @@ from hivefeedback.recording import (
     Signals,
     most_learnt,
     origin_of,
-    write,
 )
 from hivefeedback.serving import Decider, Draws, Live, Ring
 
@@ -68,10 +65,8 @@ _SAVE_EVERY_S = 5.0
 _EXEMPLARS_EVERY_S = 1.0
 _SAVE_EVERY_INLINE_S = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
-_INLINE_BACKLOG = 10_000
 _ROUNDS = 4
 """How often answers of the store may lead to further questions before a flush no longer waits for them."""
-T = TypeVar("T")
 
 
 class Engine:
@@ -111,8 +106,6 @@ class Engine:
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
         self._n_erasures = control.n_erasures
-        self._backlog: deque[Outgoing] = deque()
-        self._n_asked = 0
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
         self.breakers = Breakers(
@@ -126,6 +119,7 @@ class Engine:
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
+        self._desk = Desk(store, self.ring, counters, is_inline=is_inline)
         self.decider = Decider(
             self.live,
             self.ring,
@@ -140,6 +134,7 @@ class Engine:
             store, self, counters, max_events=values.pending_commits, poll_every_s=values.config_poll_s
         )
         self.recorder = self._make_recorder(snapshot)
+        self._desk.open(self.committer, self.recorder)
         self.thread = RecorderThread(self.ring, self.recorder, counters, slice_runs=values.slice_runs, clock=clock)
 
     # --- building -----------------------------------------------------------------------------------
@@ -184,7 +179,9 @@ class Engine:
             rule=self._make_rule(),
             intake=Intake(counters, user_key=user_key(self._store), max_comment_bytes=values.max_comment_bytes),
             joins=Joins(values.join_memory),
-            outbox=Outbox(self.identity.producer, self.identity.epoch, self._send, store_content=values.store_content),
+            outbox=Outbox(
+                self.identity.producer, self.identity.epoch, self._desk.send, store_content=values.store_content
+            ),
             refresher=Refresher(self.policy, snapshot, self._publish, counters),
             counters=counters,
             events=EventMaker(self.identity.producer, self.identity.epoch, self.numbers, self.clock),
@@ -192,7 +189,7 @@ class Engine:
             owners=self._owners,
             awaiting=Awaiting(origin, values.judgement_horizon_s),
             lookup=Lookup(self._store, self._owners),
-            ask=self._ask_inline if self.is_inline else self._ask,
+            ask=self._desk.ask,
             signals=self._signals,
         )
         options = RecorderOptions(
@@ -256,7 +253,7 @@ class Engine:
     def do(self, work: Callable[[], object]) -> None:
         """Have something done where learning is done: inline at once, else soon, between two slices."""
         if not self.is_inline:
-            self.ring.put_always((0, 0.0, work))
+            self._desk.post(work)
             return
         with self._lock:
             work()
@@ -304,25 +301,23 @@ class Engine:
                 self._drain()
                 self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_flush=True)
-                if self._backlog:
-                    self._write_inline(self._backlog.pop())
-            return not self._backlog
+                return self._desk.write()
         if self.thread.is_current:
             return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
 
-        self.ring.put_always((0, 0.0, partial(self._mark, done, _ROUNDS)))
+        self._desk.post(partial(self._mark, done, _ROUNDS))
         return done.wait(timeout_s)
 
     def _mark(self, done: threading.Event, n_rounds: int) -> None:
         """Send what was learnt; where the store was asked something, once more when it has answered."""
         self.recorder.note_dropped(self.ring.dropped)
         self.recorder.hand_over(self.clock(), is_flush=True)
-        if not self._n_asked or not n_rounds:
+        if not self._desk.n_asked or not n_rounds:
             self.committer.mark(done)
             return
         again = partial(self._mark, done, n_rounds - 1)
-        if not self.committer.do(lambda: self.ring.put_always((0, 0.0, again))):
+        if not self.committer.do(lambda: self._desk.post(again)):
             self.committer.mark(done)
 
     # --- the configuration ------------------------------------------------------------------------------
@@ -346,7 +341,7 @@ class Engine:
             finally:
                 done.set()
 
-        self.ring.put_always((0, 0.0, configure))
+        self._desk.post(configure)
         done.wait(1.0)
 
     def _configuring(self, known_at_s: float | None) -> Callable[[], None]:
@@ -373,13 +368,13 @@ class Engine:
         is_new = self._control.refresh()
         heard = self._listen(self.recorder.suspected)  # first: only who hears of stops may serve a canary on
         if is_new or self.live.snapshot.config.version != self._control.configuration.version:
-            self.ring.put_always((0, 0.0, self._configuring(known_at_s)))
+            self._desk.post(self._configuring(known_at_s))
         else:
             self.live.refreshed_at_s = known_at_s
         if heard:
-            self.ring.put_always((0, 0.0, partial(self.recorder.hear, heard)))
+            self._desk.post(partial(self.recorder.hear, heard))
         if news := self._peers.news():
-            self.ring.put_always((0, 0.0, partial(self.recorder.take, *news)))
+            self._desk.post(partial(self.recorder.take, *news))
         self._on_poll()
 
     def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
@@ -411,57 +406,9 @@ class Engine:
         if news is not None:
             self.recorder.take(*news)
 
-    # --- what the recorder asks the store ------------------------------------------------------------------
-
-    def _ask(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
-        """The question on the committer's thread, the answer on the recorder's."""
-
-        def ask() -> None:
-            take: Callable[[], object] = lambda: None  # noqa: E731  # where the store cannot answer
-            try:
-                take = partial(answer, question())
-            finally:
-                self.ring.put_always((0, 0.0, partial(self._answered, take)))
-
-        self._n_asked += self.committer.do(ask)
-
-    def _answered(self, take: Callable[[], object]) -> None:
-        self._n_asked -= 1
-        self.recorder.answered(take)
-
-    def _ask_inline(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
-        try:
-            found = question()
-        except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
-            self.counters.note("store_errors", f"{type(error).__name__}: {error}")
-            return
-        answer(found)
-
     def on_checked(self, repeated: Sequence[Event]) -> None:
         """The committer's thread: these runs of a commit were in the log already."""
-        self.ring.put_always((0, 0.0, partial(self._answered, partial(self.recorder.repeated, repeated))))
-
-    # --- commits -------------------------------------------------------------------------------------------------
-
-    def _send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
-        if self.is_inline:
-            self._write_inline(Outgoing(commit, tuple(given), n_bytes))
-            return
-        self._n_asked += bool(given)
-        self.committer.send(commit, given, n_bytes)
-
-    def _write_inline(self, outgoing: Outgoing) -> None:
-        self._backlog.append(outgoing)
-        while self._backlog:
-            try:
-                write(self._store, self._backlog[0], self.counters)
-            except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
-                self.counters.note("store_errors", f"{type(error).__name__}: {error}")
-                if len(self._backlog) > _INLINE_BACKLOG:
-                    self.counters["events_uncommitted"] += len(self._backlog.popleft().commit.events)
-                return  # kept, and tried again with the next one
-            if repeated := self._backlog.popleft().repeated:
-                self.recorder.repeated(repeated)
+        self._desk.checked(repeated)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -472,8 +419,9 @@ class Engine:
                 self._drain()
                 self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_final=True)
+                is_done = self._desk.write()
                 self._release()
-            return not self._backlog
+            return is_done
         end = time.monotonic() + timeout_s
         is_done = self.thread.stop(timeout_s)
         is_done = self.committer.stop(max(0.1, end - time.monotonic())) and is_done

@@ -176,7 +176,7 @@ def test_what_waits_for_a_store_that_stays_away_does_not_grow_without_end() -> N
 
 
 def test_an_inline_loop_counts_what_it_cannot_keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("hivefeedback.engine.engine._INLINE_BACKLOG", 5)
+    monkeypatch.setattr("hivefeedback.engine.desk._BACKLOG", 5)
     stores = FaultyStores()
     with faulty_loop(tmp_path.name, stores, threads=False) as loop:
         stores.faults.gone("commit")
