@@ -15,13 +15,13 @@ in its counts.
 
 from __future__ import annotations
 
-import struct
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.model import ArmCounts, StepCounts
@@ -62,6 +62,8 @@ class FailedSession(NamedTuple):
     share: float
     is_canary: bool
 
+
+_Units = npt.NDArray[np.uint64]
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Seen)
@@ -130,7 +132,7 @@ def seen_sessions(
     'm-1/p/1/0.05/control/0'
     """
     arm = "canary" if is_canary else "control"
-    return f"{process_key}/{share!r}/{arm}/{number}", struct.pack(f"<{len(units)}Q", *units)
+    return f"{process_key}/{share!r}/{arm}/{number}", np.array(units, "<u8").tobytes()
 
 
 def with_failed_sessions(
@@ -149,34 +151,38 @@ def with_failed_sessions(
         StoreCorruptError: A record is not what was written.
     """
     failures = [decode_failed(key, value) for key, value in failed]
-    first = _first_seen(failures, seen)
-    units = Counter(first.values())
-    failing = Counter((first[unit], guardrail) for guardrail, unit in {(f.guardrail, f.unit) for f in failures})
-    of_sessions = [_step(arm, ArmCounts(units=n)) for arm, n in units.items()]
-    of_sessions += [_step(arm, ArmCounts(failures={guardrail: n})) for (arm, guardrail), n in failing.items()]
+    lists: dict[_Seen, list[_Units]] = {}
+    for key, value in seen:
+        arm, units = _decoded(key, value)
+        lists.setdefault(arm, []).append(units)
+    for f in failures:
+        lists.setdefault(_Seen(f.share, f.is_canary), []).append(np.array([f.unit], "<u8"))
+    rails = sorted({f.guardrail for f in failures})
+    failing = {rail: np.unique(np.array([f.unit for f in failures if f.guardrail == rail], "<u8")) for rail in rails}
+    of_sessions = []
+    for arm, units in _first_seen(lists):
+        n_failed = {rail: int(np.isin(failing[rail], units, assume_unique=True).sum()) for rail in rails}
+        told = {rail: n for rail, n in n_failed.items() if n}
+        of_sessions.append(_step(arm, ArmCounts(units=len(units), failures=told or None)))
     return merge_counts([*counts, *of_sessions])
 
 
-def _first_seen(failures: Iterable[FailedSession], seen: Iterable[tuple[str, bytes]]) -> dict[int, _Seen]:
-    """Step and arm of each session: those of the smallest share."""
-    lists: dict[_Seen, list[Iterable[int]]] = {}
-    for key, value in seen:
-        arm, listed = _decoded(key, value)
-        lists.setdefault(arm, []).append(listed)
-    for failure in failures:
-        lists.setdefault(_Seen(failure.share, failure.is_canary), []).append((failure.unit,))
-    first: dict[int, _Seen] = {}
-    for arm in sorted(lists, key=lambda arm: -arm.share):
-        for units in lists[arm]:
-            first.update(dict.fromkeys(units, arm))  # a smaller share comes later, and stays
-    return first
+def _first_seen(lists: Mapping[_Seen, Sequence[_Units]]) -> Iterator[tuple[_Seen, _Units]]:
+    """Each session once, with the arm of the smallest share."""
+    known = np.array([], "<u8")
+    for arm in sorted(lists, key=lambda arm: (arm.share, arm.is_canary)):
+        units = np.unique(np.concatenate(lists[arm]))
+        fresh = units[~np.isin(units, known, assume_unique=True)]
+        if len(fresh):
+            known = np.concatenate([known, fresh])
+            yield arm, fresh
 
 
-def _decoded(key: str, value: bytes) -> tuple[_Seen, tuple[int, ...]]:
+def _decoded(key: str, value: bytes) -> tuple[_Seen, _Units]:
     try:
         _, share, arm, _ = key.rsplit("/", 3)
-        return _Seen(float(share), arm == "canary"), struct.unpack(f"<{len(value) // 8}Q", value)
-    except (ValueError, struct.error) as error:
+        return _Seen(float(share), arm == "canary"), np.frombuffer(value, "<u8")
+    except ValueError as error:
         raise StoreCorruptError(f"record {key!r} of a rollout's sessions cannot be read: {error}") from error
 
 
