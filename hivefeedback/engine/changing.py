@@ -219,8 +219,13 @@ def deployment_of(given: Deployment | str) -> Deployment:
 
 def _check_bounds(deployment: Deployment) -> None:
     """Refuse bounds that are no range, or that the deployment's own parameter lies outside of."""
+    if not isinstance(deployment.bounds, Mapping):
+        raise ConfigurationError(
+            f"bounds of deployment {deployment.id!r} are {deployment.bounds!r}; expected a mapping"
+        )
     for name, bounds in deployment.bounds.items():
-        low, high = bounds if len(bounds) == 2 else (1.0, 0.0)
+        is_pair = isinstance(bounds, tuple | list) and len(bounds) == 2 and all(map(_is_number, bounds))
+        low, high = bounds if is_pair else (1.0, 0.0)
         if not -inf < low <= high < inf:  # false for NaN as well
             raise ConfigurationError(
                 f"bounds of {name!r} of deployment {deployment.id!r} are {bounds!r}; expected two numbers, low <= high"
@@ -231,3 +236,7 @@ def _check_bounds(deployment: Deployment) -> None:
                 f"parameter {name!r} of deployment {deployment.id!r} is {value!r}, outside of its own bounds {low:g} "
                 f"to {high:g}; change one of them"
             )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
+from msgspec.structs import replace
+
 from hivefeedback.model import UNCOUNTED
 from hivefeedback.stats.delta import MAX_EXEMPLARS, Exemplar
 
@@ -27,9 +29,15 @@ def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
     latest: dict[str, Exemplar] = {}
     for exemplar in exemplars:
         known = latest.get(exemplar.run_id)
-        if known is None or known.reward is None or exemplar.reward is not None:
-            latest[exemplar.run_id] = exemplar
+        latest[exemplar.run_id] = exemplar if known is None else _merged(known, exemplar)
     return sorted(latest.values(), key=_AGE)[-MAX_EXEMPLARS:]
+
+
+def _merged(known: Exemplar, other: Exemplar) -> Exemplar:
+    """One of two tellings of a run; which prompts it asked for stays known, though who judged it did not know."""
+    if known.reward is None or other.reward is not None:
+        known, other = other, known
+    return replace(known, prompts=other.prompts) if other.prompts and not known.prompts else known
 
 
 def counted_runs(exemplars: Iterable[Exemplar]) -> list[Exemplar]:

@@ -113,6 +113,20 @@ class AggregatesContract:
             store.commit(commit_of(number, delta=delta))
         assert _all(store).exemplars == {("a", "op"): (judged[2],)}
 
+    @pytest.mark.parametrize("order", [(1, 2, 3), (3, 2, 1), (2, 3, 1)])
+    def test_an_exemplar_keeps_which_prompts_it_asked_for(self, store: Store, order: tuple[int, ...]) -> None:
+        told = {
+            1: Exemplar(T0, "r", 0.5, prompts=("answer@2", "ünï/côde@1")),
+            2: Exemplar(T0, "r", 0.5, reward=0.25),
+            3: Exemplar(T0, "r", 0.5),
+        }
+        for number in order:
+            delta = Delta()
+            delta.add_exemplar("a", "op", told[number])
+            store.commit(commit_of(number, delta=delta))
+        (kept,) = _all(store).exemplars[("a", "op")]
+        assert (kept.reward, kept.prompts) == (0.25, told[1].prompts)
+
     def test_minutes_become_hours_and_hours_days_without_losing_a_run(self, store: Store) -> None:
         events = [run_event(n, at_s=T0 + n * 7 * MINUTE) for n in range(60)]
         store.commit(commit_of(1, events))

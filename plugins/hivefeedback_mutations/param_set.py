@@ -5,8 +5,9 @@ No extra is needed. ``to`` names the parameters that change; None removes one, t
     loop.propose(Mutation(kind=MutationKind.PARAM_SET, target="a", to={"max_tokens": 768, "stop": None}))
 
 A parameter with declared bounds (``Deployment("a", params={"max_tokens": 512},
-bounds={"max_tokens": (128, 2048)})``) must be a number inside of them, whoever asks. One without
-bounds may be set by hand, and is never planned.
+bounds={"max_tokens": (128, 2048)})``) must be a number inside of them, whoever asks; it cannot be
+removed, since nobody knows what the provider then takes. One without bounds may be set by hand, and
+is never planned. Addresses and secrets (``api_base``, ``api_key`` …) cannot be set at all.
 """
 
 from __future__ import annotations
@@ -35,6 +36,20 @@ _MAX_PARAMS = 64
 _MAX_NAME = 128
 _MAX_TEXT = 4096
 _MAX_ITEMS = 64
+_ELSEWHERE = frozenset(
+    {
+        "api_base",
+        "api_key",
+        "base_url",
+        "default_headers",
+        "extra_body",
+        "extra_headers",
+        "headers",
+        "messages",
+        "model",
+    }
+)
+"""Where a call goes, with which secret and what for is no parameter of it. The journal holds no secrets."""
 _LARGEST = 1e12
 """Larger numbers mean nothing to any model; JSON keeps whole numbers exactly up to 9e15."""
 
@@ -101,6 +116,11 @@ def _checked(target: str, to: JsonValue, bounds: Mapping[str, tuple[float, float
         if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME:
             raise InvalidInputError(
                 f"{_short(name)} names no parameter of {target!r}; expected 1 to {_MAX_NAME} letters"
+            )
+        if name.lower() in _ELSEWHERE:
+            raise InvalidInputError(
+                f"{name!r} is no parameter that a mutation may set; declare the deployment anew, or use MODEL_SWAP for "
+                f"another model"
             )
         checked[name] = _value(target, name, value)
         if name in bounds:

@@ -71,7 +71,7 @@ def test_undo_puts_back_exactly_what_there_was_even_where_a_parameter_was_missin
 
 @pytest.mark.parametrize("value", [127, 2048.5, -1, "many", True, None, [512]])
 def test_a_value_outside_of_the_declared_bounds_is_refused_with_name_value_and_bounds(value: JsonValue) -> None:
-    with pytest.raises(InvalidInputError, match="'max_tokens' of 'a' is .*bounds are 128 to 2048") as refused:
+    with pytest.raises(InvalidInputError, match=r"'max_tokens' of 'a' is .*bounds are 128 to 2048") as refused:
         ParamSet().prepare(_set({"max_tokens": value}), CONFIG)
     assert repr(value) in str(refused.value)
 
@@ -112,6 +112,13 @@ def test_what_is_no_set_of_plain_parameters_is_refused_with_a_short_message(to: 
     with pytest.raises(InvalidInputError) as refused:
         ParamSet().prepare(_set(to), CONFIG)
     assert 10 < len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize("name", ["api_key", "API_BASE", "base_url", "extra_headers", "model"])
+def test_where_a_call_goes_and_with_which_secret_is_no_parameter(name: str) -> None:
+    with pytest.raises(InvalidInputError, match="declare the deployment anew") as refused:
+        ParamSet().prepare(_set({name: "sk-secret"}), CONFIG)
+    assert "sk-secret" not in str(refused.value)
 
 
 def test_true_is_not_one() -> None:
@@ -155,8 +162,16 @@ def test_bounds_come_from_the_configuration_file_and_survive_the_store(tmp_path:
             assert loop.configuration.deployments["a"].bounds == {"max_tokens": (128.0, 2048.0)}
 
 
-@pytest.mark.parametrize("bounds", [(3.0, 1.0), (float("nan"), 2.0), (0.0, float("inf")), (600.0, 700.0)])
-def test_bounds_that_are_no_range_or_exclude_the_parameter_itself_are_refused(bounds: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    "bounds",
+    [(3.0, 1.0), (float("nan"), 2.0), (0.0, float("inf")), (600.0, 700.0), (1,), 7, "ab", (True, 900), ("a", "b")],
+)
+def test_bounds_that_are_no_range_or_exclude_the_parameter_itself_are_refused(bounds: Any) -> None:
     wrong = Deployment("a", params={"max_tokens": 512}, bounds={"max_tokens": bounds})
     with pytest.raises(ConfigurationError, match="'max_tokens' of deployment 'a'"):
         FeedbackLoop("memory://", [wrong], clock=FakeClock(), plugins_allow=["stores"])
+
+
+def test_bounds_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="expected a mapping"):
+        FeedbackLoop("memory://", [Deployment("a", bounds=7)], clock=FakeClock())  # type: ignore[arg-type]  # the point
