@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hivefeedback.errors import InvalidInputError, UnknownNameError
 from hivefeedback.hooks import Ranker
 from hivefeedback.model import Configuration, Deployment
-from hivefeedback.queries.cells import is_below
+from hivefeedback.queries.cells import cells_of, is_below
 from hivefeedback.stats import View
 
 __all__ = ["Basis", "Shut"]
@@ -52,8 +52,7 @@ class Basis:
     def seen(self, operation: str | None = None) -> tuple[str, ...]:
         """Deployments of which runs are stored, of whatever time, by name."""
         exemplars = {d for d, o in self.view.exemplars if d and is_below(o, operation)}
-        cells = {d for d, o in self.view.totals("deployment", "operation", bins=False) if d and is_below(o, operation)}
-        return tuple(sorted(exemplars | cells))
+        return tuple(sorted(exemplars | set(cells_of(self.view, operation))))
 
     def in_service(self, operation: str | None = None) -> tuple[str, ...]:
         """Who can be drawn for an operation: what its route says, else all; in the host's order."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from hivefeedback.stats import Cell, Coverage, View
+from hivefeedback.stats import Cell, CellKey, Coverage, View
 
 __all__ = ["cells_of", "covered", "is_below"]
 
@@ -27,22 +27,12 @@ def cells_of(view: View, operation: str | None = None, *, bins: bool = False) ->
         operation: Only this operation and those below it.
         bins: With histograms, from which quantiles and intervals of means come.
     """
-    if not operation:
-        return {d: cell for (d,), cell in view.totals("deployment", bins=bins).items() if d}
-    found: dict[str, list[Cell]] = {}
-    for (d, o), cell in view.totals("deployment", "operation", bins=bins).items():
-        if d and is_below(o, operation):
-            found.setdefault(d, []).append(cell)
-    return {d: _together(cells, bins=bins) for d, cells in found.items()}
+    found = view.totals("deployment", where=_where(operation), bins=bins)
+    return {d: cell for (d,), cell in found.items() if d}
 
 
-def _together(cells: list[Cell], *, bins: bool) -> Cell:
-    if len(cells) == 1:
-        return cells[0]
-    total = Cell()
-    for cell in cells:
-        total.merge(cell, bins=bins)
-    return total
+def _where(operation: str | None) -> Callable[[CellKey], bool] | None:
+    return (lambda key: is_below(key.operation, operation)) if operation else None
 
 
 def covered(view: View, cells: Iterable[Cell]) -> Coverage:

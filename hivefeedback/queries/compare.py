@@ -40,7 +40,7 @@ class ComparisonRow:
         deployment: Its id.
         n_runs: Runs in the window that enter success statistics.
         values: Metric → value, for those that are known of it.
-        intervals: Metric → 95 % interval, for those that have one.
+        intervals: Metric → 95 % interval, for those that a ranking orders by and that have one.
         score: By the ranker ``balanced``, 0–100; None where it has no say.
     """
 
@@ -142,7 +142,7 @@ def _row(name: str, cell: Cell | None, score: float | None) -> ComparisonRow:
     if cell is None:
         return ComparisonRow(deployment=name, n_runs=0, values={}, intervals={})
     values = {m.name: m.value(cell) for m in METRICS.values()}
-    intervals = {m.name: m.interval(cell) for m in METRICS.values()}
+    intervals = {name: METRICS[name].interval(cell) for name in RANKINGS.values()}
     return ComparisonRow(
         deployment=name,
         n_runs=cell.n_runs,

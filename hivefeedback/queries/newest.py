@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from heapq import nlargest
+from heapq import merge
 
 from hivefeedback.model import is_counted
 from hivefeedback.queries.cells import is_below
@@ -29,7 +29,11 @@ def mean_of_newest(view: View, by: Sequence[str], operation: str | None = None) 
 
 
 def _mean(lists: Iterable[Sequence[Exemplar]]) -> float | None:
-    """A run that was judged later stands there twice; the newest entry counts."""
-    once = {e.run_id: e for newest in lists for e in newest if e.duration_s is not None and is_counted(e.outcome)}
-    kept = nlargest(MAX_EXEMPLARS, once.values(), key=lambda e: e.started_at_s)
-    return sum(e.duration_s or 0.0 for e in kept) / len(kept) if kept else None
+    """A run that was judged later may stand there twice."""
+    once: dict[str, float] = {}
+    for e in merge(*map(reversed, lists), key=lambda e: -e.started_at_s):
+        if e.duration_s is not None and is_counted(e.outcome):
+            once.setdefault(e.run_id, e.duration_s)
+            if len(once) == MAX_EXEMPLARS:
+                break
+    return sum(once.values()) / len(once) if once else None

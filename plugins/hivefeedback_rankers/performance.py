@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hivefeedback.model import INVERTED
-from hivefeedback.stats import JUDGED_UNIT, Cell, Judged, View
+from hivefeedback.stats import JUDGED_UNIT, Cell, CellKey, Judged, View
 
 __all__ = ["NOTHING", "QUERY", "Performance", "performances"]
 
@@ -71,13 +71,12 @@ def performances(view: View, operation: str = "") -> dict[str, Performance]:
         view: The window.
         operation: Only this operation and those below it; empty: all.
     """
-    if not operation:
-        return {name: _performance([cell]) for (name,), cell in view.totals("deployment", bins=False).items() if name}
-    cells: dict[str, list[Cell]] = {}
-    for (name, seen), cell in view.totals("deployment", "operation", bins=False).items():
-        if name and (seen == operation or seen.startswith(operation + "/")):
-            cells.setdefault(name, []).append(cell)
-    return {name: _performance(found) for name, found in cells.items()}
+
+    def is_asked(key: CellKey) -> bool:
+        return key.operation == operation or key.operation.startswith(operation + "/")
+
+    found = view.totals("deployment", where=is_asked if operation else None, bins=False)
+    return {name: _performance([cell]) for (name,), cell in found.items() if name}
 
 
 def _performance(cells: list[Cell]) -> Performance:

@@ -10,7 +10,7 @@ from hivefeedback.model import Feedback
 from hivefeedback.queries import stats_of
 from hivefeedback.stats import Exemplar, View
 from hivefeedback.testing import FakeClock
-from tests.core.asking import NOW_S, basis_of, runs
+from tests.core.asking import NOW_S, RANKERS, basis_of, runs
 from tests.core.loops import sync_loop
 
 
@@ -142,3 +142,26 @@ def test_a_window_that_is_none_is_refused_by_every_question(window_s: float) -> 
         for ask in questions:
             with pytest.raises(InvalidInputError, match="window_s"):
                 ask()
+
+
+def test_every_answer_about_a_window_says_what_it_really_covers() -> None:
+    """C26: a day of which one second is known is told as such."""
+    clock = FakeClock(NOW_S)
+    with sync_loop("a", clock=clock, allow=RANKERS, judgements={"x": []}) as loop:
+        for _ in range(12):
+            loop.record(Run("a", "x", "ok", 0.1))
+        clock.advance(1.0)
+        minute_s = NOW_S // 60 * 60
+        for answer in (
+            loop.stats(),
+            loop.compare(),
+            loop.rank(),
+            loop.recommend(),
+            loop.trend("n_runs"),
+            loop.insights(),
+            loop.assign(["a1"]),
+        ):
+            c = answer.coverage
+            told = (c.from_s, c.to_s, c.n_runs, c.n_awaiting, c.resolution_s)
+            assert told == (minute_s, minute_s + 60.0, 12, 12, 60), type(answer)
+        assert loop.rank(operation="other").coverage.n_runs == 0
