@@ -78,6 +78,7 @@ class Reader:
             view=self.view(window_s),
             config=self.configuration,
             rankers=self.registry.rankers,
+            ask=self.registry.ask_ranker,
             shut=self._shut(),
             now_s=self._clock(),
         )

@@ -241,6 +241,7 @@ class Asking:
             view=self.view(window_s),
             config=self.configuration,
             rankers=self.registry.rankers,
+            ask=self.registry.ask_ranker,
             shut=self._shut(),
             now_s=self._clock(),
             is_off=self._engine is None,

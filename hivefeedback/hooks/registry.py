@@ -316,6 +316,15 @@ class Registry:
         """
         return self._stages.ask_executor(kind, what, ask)
 
+    def ask_ranker(self, ranker: Ranker, ask: Callable[[Ranker], T]) -> T:
+        """What a registered ranker answers; it has the time of a hook.
+
+        Raises:
+            HiveFeedbackError: What it raises on purpose.
+            PluginError: It failed, hung, or its plugin is quarantined.
+        """
+        return self._stages.ask(ranker, f"ranker {ranker.name!r}", "rank", ask)
+
     def monitor(self, rollout: Rollout, counts: Sequence[StepCounts], view: View, now_s: float) -> list[Outlook]:
         """Call ``hive_monitor``."""
         return self._all("hive_monitor", rollout=rollout, counts=counts, view=view, now_s=now_s)

@@ -17,6 +17,7 @@ from hivefeedback.stats import View
 __all__ = ["CoreStages", "Guarded", "check_score"]
 
 T = TypeVar("T")
+P = TypeVar("P")
 
 JUDGED_KINDS = frozenset({"llm", "agent"})
 
@@ -117,12 +118,28 @@ class CoreStages(Plugin):
         if executor is None:
             known = ", ".join(sorted(self.executors)) or "none"
             raise InvalidInputError(f"no plugin can execute {kind}; kinds that can be executed: {known}")
+        return self.ask(executor, f"executor {kind}", what, ask, may_act=what != "prepare")
+
+    def ask(self, thing: P, noun: str, what: str, ask: Callable[[P], T], *, may_act: bool = False) -> T:
+        """What something that a plugin registered answers, under its plugin's guard.
+
+        Args:
+            thing: Whom to ask.
+            noun: What it is, for messages.
+            what: The method that is called.
+            ask: Asks it; raises PluginError where the answer is none.
+            may_act: It has the time of execute.
+
+        Raises:
+            HiveFeedbackError: What it raises on purpose.
+            PluginError: It failed, did not return in time, or its plugin is quarantined.
+        """
         failure: Exception | None = None
 
         def call() -> tuple[T] | HiveFeedbackError:
             nonlocal failure
             try:
-                return (ask(executor),)
+                return (ask(thing),)
             except PluginError as error:
                 failure = error
                 raise
@@ -132,17 +149,17 @@ class CoreStages(Plugin):
                 failure = error
                 raise
 
-        answer = self._guarded(executor, f"executor {kind}.{what}", call, may_act=what != "prepare")
+        answer = self._guarded(thing, f"{noun}.{what}", call, may_act=may_act)
         if isinstance(answer, tuple):
             return cast(T, answer[0])
         if isinstance(answer, HiveFeedbackError):
             raise answer
         if failure is None:
             raise PluginError(
-                f"the executor of {kind} did not return from {what} in time, or its plugin is quarantined; "
+                f"the {noun} did not return from {what} in time, or its plugin is quarantined; "
                 f"see: hivefeedback plugins list"
             )
-        raise PluginError(f"the executor of {kind} failed in {what}: {type(failure).__name__}: {failure}") from failure
+        raise PluginError(f"the {noun} failed in {what}: {type(failure).__name__}: {failure}") from failure
 
 
 def _scores(scorer: Scorer, runs: Sequence[Event]) -> list[Score]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from hivefeedback.errors import InvalidInputError, UnknownNameError
-from hivefeedback.hooks import Ranker
+from hivefeedback.hooks import Ranked, Ranker
 from hivefeedback.model import Configuration, Deployment
 from hivefeedback.queries.cells import cells_of, is_below
 from hivefeedback.stats import View
 
-__all__ = ["Basis", "Shut"]
+__all__ = ["AskRanker", "Basis", "Shut"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,16 @@ class Shut:
     until_s: float
 
 
+class AskRanker(Protocol):
+    """Runs what asks a ranker under its plugin's guard. Raises PluginError where that fails."""
+
+    def __call__(self, ranker: Ranker, ask: Callable[[Ranker], tuple[Ranked, ...]]) -> tuple[Ranked, ...]: ...
+
+
+def _directly(ranker: Ranker, ask: Callable[[Ranker], tuple[Ranked, ...]]) -> tuple[Ranked, ...]:
+    return ask(ranker)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
     """Everything that the questions are answered from; all of them are pure functions of it.
@@ -38,6 +49,7 @@ class Basis:
         shut: Open breakers by variant; that of a deployment itself has its id.
         now_s: When it is asked, seconds since 1970 UTC.
         in_flight: Runs under way in this process per deployment; None where nobody counts them.
+        ask: Asks a ranker under the guard of its plugin; default: without one.
         is_off: True in mode ``off``: there are no rankers then, and declared capability orders.
     """
 
@@ -46,6 +58,7 @@ class Basis:
     rankers: Mapping[str, Ranker] = field(default_factory=dict)
     shut: Mapping[str, Shut] = field(default_factory=dict)
     now_s: float = 0.0
+    ask: AskRanker = _directly
     is_off: bool = False
     in_flight: Mapping[str, int] | None = None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Protocol, runtime_checkable
 
-from hivefeedback.errors import HiveFeedbackError, PluginError, UnknownNameError
+from hivefeedback.errors import PluginError, UnknownNameError
 from hivefeedback.hooks import Ranked, Ranker
 from hivefeedback.queries.basis import Basis
 
@@ -54,27 +54,28 @@ def ranked(
         raise UnknownNameError("ranker", str(by), list(basis.rankers))
     if not candidates:
         return ()
-    try:
+
+    def ask(ranker: Ranker) -> tuple[Ranked, ...]:
         if min_runs is not None and isinstance(ranker, Requiring):
             ranker = ranker.requiring(min_runs)
         if basis.in_flight is not None and isinstance(ranker, Seeing):
             ranker = ranker.seeing(basis.in_flight)
-        answer = tuple(ranker.rank(basis.view, basis.config, operation=operation or "", candidates=tuple(candidates)))
-    except HiveFeedbackError:
-        raise
-    except Exception as error:  # the plugin guard: a stranger's ranker may raise anything
-        raise PluginError(f"ranker {by!r} failed: {type(error).__name__}: {error}") from error
-    _check(by, answer, candidates)
-    return answer
+        names = tuple(candidates)
+        answer = ranker.rank(basis.view, basis.config, operation=operation or "", candidates=names)
+        return _checked(answer, names)
+
+    return basis.ask(ranker, ask)
 
 
-def _check(by: str, answer: Sequence[Ranked], candidates: Sequence[str]) -> None:
-    wrong = next((r for r in answer if not isinstance(r, Ranked) or not isfinite(r.score)), None)
+def _checked(answer: Iterable[Ranked], candidates: Sequence[str]) -> tuple[Ranked, ...]:
+    places = tuple(answer)
+    wrong = next((r for r in places if not isinstance(r, Ranked) or not isfinite(r.score)), None)
     if wrong is not None:
-        raise PluginError(f"ranker {by!r} answered {wrong!r}; expected Ranked with a finite score")
-    names = [r.deployment for r in answer]
+        raise PluginError(f"answered {wrong!r:.200}; expected Ranked with a finite score")
+    names = [r.deployment for r in places]
     if sorted(names) != sorted(candidates):
-        raise PluginError(f"ranker {by!r} answered for {names!r}; expected one score for each of {list(candidates)!r}")
+        raise PluginError(f"answered for {names!r:.500}; expected one score for each of {list(candidates)!r:.500}")
+    return places
 
 
 def _by_capability(basis: Basis, candidates: Sequence[str]) -> tuple[Ranked, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hivefeedback import Deployment, Run
 from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Configuration
 from hivefeedback.queries import Basis, Shut
 from hivefeedback.stats import View
@@ -84,12 +85,15 @@ def basis_of(
     window_s: float = 86400.0,
     is_off: bool = False,
 ) -> Basis:
-    """A basis of runs and deployments."""
+    """A basis of runs and deployments; rankers are asked under the registry's guard."""
+    registry = Registry(is_inline=True)
+    registry.add(GivenRankers(*rankers))
     made = [d if isinstance(d, Deployment) else Deployment(d) for d in deployments]
     return Basis(
         view=view_of([s for group in seen for s in group], asked_from_s=NOW_S - window_s, asked_to_s=NOW_S + 60.0),
         config=Configuration(deployments={d.id: d for d in made}),
-        rankers={r.name: r for r in rankers},
+        rankers=registry.rankers,
+        ask=registry.ask_ranker,
         shut=shut or {},
         now_s=NOW_S,
         is_off=is_off,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -14,7 +15,7 @@ from hivefeedback.queries import Shut, rank
 from hivefeedback.stats import View
 from hivefeedback.testing import FakeClock
 from tests.core.asking import NOW_S, RANKERS, GivenRanker, GivenRankers, basis_of, runs
-from tests.core.loops import sync_loop
+from tests.core.loops import live_loop, sync_loop
 
 
 class BrokenRanker:
@@ -92,7 +93,7 @@ def test_an_unknown_ranker_is_told_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (RuntimeError("boom"), "ranker 'broken' failed: RuntimeError: boom"),
+        (RuntimeError("boom"), "the ranker 'broken' failed in rank: RuntimeError: boom"),
         ((ranked("a", 1.0),), "expected one score for each of"),
         ((ranked("a", 1.0), ranked("c", 1.0)), "expected one score for each of"),
         ((ranked("a", 1.0), ranked("a", 1.0), ranked("b", 1.0)), "expected one score for each of"),
@@ -102,6 +103,35 @@ def test_an_unknown_ranker_is_told_with_those_that_there_are() -> None:
 def test_a_ranker_that_breaks_its_contract_is_named(answer: Sequence[Ranked] | Exception, said: str) -> None:
     with pytest.raises(PluginError, match=said):
         rank(basis_of(rankers=[BrokenRanker(answer)]), by="broken")
+
+
+def test_a_broken_ranker_is_counted_and_taken_out_of_service_after_five_errors() -> None:
+    with sync_loop("a", "b", plugins=[GivenRankers(BrokenRanker(RuntimeError("boom")))]) as loop:
+        for _ in range(5):
+            with pytest.raises(PluginError, match="boom"):
+                loop.rank(by="broken")
+        (info,) = [info for info in loop.plugins() if info.name == "given"]
+        assert (info.state, info.errors) == ("quarantined", 5)
+        with pytest.raises(PluginError, match="its plugin is quarantined; see: hivefeedback plugins list"):
+            loop.rank(by="broken")
+
+
+def test_a_ranker_that_hangs_is_left_alone() -> None:
+    never = threading.Event()
+
+    class Hanging:
+        name = "hanging"
+
+        def rank(
+            self, view: View, config: Configuration, *, operation: str, candidates: Sequence[str]
+        ) -> Sequence[Ranked]:
+            never.wait(20.0)
+            return ()
+
+    with live_loop("a", plugins=[GivenRankers(Hanging())], hook_timeout_s=0.1) as loop:
+        with pytest.raises(PluginError, match="the ranker 'hanging' did not return from rank in time"):
+            loop.recommend("hanging", min_runs=0)
+        never.set()
 
 
 def test_errors_of_ours_pass_a_ranker_as_they_are() -> None:
