@@ -13,7 +13,17 @@ from math import ceil, exp, floor, log
 from hivefeedback.model import Deployment, Interval
 from hivefeedback.stats import Cell, View, newest_runs, value_of, wilson_interval
 
-__all__ = ["Hits", "Limit", "above_rate_p", "below_rate_p", "limit_of", "newest_rate", "served_cells", "share_above"]
+__all__ = [
+    "Hits",
+    "Limit",
+    "above_rate_p",
+    "below_rate_p",
+    "limit_of",
+    "newest_rate",
+    "served_cells",
+    "served_whole",
+    "share_above",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +104,18 @@ def limit_of(deployment: Deployment, names: Iterable[str]) -> Limit | None:
     return None
 
 
-def served_cells(view: View, served: Mapping[str, str]) -> dict[str, dict[str, Cell]]:
+def served_cells(view: View, served: Mapping[str, str], *, bins: bool = False) -> dict[str, dict[str, Cell]]:
     """Cells of some deployments by operation, as they are served now, without canaries.
 
     Args:
         view: The turn's window.
         served: Deployment → content id of what it is served with. Runs that came without a decision
             have none; they are taken where a deployment has no others.
+        bins: With histograms; merging those of many deployments takes most of a turn.
     """
     by = ("deployment", "operation", "fingerprint")
     found = view.totals(
-        *by, where=lambda key: key.deployment in served and key.fingerprint in ("", served[key.deployment])
+        *by, where=lambda key: key.deployment in served and key.fingerprint in ("", served[key.deployment]), bins=bins
     )
     has_decisions = {deployment for deployment, _, fingerprint in found if fingerprint}
     cells: dict[str, dict[str, Cell]] = {}
@@ -112,6 +123,15 @@ def served_cells(view: View, served: Mapping[str, str]) -> dict[str, dict[str, C
         if bool(fingerprint) == (deployment in has_decisions):
             cells.setdefault(deployment, {})[operation] = cell
     return cells
+
+
+def served_whole(view: View, deployment: str, fingerprint: str, operation: str = "") -> Cell:
+    """One of these cells with its histograms; ``""`` is all operations together."""
+    whole = Cell()
+    for name, cell in served_cells(view, {deployment: fingerprint}, bins=True).get(deployment, {}).items():
+        if operation in ("", name):
+            whole.merge(cell)
+    return whole
 
 
 def newest_rate(view: View, deployment: str, operation: str, outcome: str) -> float:

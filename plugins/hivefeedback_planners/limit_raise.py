@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from hivefeedback.stats import Cell, View, adjusted_p_values
-from hivefeedback_planners.limit import Hits, Limit, newest_rate, served_cells, share_above
+from hivefeedback_planners.limit import Hits, Limit, newest_rate, served_cells, served_whole, share_above
 
 __all__ = ["Raise", "raises"]
 
@@ -52,7 +52,6 @@ class _Tested:
     operation: str
     outcome: str
     limit: Limit
-    cell: Cell
     hits: Hits
 
 
@@ -85,8 +84,11 @@ def raises(
         key = test.deployment, test.outcome
         if p_value > alpha or to <= test.limit.value or (key in found and found[key][0] <= p_value):
             continue
-        if newest_rate(view, test.deployment, test.operation, test.outcome) > accepted and _is_cause(test):
-            found[key] = p_value, _raised(test, to, p_value)
+        if newest_rate(view, test.deployment, test.operation, test.outcome) <= accepted:
+            continue
+        cell = served_whole(view, test.deployment, served[test.deployment], test.operation)
+        if _is_cause(test, cell):
+            found[key] = p_value, _raised(test, to, p_value, cell)
     return [raised for _, raised in found.values()]
 
 
@@ -99,27 +101,27 @@ def _tested(
         by_operation = cells.get(deployment, {})
         whole = Cell()
         for cell in by_operation.values():
-            whole.merge(cell)
+            whole.merge(cell, bins=False)
         where = {"": whole, **by_operation} if len(by_operation) > 1 else by_operation
         for operation, cell in where.items():
             if cell.n_runs >= min_runs:
                 hits = Hits.of(cell.outcomes.get(outcome, 0), cell.n_runs, accepted)
-                yield _Tested(deployment, operation, outcome, limit, cell, hits)
+                yield _Tested(deployment, operation, outcome, limit, hits)
 
 
-def _is_cause(test: _Tested) -> bool:
+def _is_cause(test: _Tested, cell: Cell) -> bool:
     """True where runs would end well if the limit were wider, as far as the numbers tell."""
     limit, rate = test.limit.value, test.hits.rate.estimate
     if test.outcome == "timeout":
-        slow_s = test.cell.quantile("duration_us", 0.99)
+        slow_s = cell.quantile("duration_us", 0.99)
         return slow_s is not None and slow_s >= _NEAR_TIMEOUT * limit
-    if test.cell.ns.get("tokens_out", 0) < test.hits.n_runs / 2:
+    if cell.ns.get("tokens_out", 0) < test.hits.n_runs / 2:
         return True
-    longest = test.cell.quantile("tokens_out", 1 - rate / 2)
+    longest = cell.quantile("tokens_out", 1 - rate / 2)
     return longest is not None and longest >= _NEAR_CAP * limit
 
 
-def _raised(test: _Tested, to: int | float, p_value: float) -> Raise:
+def _raised(test: _Tested, to: int | float, p_value: float, cell: Cell) -> Raise:
     hits = Hits(n_hits=test.hits.n_hits, n_runs=test.hits.n_runs, rate=test.hits.rate, p_value=p_value)
     return Raise(
         deployment=test.deployment,
@@ -128,18 +130,18 @@ def _raised(test: _Tested, to: int | float, p_value: float) -> Raise:
         limit=test.limit,
         to=to,
         hits=hits,
-        expected=_expected(test, to),
+        expected=_expected(test, to, cell),
     )
 
 
-def _expected(test: _Tested, to: float) -> float:
+def _expected(test: _Tested, to: float, cell: Cell) -> float:
     """The rate of hits of the new limit, if the tail goes on falling as it does just below the old one.
 
     For a power law S(x·c) / S(x) depends on c alone, so S(limit·c) = S(limit)² / S(limit/c).
     """
     rate, limit = test.hits.rate.estimate, test.limit.value
     name = "tokens_out" if test.outcome == "truncated" else "duration_us"
-    below = share_above(test.cell, name, limit * limit / to)
+    below = share_above(cell, name, limit * limit / to)
     if below is None:
         return 0.0
     if name == "duration_us":

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Deployment, Effect, Finding, Mutation, MutationKind, served_as
-from hivefeedback.stats import Cell, View
-from hivefeedback_planners.limit import Limit, limit_of, served_cells
+from hivefeedback.stats import View
+from hivefeedback_planners.limit import Limit, limit_of, served_whole
 from hivefeedback_planners.limit_lower import Lowering, lowering
 from hivefeedback_planners.limit_raise import Raise, raises
 from hivefeedback_planners.scene import Scene
@@ -130,9 +130,7 @@ class ParamSetPlanner(Plugin):
         limit = limits.get((name, "truncated"))
         if limit is None:
             return None
-        whole = Cell()
-        for cell in served_cells(scene.view, {name: served[name]}).get(name, {}).values():
-            whole.merge(cell)
+        whole = served_whole(scene.view, name, served[name])
         found = lowering(whole, limit, accepted=o.max_rate, min_runs=o.min_runs, factor=o.factor)
         if found is None or found.p_value > o.alpha:
             return None

@@ -72,7 +72,9 @@ def places_of(findings: Sequence[Finding], view: View, config: Configuration) ->
         known = newest_runs(view, deployment, operation) if deployment else []
         runs, before = known[-_NEWEST:], known[:-_NEWEST]
         if len(runs) >= _MIN_RUNS:
-            about = () if _is_mended(before, runs) else _about(falls, deployment, operation, runs)
+            about = _about(falls, deployment, operation, runs)
+            if about and _is_mended(before, runs):
+                about = ()
             places.append(Place(deployment, operation, _asked(runs, served), about))
     return places
 
@@ -117,7 +119,7 @@ def _about(falls: Sequence[Finding], deployment: str, operation: str, runs: Sequ
     direct = [f for f in falls if f.operation == operation and f.deployment in ("", deployment)]
     if not direct and not any(f.operation and f.deployment == deployment for f in falls):
         direct = [f for f in falls if f.deployment == deployment and not f.operation]
-    mean = _mean(runs)
+    mean = _mean(runs) if direct else 0.0
     return tuple(f for f in direct if mean <= _midpoint(f))
 
 
