@@ -155,7 +155,7 @@ class FeedbackLoop(Changing, Asking):
         """Keep what the application's thread touches one attribute away."""
         self._engine = engine
         self._is_passive = self._is_inline
-        self._ring, self._items, self._ring_size = engine.ring, engine.ring.items, self.settings.ring_size
+        self._ring, self._items, self._ring_size = engine.ring, engine.ring.items, engine.ring.free
         self._next_number, self._run_prefix = engine.numbers.__next__, engine.run_prefix
         engine.start()
 
@@ -251,7 +251,7 @@ class FeedbackLoop(Changing, Asking):
                 if self._ring.is_idle:
                     self._ring.wake()
             else:
-                self._ring.drop(run)
+                self._ring.put((seq, self._clock(), run))
             if durable and not self.flush(10.0):
                 self.counters.note("not_durable", "the store did not take a durable run within 10 s; it is tried on")
             return run.run_id or f"{self._run_prefix}{seq}"

@@ -46,6 +46,7 @@ from hivefeedback.recording import (
     Refresher,
     RewardRule,
     Signals,
+    cut,
     most_learnt,
     origin_of,
 )
@@ -276,6 +277,8 @@ class Engine:
     def put(self, thing: Run | Feedback) -> int:
         """Take in a run or feedback; answers its number."""
         seq = next(self.numbers)
+        if isinstance(thing, Feedback):
+            thing = cut(thing, self._values.max_comment_bytes)
         self.ring.put((seq, self.clock(), thing))
         if self.is_inline:
             with self._lock:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Lifetime"]
+
+_PRIORITY = 100
+"""Before the finalizers of queues and managers, which have at most 20."""
 
 
 class _Closable(Protocol):
@@ -33,6 +37,9 @@ class Lifetime:
         self._is_over = False
         self._pid = os.getpid()
         atexit.register(self._at_exit)
+        process: Any = sys.modules.get("multiprocessing.process")
+        if process is not None and process.parent_process() is not None:  # made in such a process
+            sys.modules["multiprocessing.util"].Finalize(None, self._at_exit, exitpriority=_PRIORITY)
         _watch(self)
 
     def end(self) -> None:
@@ -51,6 +58,15 @@ class Lifetime:
         wake = self._after_fork()
         if wake is not None and not self._is_over:
             wake()
+        self._end_with_multiprocessing()
+
+    def _end_with_multiprocessing(self) -> None:
+        """Processes of ``multiprocessing`` end without the interpreter's exit handlers, but with their own
+        finalizers. They forget those of their parent first, so ours is registered after that. A child that
+        ends by ``os._exit`` runs neither: who forks by hand calls ``flush()``."""
+        util: Any = sys.modules.get("multiprocessing.util")
+        if util is not None and not self._is_over:
+            util.register_after_fork(self, lambda me: util.Finalize(None, me._at_exit, exitpriority=_PRIORITY))
 
 
 _watched: weakref.WeakSet[Lifetime] = weakref.WeakSet()

@@ -7,7 +7,7 @@ from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
 from hivefeedback.recording.heard import Heard, Listener
-from hivefeedback.recording.intake import Intake, clean_id
+from hivefeedback.recording.intake import Intake, clean_id, cut
 from hivefeedback.recording.join import Joins
 from hivefeedback.recording.learnt import most_learnt
 from hivefeedback.recording.lookup import Lookup
@@ -44,6 +44,7 @@ __all__ = [
     "RewardRule",
     "Signals",
     "clean_id",
+    "cut",
     "most_learnt",
     "origin_of",
     "write",

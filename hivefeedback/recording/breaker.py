@@ -21,7 +21,7 @@ from msgspec import Struct
 from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, UNCOUNTED
 
-__all__ = ["BREAKER", "Breakers", "breaker_record", "variants_told"]
+__all__ = ["ALL", "BREAKER", "Breakers", "variants_told"]
 
 _VERSION = 1
 _MAX_RESETS = 10_000
@@ -31,10 +31,12 @@ _FORGOTTEN_S = 30 * 86400.0
 
 BREAKER: Final = "breaker"
 """Namespace of the records, one for each variant."""
+ALL: Final = "all"
+"""Key of the one record that older versions kept."""
 _PREFIX = "v/"
 
 
-def breaker_record(variant: str, data: bytes) -> Record:
+def _record(variant: str, data: bytes) -> Record:
     """What is known of a variant, as it is stored; where that is nothing, the record goes."""
     return Record(BREAKER, f"{_PREFIX}{variant}", data, expires_at_s=None if data else 0.0)
 
@@ -85,6 +87,7 @@ class Breakers:
         self._breakers: dict[str, _Breaker] = {}
         self._resets: dict[str, float] = {}
         self._changed: dict[str, None] = {}
+        self._was_one_record = False
 
     def settle(self, variant: str, outcome: str, now_s: float) -> bool:
         """Take in how a run of a variant ended; True where anything changed.
@@ -177,6 +180,14 @@ class Breakers:
         changed, self._changed = self._changed, {}
         return {variant: self._told(variant) for variant in changed}
 
+    def records(self) -> list[Record]:
+        """The same as records; the one that an older version kept for all goes with them."""
+        records = [_record(variant, data) for variant, data in self.changes().items()]
+        if self._was_one_record:
+            self._was_one_record = False
+            records.append(Record(BREAKER, ALL, b"", expires_at_s=0.0))
+        return records
+
     def _told(self, variant: str) -> bytes:
         known = self._breakers.get(variant)
         if known is None:
@@ -234,7 +245,8 @@ class Breakers:
         self._breakers = dump.breakers
         for breaker in self._breakers.values():
             breaker.taken_s = None
-        self._changed.update(dict.fromkeys(dump.breakers))  # an older version kept them all in one record
+        self._changed.update(dict.fromkeys(dump.breakers))
+        self._was_one_record = True
 
     def _is_running(self, breaker: _Breaker, now_s: float) -> bool:
         # An end further away than the cap shows that the clock went back: the opening counts as over.

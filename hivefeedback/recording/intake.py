@@ -17,7 +17,7 @@ from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.counters import Counters
 
-__all__ = ["MAX_ID", "Intake", "clean_id"]
+__all__ = ["MAX_ID", "Intake", "clean_id", "cut"]
 
 _MAX_DURATION_S = 30 * 86400.0
 _MAX_COST_USD = 1e6
@@ -182,6 +182,17 @@ class Intake:
     def hash_user(self, user_id: str) -> str:
         """A user id as it is stored."""
         return hmac.new(self._user_key, user_id.encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def cut(feedback: Feedback, max_bytes: int) -> Feedback:
+    """The feedback with texts that are not much longer than what is kept; so that a book does not wait in
+    memory, on the caller's thread. What is still too long is counted when it is taken in."""
+    long = {
+        name: text[: max_bytes + 1]
+        for name in ("comment", "correction")
+        if isinstance(text := getattr(feedback, name), str) and len(text) > max_bytes
+    }
+    return replace(feedback, **long) if long else feedback
 
 
 def _is_clean(run: Run, now_s: float) -> bool:

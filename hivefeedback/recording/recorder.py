@@ -23,6 +23,7 @@ from hivefeedback.model import (
     Event,
     EventsDropped,
     Feedback,
+    Lineup,
     PutDeployment,
     Rollout,
     Run,
@@ -33,9 +34,8 @@ from hivefeedback.model import (
     variant_id,
 )
 from hivefeedback.model.ids import MAX_ID, clean_id
-from hivefeedback.model.item import Item
+from hivefeedback.model.item import TEXTS, Item
 from hivefeedback.recording.awaiting import Legacy
-from hivefeedback.recording.breaker import breaker_record
 from hivefeedback.recording.collect import Collector
 from hivefeedback.recording.corrections import Corrections
 from hivefeedback.recording.heard import Heard
@@ -168,12 +168,16 @@ class Recorder:
         if len(decision.operation) > MAX_ID:
             decision = replace(decision, operation=clean_id(decision.operation))
         self._p.joins.decide(decision)
-        offer = decision.offer
-        if offer is not None and offer.lineup.key not in self._sets:
-            self._sets.add(offer.lineup.key, True)
-            names = tuple(clean_id(c) for c in offer.lineup.candidates)
-            self._p.events.tell(CandidateSetSeen(key=offer.lineup.key, candidates=names), now_s)
+        if decision.offer is not None:
+            self._see_set(decision.operation, decision.offer.lineup, now_s)
         return self._p.events.make(seq, decision.decision_id, at_s, now_s, _record_of(decision))
+
+    def _see_set(self, operation: str, lineup: Lineup, now_s: float) -> None:
+        self._p.refresher.use(operation, lineup.key)
+        if lineup.key not in self._sets:
+            self._sets.add(lineup.key, True)
+            names = tuple(clean_id(c) for c in lineup.candidates)
+            self._p.events.tell(CandidateSetSeen(key=lineup.key, candidates=names), now_s)
 
     def _run_event(self, seq: int, at_s: float, now_s: float, run: Run) -> Event | None:
         clean = self._p.intake.run(run, now_s)
@@ -348,8 +352,8 @@ class Recorder:
     def _tell_state(self, now_s: float, *, is_final: bool) -> None:
         """What other processes have to know: breakers that changed, and runs that wait."""
         p = self._p
-        for variant, data in p.breakers.changes().items():
-            p.outbox.put(breaker_record(variant, data))
+        for record in p.breakers.records():
+            p.outbox.put(record)
         if is_final:
             records = p.awaiting.will(now_s)
         else:
@@ -360,6 +364,8 @@ class Recorder:
     def note_dropped(self, dropped: Mapping[str, int]) -> None:
         """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
         now = dict(dropped)  # other threads go on counting
+        n_texts = now.pop(TEXTS, 0)
+        self._p.counters["texts_dropped"] += n_texts - self._p.counters["texts_dropped"]
         lost = {name: n - self._dropped.get(name, 0) for name, n in now.items() if n > self._dropped.get(name, 0)}
         if lost:
             self._dropped = now

@@ -44,9 +44,18 @@ class Refresher:
         self._dirty: dict[str, None] = {}
         self._keys: dict[str, list[OfferKey]] = {}
         self._n_keys = 0
+        self._used: dict[tuple[str, str], None] = {}
         self._stale_index: dict[str, None] = {"": None}
         self._n_refreshes = 0
         self._breath = Breath()
+
+    def use(self, operation: str, set_key: str) -> None:
+        """A decision was made from that candidate set; told by the recorder, since decisions have no time."""
+        used, name = self._used, (operation, set_key)
+        used.pop(name, None)
+        used[name] = None
+        if len(used) > 2 * _PREPARED:
+            del used[next(iter(used))]
 
     def touch(self, operation: str) -> None:
         """The shares of this operation changed."""
@@ -163,8 +172,8 @@ class Refresher:
             return otherwise
 
     def _remember_keys(self, offers: dict[OfferKey, Offer]) -> None:
-        while len(offers) > _PREPARED:
-            del offers[next(iter(offers))]
+        if len(offers) > _PREPARED:
+            self._drop_least_used(offers)
         self._keys = {}
         for key, offer in offers.items():
             operation, _ = _parts(key)
@@ -172,6 +181,19 @@ class Refresher:
             if offer.reason == "prior":
                 self.touch(operation)
         self._n_keys = len(offers)
+
+    def _drop_least_used(self, offers: dict[OfferKey, Offer]) -> None:
+        """Forget the sets that no decision has used for longest; new ones were used just now."""
+        order = {name: i for i, name in enumerate(self._used)}
+        news = len(order)
+
+        def last_used(key: OfferKey) -> int:
+            offer = offers[key]
+            unknown = news if offer.reason == "prior" else -1
+            return order.get((_parts(key)[0], offer.lineup.key), unknown)
+
+        for key in sorted(offers, key=last_used)[: len(offers) - _PREPARED]:
+            del offers[key]
 
 
 def _parts(key: OfferKey) -> tuple[str, tuple[str, ...] | None]:

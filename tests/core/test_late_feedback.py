@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hivefeedback import FeedbackLoop
-from hivefeedback.model import Feedback, Run
+from hivefeedback.model import Event, Feedback, Run
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import bodies, live_loop, open_rollout, sync_loop, until
 
@@ -235,3 +235,50 @@ def test_a_canary_that_another_process_served_fails_by_the_feedback_that_comes_h
             here.feedback(Feedback("helpful", 0.0, run_id=run_id))
             failed = here.store.state.list("rollout_unit")
         assert [r.key.split("/")[:2] for r in failed] == [["m-1", "quality"]]
+
+
+def test_feedback_that_comes_before_another_process_has_committed_its_run_is_looked_up_again() -> None:
+    clock = FakeClock()
+    with (
+        sync_loop("a", store="memory://looked-up-again", clock=clock) as server,
+        sync_loop("a", store="memory://looked-up-again", clock=clock) as here,
+    ):
+        here.feedback(Feedback("helpful", 0.0, run_id="later", deployment="a"))
+        assert here.counters["feedback_unjoined"] == 1
+        server.record(Run("a", "x", run_id="later"))
+        for _ in range(3):
+            clock.advance(2.0)
+            here.decide("y")
+            server.decide("y")
+        assert here.counters["feedback_unjoined"] == 0
+        row = server.stats()[0]
+        assert (row.n_judged, row.reward) == (1, 0.0)
+
+
+def test_feedback_on_a_run_that_never_comes_is_looked_up_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock()
+    with sync_loop("a", clock=clock) as loop:
+        asked: list[str] = []
+        find = loop.store.log.find
+
+        def noted(name: str) -> Event | None:
+            asked.append(name)
+            return find(name)
+
+        monkeypatch.setattr(loop.store.log, "find", noted)
+        loop.feedback(Feedback("helpful", 0.0, run_id="never"))
+        for _ in range(100):
+            clock.advance(5.0)
+            loop.decide("y")
+        assert asked.count("never") == 4
+
+
+def test_words_that_wait_for_a_run_are_not_kept_in_memory() -> None:
+    with sync_loop("a") as loop:
+        loop.feedback(Feedback("helpful", 0.5, run_id="later", comment="x" * 10_000))
+        assert loop._engine is not None
+        waiting = loop._engine.recorder._late._orphans._items.values()
+        assert [e.body.comment for events in waiting for e in events if isinstance(e.body, Feedback)] == [""]
+        assert [f.comment for f in bodies(loop, Feedback)] == ["x" * 10_000]
+        loop.record(Run("a", "x", run_id="later"))
+        assert loop.stats()[0].n_judged == 1

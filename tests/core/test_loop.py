@@ -327,6 +327,29 @@ os.wait()
         assert {r.deployment: r.n_runs for r in loop.stats()} == {"a": 20, "b": 20}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("made", ["before the fork", "in the child"])
+def test_a_process_of_multiprocessing_commits_its_last_moments(made: str, tmp_path: Path) -> None:
+    code = """
+import multiprocessing, sys
+from hivefeedback import FeedbackLoop, Run
+made = {}
+def work():
+    loop = made.get("loop") or made.setdefault("loop", FeedbackLoop(sys.argv[1], ["a"]))
+    for _ in range(20):
+        loop.record(Run("a", "child"))
+if sys.argv[2] == "before the fork":
+    made["loop"] = FeedbackLoop(sys.argv[1], ["a"])
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+assert child.exitcode == 0, child.exitcode
+"""
+    run_python(code, store_of(tmp_path), made)
+    with live_loop("a", store=store_of(tmp_path)) as loop:
+        assert loop.stats()[0].n_runs == 20
+
+
 # --- coroutines -----------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,19 @@ def test_prepared_sets_are_bounded_and_the_oldest_go_first() -> None:
     assert "op1499" in published[-1].offers
 
 
+def test_a_set_that_decisions_use_outlives_newer_ones_that_none_uses() -> None:
+    refresher, _, published = make()
+    for i in range(1500):
+        ask(refresher, f"op{i}")
+        refresher.use("op0", refresher.snapshot.offers["op0"].lineup.key)
+        if i % 100 == 99:
+            refresher.refresh(())
+    refresher.refresh(())
+    assert len(published[-1].offers) == 1024
+    assert {"op0", "op1499"} <= set(published[-1].offers)
+    assert "op1" not in published[-1].offers
+
+
 def test_another_configuration_prepares_the_known_sets_anew() -> None:
     refresher, _, published = make()
     ask(refresher, "x", ("x", ("a", "b")))

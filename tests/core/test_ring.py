@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 
+from hivefeedback.model import Feedback, Run
 from hivefeedback.serving import Ring
+
+Item = tuple[int, float, object]
 
 
 def test_items_come_out_in_the_order_in_which_they_went_in() -> None:
@@ -67,3 +70,29 @@ def test_a_sleeping_reader_is_woken_by_an_item() -> None:
     ring.put("a")
     reader.join(10.0)
     assert taken == ["a"]
+
+
+def fill(ring: Ring[Item], n: int) -> None:
+    for i in range(n):
+        ring.put((i, 0.0, Run("a")))
+
+
+def test_where_very_much_text_waits_further_runs_and_feedback_come_without_theirs() -> None:
+    ring: Ring[Item] = Ring(10_000, most_chars=1000)
+    fill(ring, ring.free)
+    ring.put((1, 0.0, Run("a", input="x" * 900)))
+    ring.put((2, 0.0, Run("a", "op", input="x" * 200, output="y")))
+    ring.put((3, 0.0, Feedback("rating", 0.5, run_id="r", comment="x" * 200)))
+    ring.put((4, 0.0, Feedback(comment="short")))
+    things = [thing for _, _, thing in ring.take(10_000)[ring.free :]]
+    assert things == [
+        Run("a", input="x" * 900),
+        Run("a", "op"),
+        Feedback("rating", 0.5, run_id="r"),
+        Feedback(comment="short"),
+    ]
+    assert (ring.dropped, ring.n_dropped) == ({"texts": 2}, 0)
+    ring.take(1)
+    fill(ring, ring.free)
+    assert ring.put((5, 0.0, Run("a", input="x" * 900)))
+    assert ring.dropped == {"texts": 2}, "once the reader has caught up there is room again"
