@@ -61,8 +61,7 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
     """Prepare the candidates, the most urgent first, and drop what must not be proposed now."""
     config, ledger = ctx.keeper.configuration, ctx.keeper.ledger
     busy = set(busy_targets(config, ledger))
-    planned = [x.mutation for x in ledger.open() if x.mutation.planner]  # a person's change stops no planner
-    in_question = {what: m.mutation_id for m in planned for what in _about(m)}
+    in_question = _in_question(ledger)
     chosen = Selection()
     for candidate in sorted(candidates, key=lambda m: -m.priority):
         name = f"{candidate.kind} of {candidate.target!r}"
@@ -88,6 +87,18 @@ def select(ctx: Context, candidates: Iterable[Mutation], view: View) -> Selectio
         in_question.update(dict.fromkeys(_about(mutation), name))
         chosen.mutations.append(mutation)
     return chosen
+
+
+def _in_question(ledger: Ledger) -> dict[tuple[str, str], str]:
+    """What open planned changes are about, and which; a person's change stops no planner. One that waits for
+    a person serves nobody meanwhile, so other cures of its finding may go ahead."""
+    planned = [x for x in ledger.open() if x.mutation.planner]
+    return {
+        what: x.mutation.mutation_id
+        for x in planned
+        for what in _about(x.mutation)
+        if what[0] != "finding" or x.state not in ("awaiting_approval", "paused")
+    }
 
 
 def _about(mutation: Mutation) -> frozenset[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hivefeedback import FeedbackLoop, Plugin, hookimpl
 from hivefeedback.model import Configuration, Deployment, Finding, Mutation, MutationKind
@@ -95,6 +96,15 @@ def test_plans_for_different_findings_of_different_things_do_not_wait() -> None:
     )
     with _loop(planner) as loop:
         assert len(loop.turn().plan.mutations) == 2
+
+
+def test_a_plan_that_waits_for_a_person_does_not_keep_other_cures_of_the_finding_waiting() -> None:
+    risky, other = _cures()[1], _cures()[3]
+    with _loop(_Planner(replace(risky, risk="high"), other)) as loop:
+        assert [m.kind for m in loop.turn().plan.mutations] == [MutationKind.PROMPT_PATCH]
+        assert [m.kind for m in loop.turn().plan.mutations] == [MutationKind.MODEL_SWAP]
+        states = [life.state for life in loop.ledger.lives.values()]
+        assert states == ["awaiting_approval", "canary"]
 
 
 def test_what_a_person_proposes_waits_for_nobody_and_nobody_for_it() -> None:
