@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from hivefeedback.hooks import Plugin, hookimpl
     from hivefeedback.loop import FeedbackLoop, Stats, TrackedRun, Turn
     from hivefeedback.model import Decision, Deployment, Feedback, Mutation, MutationKind, Price, Run, Score
-    from hivefeedback.queries import Assignments, Blacklisted, Comparison, Insights, Ranks, Recommendation, Trend
+    from hivefeedback.queries import (
+        Assignments,
+        Blacklisted,
+        Comparison,
+        InsightLimits,
+        Insights,
+        Ranks,
+        Recommendation,
+        Trend,
+    )
 
 __all__ = [
     "Adapter",
@@ -20,6 +29,7 @@ __all__ = [
     "Deployment",
     "Feedback",
     "FeedbackLoop",
+    "InsightLimits",
     "Insights",
     "Mutation",
     "MutationKind",
@@ -41,6 +51,7 @@ _HOMES = {
     "Assignments": "hivefeedback.queries",
     "Blacklisted": "hivefeedback.queries",
     "Comparison": "hivefeedback.queries",
+    "InsightLimits": "hivefeedback.queries",
     "Insights": "hivefeedback.queries",
     "Ranks": "hivefeedback.queries",
     "Recommendation": "hivefeedback.queries",

@@ -20,8 +20,8 @@ from hivefeedback.queries import (
     Basis,
     Blacklisted,
     Comparison,
+    InsightLimits,
     Insights,
-    Limits,
     Ranks,
     Recommendation,
     Shut,
@@ -166,7 +166,7 @@ class Asking:
         )
 
     def insights(
-        self, window_s: float = _DAY_S, operation: str | None = None, limits: Limits | None = None
+        self, window_s: float = _DAY_S, operation: str | None = None, limits: InsightLimits | None = None
     ) -> Insights:
         """What to worry about in a window, what is worth knowing, and what money buys.
 

@@ -13,14 +13,14 @@ from hivefeedback.queries.checks import check_operation
 from hivefeedback.queries.metrics import METRICS
 from hivefeedback.stats import Cell, Coverage
 
-__all__ = ["Insight", "Insights", "Limits", "Severity", "insights"]
+__all__ = ["Insight", "InsightLimits", "Insights", "Severity", "insights"]
 
 Severity = Literal["info", "warning", "critical"]
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class InsightLimits:
     """From where on something is a warning; the values are those of the systems that this one replaces.
 
     Args:
@@ -72,7 +72,7 @@ class Insights:
         return iter((*self.warnings, *self.remarks))
 
 
-def insights(basis: Basis, *, operation: str | None = None, limits: Limits | None = None) -> Insights:
+def insights(basis: Basis, *, operation: str | None = None, limits: InsightLimits | None = None) -> Insights:
     """Look for what is worth knowing.
 
     A rate is only called low where its 95 % interval lies below the limit, so that few runs cry no wolf.
@@ -82,7 +82,7 @@ def insights(basis: Basis, *, operation: str | None = None, limits: Limits | Non
         operation: Only this operation and those below it.
         limits: From where on something is a warning.
     """
-    operation, limits = check_operation(operation), limits or Limits()
+    operation, limits = check_operation(operation), limits or InsightLimits()
     cells = cells_of(basis.view, operation, bins=True)
     found = [i for name, cell in sorted(cells.items()) for i in _of_cell(name, cell, limits)]
     found += _shut(basis)
@@ -97,7 +97,7 @@ def insights(basis: Basis, *, operation: str | None = None, limits: Limits | Non
     )
 
 
-def _of_cell(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
+def _of_cell(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
     n = cell.n_runs
     if n < limits.min_runs:
         if n:
@@ -114,7 +114,7 @@ def _of_cell(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
     yield from _low_rating(name, cell, limits)
 
 
-def _errors(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
+def _errors(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
     interval = METRICS["success_rate"].interval(cell)
     if interval is None or interval.high >= limits.min_success_rate:
         return
@@ -132,7 +132,7 @@ def _errors(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
     )
 
 
-def _slow(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
+def _slow(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
     interval = METRICS["mean_duration_s"].interval(cell)
     if interval is None or interval.low <= limits.slow_s:
         return
@@ -150,7 +150,7 @@ def _slow(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
     )
 
 
-def _low_rating(name: str, cell: Cell, limits: Limits) -> Iterator[Insight]:
+def _low_rating(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
     rating, n = METRICS["rating"].value(cell), METRICS["rating"].n(cell)
     if rating is None or n < limits.min_runs or rating >= limits.low_rating:
         return
@@ -185,7 +185,7 @@ def _unused(basis: Basis, cells: Mapping[str, Cell], operation: str | None) -> I
             yield Insight(kind="unused", severity="info", deployment=name, message=message)
 
 
-def _best(cells: Mapping[str, Cell], limits: Limits) -> Iterator[Insight]:
+def _best(cells: Mapping[str, Cell], limits: InsightLimits) -> Iterator[Insight]:
     """The most reliable and the fastest, where there is a choice."""
     judged = {name: cell for name, cell in cells.items() if cell.n_runs >= limits.min_runs}
     if len(judged) < 2:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hivefeedback.hooks import Ranked
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import cells_of, covered
 from hivefeedback.queries.checks import check_operation
 from hivefeedback.queries.ranking import ranked
-from hivefeedback.stats import Coverage
+from hivefeedback.stats import Cell, Coverage
 
-__all__ = ["RankRow", "Ranks", "rank"]
+__all__ = ["RankRow", "Ranks", "rank", "rank_rows"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,15 @@ def rank(
     operation = check_operation(operation)
     cells = cells_of(basis.view, operation)
     answer = ranked(basis, by, operation=operation, candidates=basis.candidates(candidates, operation))
-    rows = tuple(
+    rows = rank_rows(basis, answer, cells)
+    names = {row.deployment for row in rows}
+    coverage = covered(basis.view, (cell for name, cell in cells.items() if name in names))
+    return Ranks(by=by, operation=operation or "", rows=rows, coverage=coverage)
+
+
+def rank_rows(basis: Basis, answer: Sequence[Ranked], cells: Mapping[str, Cell]) -> tuple[RankRow, ...]:
+    """A row for each place that a ranker gave."""
+    return tuple(
         RankRow(
             place=place,
             deployment=r.deployment,
@@ -86,6 +95,3 @@ def rank(
         )
         for place, r in enumerate(answer, start=1)
     )
-    names = {row.deployment for row in rows}
-    coverage = covered(basis.view, (cell for name, cell in cells.items() if name in names))
-    return Ranks(by=by, operation=operation or "", rows=rows, coverage=coverage)

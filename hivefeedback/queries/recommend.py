@@ -11,7 +11,7 @@ from hivefeedback.hooks import Ranked
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import cells_of, covered
 from hivefeedback.queries.checks import check_count, check_operation
-from hivefeedback.queries.rank import RankRow
+from hivefeedback.queries.rank import RankRow, rank_rows
 from hivefeedback.queries.ranking import ranked
 from hivefeedback.stats import Cell, Coverage
 
@@ -98,14 +98,13 @@ def recommend(
         reason = _best(priority, answer)
     else:
         chosen, reason = _fallback(basis, served, cells, min_runs, has_candidates=bool(names))
-    rows = (_row(place, r, basis, cells) for place, r in enumerate(answer, start=1))
     return Recommendation(
         chosen=chosen,
         priority=priority,
         score=answer[0].score if answer else None,
         reason=reason + remark,
         is_fallback=not answer,
-        alternatives=tuple(rows)[1:],
+        alternatives=rank_rows(basis, answer, cells)[1:],
         left_out=left_out,
         coverage=coverage,
     )
@@ -175,16 +174,4 @@ def _fallback(
             f"no candidate has {min_runs} runs in the window, so declared capability decides: "
             f"{best!r} with {capability:g} and {_n_runs(cells, best)} runs"
         ),
-    )
-
-
-def _row(place: int, r: Ranked, basis: Basis, cells: Mapping[str, Cell]) -> RankRow:
-    return RankRow(
-        place=place,
-        deployment=r.deployment,
-        score=r.score,
-        parts=dict(r.parts),
-        reason=r.reason,
-        n_runs=_n_runs(cells, r.deployment),
-        is_blacklisted=r.deployment in basis.shut,
     )

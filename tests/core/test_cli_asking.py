@@ -163,7 +163,11 @@ def test_a_blacklisted_deployment_is_listed_and_cleared(cli: Cli, clock: FakeClo
     (shut,) = cli.json("blacklist", "list")["blacklist"]
     assert (shut["deployment"], shut["failures"], shut["left_s"], shut["state"]) == ("idle", 3, 3600.0, "open")
     assert cli.done("blacklist", "list").out.splitlines()[2].split()[:2] == ["idle", "open"]
-    assert "idle" in cli.done("stats").out
+    shown = cli.done("stats").out.splitlines()
+    assert shown[0].split()[-1] == "blacklisted"
+    assert [line.endswith("2023-11-14 23:33:20") for line in shown[2:-1] if line.startswith("idle")] == [True]
+    said = cli.done("stats", "--format", "csv").out.splitlines()
+    assert said[0].endswith("rating,total_queries,successful_queries,accuracy,blacklisted_until_s")
     cli.refused(2, "blacklist", "clear", "idle")
     assert "known: 'idle'" in cli.refused(2, "blacklist", "clear", "good", "--why", "?")
     assert (

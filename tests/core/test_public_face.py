@@ -10,11 +10,18 @@ from typing import get_args, get_type_hints
 import pytest
 
 import hivefeedback
+from hivefeedback import queries
 from hivefeedback.hooks import specs
 from tests.signatures import methods_of, schema_of, signature_of
 
 Frozen = Callable[[str, list[str]], None]
 
+ANSWERS = (
+    queries.Comparison, queries.ComparisonRow, queries.Ranking, queries.Ranks, queries.RankRow, queries.Recommendation,
+    queries.LeftOut, queries.Trend, queries.TrendPoint, queries.Insights, queries.Insight, queries.InsightLimits,
+    queries.CostBenefit, queries.Assignments, queries.AgentAssignment, queries.Blacklisted,
+)  # fmt: skip
+"""What the questions answer."""
 PUBLIC = ("hivefeedback", *(f"hivefeedback.{n}" for n in ("errors", "hooks", "model", "stats", "telemetry", "testing")))
 
 
@@ -24,7 +31,8 @@ def test_the_public_face_only_grows(frozen: Frozen) -> None:
         lines += methods_of(cls)
     lines += [f"TrackedRun.{name} = {value!r}" for name, value in vars(hivefeedback.TrackedRun("r")).items()]
     row = get_args(get_type_hints(hivefeedback.Stats)["rows"])[0]
-    lines += [line for struct in (hivefeedback.Turn, hivefeedback.Stats, row) for line in schema_of(struct)]
+    structs = (hivefeedback.Turn, hivefeedback.Stats, row, *ANSWERS)
+    lines += [line for struct in structs for line in schema_of(struct)]
     frozen("public_face", lines)
 
 

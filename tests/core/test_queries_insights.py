@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hivefeedback import Run
-from hivefeedback.queries import Insights, Limits, Shut, insights
+from hivefeedback.queries import InsightLimits, Insights, Shut, insights
 from hivefeedback.testing import FakeClock
 from tests.core.asking import NOW_S, basis_of, runs
 from tests.core.loops import sync_loop
@@ -49,7 +49,7 @@ def test_ratings_have_the_ladder_of_the_source(rating: int, expected: list[tuple
 
 
 def test_limits_can_be_given() -> None:
-    found = insights(basis_of(runs("a", 30, duration_s=0.3)), limits=Limits(slow_s=0.1, critical_slow_s=0.2))
+    found = insights(basis_of(runs("a", 30, duration_s=0.3)), limits=InsightLimits(slow_s=0.1, critical_slow_s=0.2))
     assert kinds(found) == [("slow", "critical", "a")]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hivefeedback.cli import console
 from hivefeedback.cli.answer import Answer, plain_data
@@ -13,7 +13,7 @@ from hivefeedback.cli.call import Call
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.window import OPERATION, WINDOW, covered
-from hivefeedback.cli.words import amount, count, percent
+from hivefeedback.cli.words import amount, clock_time, count, percent
 
 if TYPE_CHECKING:
     from hivefeedback.queries import StatRow, Stats
@@ -34,9 +34,29 @@ _NUMBERS: Final = (
     Column("tokens", "mean", is_number=True, rank=2),
     Column("awaiting", "runs", is_number=True, rank=7),
 )
+
+
+class _Extra(NamedTuple):
+    """A column that is shown where something is known of it."""
+
+    name: str
+    column: Column
+    shown: Callable[[float | None], str]
+
+
+def _until(at_s: float | None) -> str:
+    return "-" if at_s is None else clock_time(at_s)
+
+
+_WHERE_KNOWN: Final = (
+    _Extra("accuracy", Column("accuracy", "%", is_number=True, rank=3), percent),
+    _Extra("rating", Column("rating", "1-5", is_number=True, rank=3), amount),
+    _Extra("blacklisted_until_s", Column("blacklisted", "until", rank=2), _until),
+)
 _CSV: Final = (
     "n_runs", "failures", "success_rate", "quality", "reward", "mean_duration_s", "p50_s", "p95_s", "ttft_s",
-    "cost_usd", "mean_tokens", "n_judged", "n_awaiting",
+    "cost_usd", "mean_tokens", "n_judged", "n_awaiting", "mean_last_100_s", "tokens_per_s", "memory_mb", "rating",
+    "total_queries", "successful_queries", "accuracy", "blacklisted_until_s",
 )  # fmt: skip
 
 
@@ -67,8 +87,12 @@ def _data(stats: Stats, call: Call, by: Sequence[str]) -> dict[str, object]:
 
 
 def _as_table(stats: Stats, by: Sequence[str]) -> str:
-    columns = [*(Column(part) for part in by), *_NUMBERS]
-    rows = [[*(getattr(row, part) or "-" for part in by), *_numbers(row)] for row in stats]
+    known = [c for c in _WHERE_KNOWN if any(getattr(row, c.name) is not None for row in stats)]
+    columns = [*(Column(part) for part in by), *_NUMBERS, *(c.column for c in known)]
+    rows = [
+        [*(getattr(row, part) or "-" for part in by), *_numbers(row), *(c.shown(getattr(row, c.name)) for c in known)]
+        for row in stats
+    ]
     shown = [table(columns, rows, width=console.width())] if rows else []
     return "\n".join([*shown, covered(stats.coverage)])
 
