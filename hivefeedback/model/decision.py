@@ -188,9 +188,10 @@ class Decision(Struct, frozen=True, gc=False):
         """What was asked for as ``name@version``, for the newest runs: at most 4, none with a very long name."""
         if not self.asked or self.offer is None:
             return ()
-        versions = self.offer.lineup.versions
-        names = sorted(n for n in tuple(self.asked) if n in versions and len(n) <= _LONGEST)  # it may grow meanwhile
-        return tuple(f"{name}@{versions[name]}" for name in names[:_MAX_PROMPTS])
+        versions, names = self.offer.lineup.versions, tuple(self.asked)  # a copy: it may grow meanwhile
+        if len(names) > 1:
+            names = tuple(sorted(names)[:_MAX_PROMPTS])
+        return tuple([f"{name}@{versions[name]}" for name in names if name in versions and len(name) <= _LONGEST])
 
     def prompt(self, name: str, **fields: object) -> str:
         """The named prompt of this decision's arm, with ``{field}`` replaced by the given values.
