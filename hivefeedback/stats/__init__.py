@@ -17,14 +17,16 @@ from hivefeedback.stats.delta import BUCKET_S, MAX_EXEMPLARS, Delta, Exemplar, b
 from hivefeedback.stats.histogram import RELATIVE_ERROR, bin_of, merge_bins, quantile, value_of
 from hivefeedback.stats.interval import (
     Difference,
+    Differences,
     adjusted_p_values,
     mean_difference,
+    mean_differences,
     mean_interval,
     rate_difference,
     wilson_interval,
 )
 from hivefeedback.stats.newest import newest
-from hivefeedback.stats.sample import Sample, newest_runs, sample_of, samples
+from hivefeedback.stats.sample import Sample, newest_runs, newest_sample, sample_of, samples
 from hivefeedback.stats.sequential import (
     GUARDRAILS,
     FailingUnits,
@@ -68,6 +70,7 @@ __all__ = [
     "Coverage",
     "Delta",
     "Difference",
+    "Differences",
     "Exemplar",
     "FailedSession",
     "FailingUnits",
@@ -94,11 +97,13 @@ __all__ = [
     "harm_lean",
     "harm_log_e",
     "mean_difference",
+    "mean_differences",
     "mean_interval",
     "merge_bins",
     "merge_counts",
     "newest",
     "newest_runs",
+    "newest_sample",
     "quantile",
     "rate_difference",
     "rate_ratio_sequence",

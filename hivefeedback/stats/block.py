@@ -6,7 +6,7 @@ three objects for the garbage collector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hivefeedback.stats.cell import Cell, CellKey, Judged
 from hivefeedback.stats.legend import AWAITING, Ints, Legend
 
-__all__ = ["Block", "cell_of", "make_block"]
+__all__ = ["Block", "cells_of", "make_block"]
 
 _LARGEST = (1 << 62) - 1
 
@@ -124,30 +124,25 @@ def _ints(values: list[int]) -> Ints:
         return np.array([max(-_LARGEST, min(_LARGEST, v)) for v in values], dtype=np.int64)
 
 
-def cell_of(legend: Legend, row: Ints, bins: Mapping[str, dict[int, int]] | None = None) -> Cell:
-    """A cell from a row of counters and its histograms; what is zero is left out."""
-    parts: dict[str, dict[str, int]] = {"outcomes": {}, "sums": {}, "ns": {}, "awaiting": {}}
-    judged: dict[str, list[int]] = {}
-    columns = legend.columns
-    values = row.tolist()
-    for number in np.flatnonzero(row).tolist():
-        kind, name = columns[number]
-        if kind == "judged":
-            judged.setdefault(name, [0, 0, 0])[number - legend.judged[name]] = values[number]
-        else:
-            parts[kind][name] = values[number]
-    return Cell(
-        outcomes=parts["outcomes"],
-        sums=_with_zeros(parts["sums"], parts["ns"]),
-        ns=parts["ns"],
-        bins=dict(bins or {}),
-        judged={name: Judged(*three) for name, three in judged.items()},
-        n_awaiting=parts["awaiting"].get("", 0),
-    )
-
-
-def _with_zeros(sums: dict[str, int], ns: dict[str, int]) -> dict[str, int]:
-    """A sum of zero over some runs is known; one over none is not."""
-    for name in ns:
-        sums.setdefault(name, 0)
-    return sums
+def cells_of(legend: Legend, rows: Ints) -> list[Cell]:
+    """Cells from rows of counters, without histograms; what is zero is left out."""
+    width = rows.shape[1]
+    outcomes = [(name, i) for name, i in legend.outcomes.items() if i < width]
+    ns = [(name, i) for name, i in legend.ns.items() if i < width]
+    sums = [(name, i, legend.ns.get(name, i)) for name, i in legend.sums.items() if i < width]
+    judged = [(name, i, i + 1, i + 2) for name, i in legend.judged.items() if i < width]
+    return [
+        Cell(
+            outcomes={name: row[i] for name, i in outcomes if row[i]},
+            # a sum of zero over some runs is known; one over none is not
+            sums={name: row[i] for name, i, n in sums if row[i] or (n < width and row[n])},
+            ns={name: row[i] for name, i in ns if row[i]},
+            judged={
+                name: Judged(row[n], row[total], row[squares])
+                for name, n, total, squares in judged
+                if row[n] or row[total] or row[squares]
+            },
+            n_awaiting=row[AWAITING],
+        )
+        for row in rows.tolist()
+    ]

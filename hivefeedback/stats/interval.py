@@ -10,14 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hivefeedback.model import Interval
 from hivefeedback.stats.cell import JUDGED_UNIT, Judged
 
 __all__ = [
     "Difference",
+    "Differences",
     "adjusted_p_values",
     "mean_difference",
+    "mean_differences",
     "mean_interval",
     "rate_difference",
     "wilson_interval",
@@ -111,6 +117,43 @@ def mean_difference(first: Judged, second: Judged, *, confidence: float = 0.95) 
         estimate=change, low=min(middle - half, change), high=max(middle + half, change), confidence=confidence
     )
     return Difference(interval=interval, p_value=_two_sided(middle, error))
+
+
+class Differences(NamedTuple):
+    """Many differences; arrays in the given order."""
+
+    estimate: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    p_value: NDArray[np.float64]
+
+
+def mean_differences(first: Sequence[Judged], second: Sequence[Judged], *, confidence: float = 0.95) -> Differences:
+    """``mean_difference`` of many pairs at once, for a tenth of the time; all must have values.
+
+    >>> a, b = Judged(n=4, total=40_000, squares=400_000_000), Judged(n=4, total=0, squares=0)
+    >>> d = mean_differences([a, b], [b, a])
+    >>> d.estimate.tolist(), bool(mean_difference(a, b).interval.low == d.low[0])
+    ([-1.0, 1.0], True)
+    """
+    raw_1, mean_1, error_1 = _padded_all(first)
+    raw_2, mean_2, error_2 = _padded_all(second)
+    change, middle, error = raw_2 - raw_1, mean_2 - mean_1, np.sqrt(error_1**2 + error_2**2)
+    half = _z(confidence) * error
+    scaled = np.abs(middle) / np.where(error > 0, error, 1.0) / sqrt(2)
+    p_values = np.fromiter(map(erfc, scaled.tolist()), dtype=np.float64, count=len(scaled))
+    p_values[error <= 0] = 1.0
+    return Differences(change, np.minimum(middle - half, change), np.maximum(middle + half, change), p_values)
+
+
+def _padded_all(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Mean, and mean and standard error with one pseudo value of 0 and one of 1, as in ``_padded``."""
+    n = np.fromiter((j.n for j in judged), dtype=np.float64, count=len(judged))
+    total = np.fromiter((j.total for j in judged), dtype=np.float64, count=len(judged))
+    squares = np.fromiter((j.squares for j in judged), dtype=np.float64, count=len(judged))
+    mean = (total / JUDGED_UNIT + 1.0) / (n + 2.0)
+    square = (squares / JUDGED_UNIT**2 + 1.0) / (n + 2.0)
+    return total / n / JUDGED_UNIT, mean, np.sqrt(np.maximum(0.0, square - mean * mean) / (n + 2.0))
 
 
 def adjusted_p_values(p_values: Sequence[float]) -> list[float]:

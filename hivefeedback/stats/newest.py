@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 
 from msgspec.structs import replace
@@ -10,14 +11,15 @@ from msgspec.structs import replace
 from hivefeedback.model import UNCOUNTED
 from hivefeedback.stats.delta import MAX_EXEMPLARS, Exemplar
 
-__all__ = ["Newest", "Sorted", "counted_runs", "newest"]
+__all__ = ["Newest", "Pieces", "Sorted", "counted_runs", "newest"]
 
 _AGE = attrgetter("started_at_s", "run_id")
 
 Name = tuple[str, str]
+Pieces = tuple[Sequence[Exemplar], ...]
 
 
-def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
+def newest(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     """The newest exemplars, each run once, newest last.
 
     A judgement adds its run again: what was learnt of a run is never replaced by what was not, in
@@ -26,8 +28,10 @@ def newest(exemplars: Iterable[Exemplar]) -> list[Exemplar]:
     >>> [e.reward for e in newest([Exemplar(1.0, "r", reward=0.5), Exemplar(1.0, "r")])]
     [0.5]
     """
-    latest: dict[str, Exemplar] = {}
-    for exemplar in exemplars:
+    latest = {e.run_id: e for e in exemplars}
+    if len(latest) < len(exemplars):  # seldom
+        latest = {}
+    for exemplar in exemplars if not latest else ():
         known = latest.get(exemplar.run_id)
         latest[exemplar.run_id] = exemplar if known is None else _merged(known, exemplar)
     return sorted(latest.values(), key=_AGE)[-MAX_EXEMPLARS:]
@@ -49,14 +53,14 @@ class Newest(Mapping[Name, tuple[Exemplar, ...]]):
     """Newest runs by (deployment, operation), newest last, of which only those that are asked for are sorted.
 
     Args:
-        known: Runs by name, in any order and perhaps repeated; the lists are never changed.
+        known: Runs by name, in pieces, in any order and perhaps repeated; they are never changed.
         memo: What was worked out before, shared with other moments of the same window; an entry
-            holds as long as the list of its name is the same object.
+            holds as long as the pieces of its name are the same object.
     """
 
     __slots__ = ("_known", "_memo")
 
-    def __init__(self, known: Mapping[Name, list[Exemplar]], memo: dict[Name, tuple[list[Exemplar], Sorted]]) -> None:
+    def __init__(self, known: Mapping[Name, Pieces], memo: dict[Name, tuple[Pieces, Sorted]]) -> None:
         self._known, self._memo = known, memo
 
     def __getitem__(self, name: Name) -> tuple[Exemplar, ...]:
@@ -65,6 +69,13 @@ class Newest(Mapping[Name, tuple[Exemplar, ...]]):
     def counted(self, name: Name) -> tuple[Exemplar, ...]:
         """Those that enter success statistics, outside of canaries, newest last; empty where there are none."""
         return self._sorted(name).counted if name in self._known else ()
+
+    def with_memo(self, name: Name) -> tuple[tuple[Exemplar, ...], dict[int, object]]:
+        """The same with a place for what is worked out from them, which lasts as long as they are these."""
+        if name not in self._known:
+            return (), {}
+        found = self._sorted(name)
+        return found.counted, found.memo
 
     def _sorted(self, name: Name) -> Sorted:
         known = self._known[name]
@@ -86,8 +97,9 @@ class Newest(Mapping[Name, tuple[Exemplar, ...]]):
 class Sorted:
     """The newest runs of one name, and those of them that count."""
 
-    __slots__ = ("all", "counted")
+    __slots__ = ("all", "counted", "memo")
 
-    def __init__(self, known: list[Exemplar]) -> None:
-        self.all = tuple(newest(known))
+    def __init__(self, pieces: Pieces) -> None:
+        self.all = tuple(newest(list(chain.from_iterable(pieces))))
         self.counted = tuple(counted_runs(self.all))
+        self.memo: dict[int, object] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hivefeedback.model import BLAMED, UNCOUNTED
-from hivefeedback.stats.block import Block, cell_of
+from hivefeedback.stats.block import Block, cells_of
 from hivefeedback.stats.cell import Cell, CellKey
 from hivefeedback.stats.delta import Exemplar
 from hivefeedback.stats.legend import AWAITING, Ints, Legend
@@ -60,6 +60,8 @@ class RunningView(View):
         put(self, "_where", where)
         self._coverage: Coverage | None
         put(self, "_coverage", None)
+        self._slices: tuple[Slice, ...] | None
+        put(self, "_slices", None)
 
     def __repr__(self) -> str:
         n_buckets = len(self._contents)
@@ -67,7 +69,13 @@ class RunningView(View):
 
     @property
     def slices(self) -> tuple[Slice, ...]:
-        """Cells by time bucket, made anew at each call; slow for a large window."""
+        """Cells by time bucket, made when they are first asked for; slow for a large window."""
+        if self._slices is None:
+            object.__setattr__(self, "_slices", self._made_slices())
+        assert self._slices is not None
+        return self._slices
+
+    def _made_slices(self) -> tuple[Slice, ...]:
         with self._spans.lock:
             legend, mask = self._legend, self._mask(is_total=False)
             found = [
@@ -215,8 +223,10 @@ def _cells(legend: Legend, block: Block, mask: NDArray[np.bool_]) -> list[tuple[
         metric, k = legend.bin_columns[column]
         of_metric = bins.setdefault(number, {}).setdefault(metric, {})
         of_metric[k] = of_metric.get(k, 0) + n
-    pairs = zip(block.keys.tolist(), block.values, strict=True)
-    return [(legend.keys[n], cell_of(legend, row, bins.get(n))) for n, row in pairs if mask[n]]
+    found = [(n, cell) for n, cell in zip(block.keys.tolist(), cells_of(legend, block.values), strict=True) if mask[n]]
+    for n, cell in found:
+        cell.bins = bins.get(n, {})
+    return [(legend.keys[n], cell) for n, cell in found]
 
 
 def _columns(legend: Legend, kind: str, where: Callable[[str], bool]) -> list[int]:

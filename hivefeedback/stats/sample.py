@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hivefeedback.model import is_blamed, is_counted
+from hivefeedback.model import BLAMED, is_counted
 from hivefeedback.stats.cell import JUDGED_UNIT, Judged
 from hivefeedback.stats.delta import Exemplar
 from hivefeedback.stats.newest import Newest
 from hivefeedback.stats.view import View
 
-__all__ = ["Sample", "newest_runs", "sample_of", "samples"]
+__all__ = ["Sample", "newest_runs", "newest_sample", "sample_of", "samples"]
 
 
 class Sample(NamedTuple):
@@ -52,26 +52,37 @@ def newest_runs(view: View, deployment: str, operation: str) -> list[Exemplar]:
     return sorted(kept, key=lambda e: e.started_at_s)
 
 
+def newest_sample(view: View, deployment: str, operation: str, n: int) -> Sample | None:
+    """The sample of the newest n of ``newest_runs``; None where there are fewer. Quick in a running view."""
+    if not isinstance(view.exemplars, Newest):
+        runs = newest_runs(view, deployment, operation)
+        return sample_of(runs[-n:]) if len(runs) >= n else None
+    counted, memo = view.exemplars.with_memo((deployment, operation))
+    if len(counted) < n:
+        return None
+    known = memo.get(n)
+    if not isinstance(known, Sample):
+        known = memo[n] = sample_of(counted[-n:])
+    return known
+
+
 def sample_of(exemplars: Iterable[Exemplar]) -> Sample:
     """The sample of single runs."""
-    outcomes, rewards = Judged(), Judged()
+    n = n_good = n_rewards = total = squares = 0
     for e in exemplars:
-        _put(outcomes, 0.0 if is_blamed(e.outcome) else 1.0)
-        reward = 0.0 if is_blamed(e.outcome) else e.reward
-        if reward is not None:
-            _put(rewards, reward)
-    return Sample(outcomes, rewards)
+        n += 1
+        if e.outcome in BLAMED:
+            n_rewards += 1  # it earned nothing
+            continue
+        n_good += 1
+        if e.reward is not None:
+            units = round(e.reward * JUDGED_UNIT)
+            n_rewards, total, squares = n_rewards + 1, total + units, squares + units * units
+    return _sample(n, n_good, n_rewards, total, squares)
 
 
 def _sample(n: int, n_ok: int, n_rewards: int, total: int, squares: int) -> Sample:
     return Sample(Judged(n, n_ok * JUDGED_UNIT, n_ok * JUDGED_UNIT**2), Judged(n_rewards, total, squares))
-
-
-def _put(judged: Judged, value: float) -> None:
-    units = round(value * JUDGED_UNIT)
-    judged.n += 1
-    judged.total += units
-    judged.squares += units * units
 
 
 def _add(a: Judged, b: Judged, sign: int) -> Judged:

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hivefeedback.stats.block import Block, cell_of
+from hivefeedback.stats.block import Block, cells_of
 from hivefeedback.stats.cell import Cell
 from hivefeedback.stats.legend import Ints, Legend
 
@@ -176,13 +176,14 @@ class Spans:
         self, span: _Span, by: Sequence[str], mask: Mask, bins: bool, *, keep_bins: bool = True
     ) -> dict[tuple[str, ...], Cell]:
         grouped = _grouped(self.legend, span, by, mask)
-        found: list[dict[str, dict[int, int]]] = [{} for _ in grouped.names]
-        if bins and grouped.names:
+        cells = cells_of(self.legend, grouped.values)
+        if bins and cells:
             n_sums = len(self.legend.keys) * len(self.legend.bin_columns)
             is_kept = span.bins is not None or (keep_bins and n_sums <= MAX_BIN_SUMS)
             found = self._histograms(span, grouped) if is_kept else self._histograms_of_blocks(span, grouped)
-        pairs = zip(grouped.names, grouped.values, found, strict=True)
-        return {name: cell_of(self.legend, row, of_name) for name, row, of_name in pairs}
+            for cell, histograms in zip(cells, found, strict=True):
+                cell.bins = histograms
+        return dict(zip(grouped.names, cells, strict=True))
 
     def _histograms(self, span: _Span, grouped: Grouped) -> list[dict[str, dict[int, int]]]:
         """From the sums by key."""

@@ -6,17 +6,16 @@ sums; 50 deployments × 20 operations × 24 h are 142 000 cells. Beyond ``MAX_CE
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable
+from itertools import chain, groupby
 
 import numpy as np
 
 from hivefeedback.stats.block import Block, make_block
 from hivefeedback.stats.cell import Cell, CellKey
 from hivefeedback.stats.changes import Changes
-from hivefeedback.stats.delta import MAX_EXEMPLARS, Exemplar
 from hivefeedback.stats.legend import Legend
-from hivefeedback.stats.newest import Newest, Sorted, newest
+from hivefeedback.stats.newest import Newest, Pieces, Sorted, newest
 from hivefeedback.stats.running import RunningView
 from hivefeedback.stats.spans import Bucket, Spans
 from hivefeedback.stats.view import Slice
@@ -26,6 +25,8 @@ __all__ = ["MAX_CELLS", "Window"]
 MAX_CELLS = 500_000
 """Some 300 MB; three times the 50 deployments × 20 operations × 24 h that the speed is promised for."""
 _HOUR_S, _DAY_S, _MINUTE_S = 3600, 86_400, 60
+_MAX_PIECES = 20
+"""Additions to the newest runs of one name that wait to be sorted."""
 _SPARE_KEYS = 1000
 """Keys without a bucket that are tolerated before the numbers are given anew."""
 
@@ -46,8 +47,8 @@ class Window:
         self.mark, self.from_s = "", float("inf")
         self._spans = Spans(Legend())
         self._contents: dict[Bucket, Block] = {}
-        self._known: dict[Name, list[Exemplar]] = {}
-        self._memo: dict[Name, tuple[list[Exemplar], Sorted]] = {}
+        self._known: dict[Name, Pieces] = {}
+        self._memo: dict[Name, tuple[Pieces, Sorted]] = {}
 
     @property
     def n_cells(self) -> int:
@@ -134,11 +135,11 @@ class Window:
             self._contents[bucket] = known_block.plus(block) if known_block is not None else block
 
     def _take_exemplars(self, changes: Changes) -> None:
-        """Lists are replaced, never changed: views of other moments show them."""
+        """Pieces are replaced, never changed: views of other moments show them."""
         for name, kept in changes.newest.items():
-            self._known[name] = list(kept)
+            self._known[name] = (kept,)
         for name, more in changes.newer.items():
-            self._known[name] = _bounded([*self._known.get(name, ()), *more])
+            self._known[name] = _bounded((*self._known.get(name, ()), more))
         for name in [n for n in self._memo if n not in self._known]:
             del self._memo[name]
 
@@ -168,6 +169,8 @@ def _is_read(bucket: Bucket, from_s: float, to_s: float) -> bool:
     return start_s < to_s and start_s + width_s > from_s
 
 
-def _bounded(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
+def _bounded(pieces: Pieces) -> Pieces:
     """Sorted and cut when somebody looks; here only where there are too many."""
-    return newest(exemplars) if len(exemplars) > 2 * MAX_EXEMPLARS else list(exemplars)
+    if len(pieces) <= _MAX_PIECES:
+        return pieces
+    return (newest(list(chain.from_iterable(pieces))),)

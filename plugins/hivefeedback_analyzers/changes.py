@@ -1,4 +1,8 @@
-"""Tests of a change between two samples, alone or over several operations together."""
+"""Tests of a change between two samples, alone or over several operations together.
+
+Thousands are tested at each turn and hardly one is told, so the numbers that decide are worked out
+for all at once, and what a finding says only for the few.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,20 @@ from collections.abc import Callable, Sequence
 from math import erfc, sqrt
 from typing import NamedTuple
 
-from hivefeedback.model import Interval
-from hivefeedback.stats import Difference, Judged, Sample, mean_difference, mean_interval
+import numpy as np
 
-__all__ = ["Change", "change_of", "measures", "pooled"]
+from hivefeedback.model import Interval
+from hivefeedback.stats import (
+    Difference,
+    Differences,
+    Judged,
+    Sample,
+    mean_difference,
+    mean_differences,
+    mean_interval,
+)
+
+__all__ = ["Change", "Pair", "Tested", "change_of", "measures", "pooled", "tested_pairs"]
 
 _Z95 = 1.959964
 """Half-width of a 95 % interval in standard errors."""
@@ -24,6 +38,71 @@ class Change(NamedTuple):
     n_before: int
     n_after: int
     difference: Difference
+
+
+class Pair(NamedTuple):
+    """One measure of a (deployment, operation) before and after, on one scale."""
+
+    key: tuple[str, ...]
+    scale: str
+    measure: str
+    before: Judged
+    after: Judged
+
+
+class Numbers(NamedTuple):
+    """A tested difference: after − before with its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+
+
+class Tested(NamedTuple):
+    """A difference, and the pairs that it is about: one, or all operations of a deployment."""
+
+    key: tuple[str, ...]
+    difference: Numbers
+    n_after: int
+    pairs: tuple[Pair, ...]
+
+    def change(self) -> Change:
+        """The whole change."""
+        changes = [change_of(p.measure, p.before, p.after) for p in self.pairs]
+        return changes[0] if len(changes) == 1 else pooled(changes)
+
+
+def tested_pairs(pairs: Sequence[Pair], *, min_after: int) -> list[Tested]:
+    """The test of each pair, and of each deployment over several operations (see ``pooled``), of those
+    that have so many runs afterwards."""
+    if not pairs:
+        return []
+    found = mean_differences([p.before for p in pairs], [p.after for p in pairs])
+    columns = [column.tolist() for column in found]
+    tested = [
+        Tested(p.key, Numbers(*numbers), p.after.n, (p,))
+        for p, numbers in zip(pairs, zip(*columns, strict=True), strict=True)
+        if p.after.n >= min_after
+    ]
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    for i, p in enumerate(pairs):
+        groups.setdefault((p.key[0], p.scale, p.measure), []).append(i)
+    together = [_together(pairs, found, rows) for rows in groups.values() if len(rows) > 1]
+    return tested + [t for t in together if t.n_after >= min_after]
+
+
+def _together(pairs: Sequence[Pair], found: Differences, rows: Sequence[int]) -> Tested:
+    """The numbers of ``pooled``."""
+    weights = np.array([pairs[i].after.n for i in rows], dtype=np.float64)
+    n_after = int(weights.sum())
+    weights /= n_after
+    low, high = found.low[rows], found.high[rows]
+    estimate, middle = float(weights @ found.estimate[rows]), float(weights @ (low + high)) / 2
+    half = sqrt(float((((high - low) / 2 * weights) ** 2).sum()))
+    p_value = erfc(abs(middle) / half * _Z95 / sqrt(2)) if half > 0 else 1.0
+    numbers = Numbers(estimate, middle - half, middle + half, p_value)
+    return Tested((pairs[rows[0]].key[0], ""), numbers, n_after, tuple(pairs[i] for i in rows))
 
 
 def measures(before: Sample, after: Sample) -> tuple[tuple[str, Judged, Judged], ...]:

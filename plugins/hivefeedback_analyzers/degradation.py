@@ -9,15 +9,14 @@ each deployment × operation and each deployment. No extra is needed. Options::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Finding, is_blamed
 from hivefeedback.stats import View, adjusted_p_values, newest_runs
 from hivefeedback_analyzers.alternatives import better_alternatives
-from hivefeedback_analyzers.changes import Change, change_of, measures, pooled
+from hivefeedback_analyzers.changes import Change, Pair, Tested, measures, tested_pairs
 from hivefeedback_analyzers.windows import Key, comparisons
 
 __all__ = ["DegradationAnalyzer", "DegradationOptions"]
@@ -44,11 +43,6 @@ class DegradationOptions:
     min_before: int = 20
 
 
-class _Tested(NamedTuple):
-    key: Key
-    change: Change
-
-
 class DegradationAnalyzer(Plugin):
     """Compares recent runs with those before."""
 
@@ -67,31 +61,27 @@ class DegradationAnalyzer(Plugin):
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """One finding for each deployment × operation, and each deployment, that fell."""
         o = self._options
-        tested = list(self._tested(view, now_s))
-        adjusted = adjusted_p_values([t.change.difference.p_value for t in tested])
-        worst: dict[Key, tuple[float, Change]] = {}
-        for (key, change), p_value in zip(tested, adjusted, strict=True):
-            is_fall = change.difference.interval.high < 0 and -change.difference.interval.estimate >= o.min_drop
-            if is_fall and p_value <= o.alpha and (key not in worst or p_value < worst[key][0]):
-                worst[key] = p_value, change
-        found = [_finding(view, key, change, p_value) for key, (p_value, change) in sorted(worst.items())]
+        tested = self._tested(view, now_s)
+        adjusted = adjusted_p_values([t.difference.p_value for t in tested])
+        worst: dict[Key, tuple[float, Tested]] = {}
+        for t, p_value in zip(tested, adjusted, strict=True):
+            is_fall = t.difference.high < 0 and -t.difference.estimate >= o.min_drop
+            if is_fall and p_value <= o.alpha and (t.key not in worst or p_value < worst[t.key][0]):
+                worst[t.key] = p_value, t
+        found = [_finding(view, key, t.change(), p_value) for key, (p_value, t) in sorted(worst.items())]
         found += better_alternatives(view, config, alpha=o.alpha, min_gain=o.min_drop, min_runs=o.min_before)
         return found
 
-    def _tested(self, view: View, now_s: float) -> Iterable[_Tested]:
+    def _tested(self, view: View, now_s: float) -> list[Tested]:
+        """Everything that was compared and has runs enough: single operations, then whole deployments."""
         o = self._options
-        together: dict[tuple[str, str, str], list[Change]] = {}
-        for c in comparisons(view, now_s=now_s, recent_s=o.recent_s, newest=o.newest):
-            for measure, before, after in measures(c.before, c.after):
-                if before.n < o.min_before or after.n <= 0:
-                    continue
-                change = change_of(measure, before, after)
-                together.setdefault((c.key[0], c.scale, measure), []).append(change)
-                if after.n >= o.min_after:
-                    yield _Tested(c.key, change)
-        for (deployment, _, _), changes in together.items():
-            if len(changes) > 1 and sum(c.n_after for c in changes) >= o.min_after:
-                yield _Tested((deployment, ""), pooled(changes))
+        pairs = [
+            Pair(c.key, c.scale, measure, before, after)
+            for c in comparisons(view, now_s=now_s, recent_s=o.recent_s, newest=o.newest)
+            for measure, before, after in measures(c.before, c.after)
+            if before.n >= o.min_before and after.n > 0
+        ]
+        return tested_pairs(pairs, min_after=o.min_after)
 
 
 def _finding(view: View, key: Key, change: Change, p_value: float) -> Finding:

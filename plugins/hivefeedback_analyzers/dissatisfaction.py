@@ -133,13 +133,15 @@ class DissatisfactionAnalyzer(Plugin):
         o = self._options
         for name in _VOTES:
             a, b = before.judged.get(name, Judged()), after.judged.get(name, Judged())
-            if min(a.n, b.n) >= o.min_ratings:
+            if min(a.n, b.n) >= o.min_ratings and b.total * a.n < a.total * b.n:
                 difference = mean_difference(a, b)
                 if difference.interval.high < 0:
                     yield _Worsening(key, name, mean_interval(a), mean_interval(b), b.n, difference.p_value)
         for name in _REPROACHES:
             if min(before.n_runs, after.n_runs) >= o.min_runs:
                 (k_1, n_1), (k_2, n_2) = _reproaches(before, name), _reproaches(after, name)
+                if k_2 * n_1 <= k_1 * n_2:
+                    continue  # not more often than before
                 difference = rate_difference(k_1, n_1, k_2, n_2)
                 if difference.interval.low > 0:
                     yield _Worsening(

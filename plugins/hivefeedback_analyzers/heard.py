@@ -1,8 +1,9 @@
-"""What users said, summed from the cells of a view without their histograms."""
+"""What users said, from the sums of a view without their histograms."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from hivefeedback.stats import Judged, View
 from hivefeedback_analyzers.windows import Key
@@ -10,28 +11,15 @@ from hivefeedback_analyzers.windows import Key
 __all__ = ["Heard", "heard"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Heard:
     """Runs of a (deployment, operation), and each kind of judgement of them."""
 
-    n_runs: int = 0
-    judged: dict[str, Judged] = field(default_factory=dict)
+    n_runs: int
+    judged: Mapping[str, Judged]
 
 
 def heard(view: View) -> dict[Key, Heard]:
     """By (deployment, operation); what was said of agents stands under the empty deployment."""
-    found: dict[Key, Heard] = {}
-    for s in view.slices:
-        if s.key.arm:
-            continue
-        key = (s.key.deployment, s.key.operation)
-        into = found.get(key)
-        if into is None:
-            into = found[key] = Heard()
-        into.n_runs += s.cell.n_runs
-        for name, judged in s.cell.judged.items():
-            known = into.judged.setdefault(name, Judged())
-            known.n += judged.n
-            known.total += judged.total
-            known.squares += judged.squares
-    return found
+    cells = view.totals("deployment", "operation", bins=False)
+    return {key: Heard(cell.n_runs, cell.judged) for key, cell in cells.items()}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from hivefeedback.stats import Sample, View, newest_runs, sample_of, samples
+from hivefeedback.stats import Sample, View, newest_sample, samples
 
 __all__ = ["Comparison", "comparisons", "split_s"]
 
@@ -31,7 +31,7 @@ def split_s(view: View, *, now_s: float, recent_s: float) -> float | None:
 
     ``recent_s`` ago if there is anything before, else at two thirds of the buckets.
     """
-    widths = {s.start_s: s.width_s for s in view.slices}
+    widths = dict(view.buckets())
     starts = sorted(widths)
     if len(starts) < 2:
         return None
@@ -47,7 +47,7 @@ def comparisons(view: View, *, now_s: float, recent_s: float, newest: Sequence[i
     Cells without a deployment hold the runs of agents and tools; no deployment is blamed for them.
     """
     split = split_s(view, now_s=now_s, recent_s=recent_s)
-    by = ("deployment", "operation")
+    by, scales = ("deployment", "operation"), {n: f"newest {n}" for n in newest}
     total = samples(view.between(float("-inf"), split) if split is not None else view, *by)
     recent = samples(view.between(split, float("inf")), *by) if split is not None else {}
     for key, after in recent.items():
@@ -55,8 +55,7 @@ def comparisons(view: View, *, now_s: float, recent_s: float, newest: Sequence[i
             yield Comparison(key, "window", total[key], after)
         total[key] = total[key].plus(after) if key in total else after
     for key, known in total.items():
-        runs = newest_runs(view, key[0], key[1]) if key[0] else []
-        for n in newest:
-            if len(runs) >= n:
-                last = sample_of(runs[-n:])
-                yield Comparison(key, f"newest {n}", known.minus(last), last)
+        for n in newest if key[0] else ():
+            last = newest_sample(view, key[0], key[1], n)
+            if last is not None:
+                yield Comparison(key, scales[n], known.minus(last), last)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
 from msgspec import Struct
 
@@ -192,13 +193,7 @@ class SqliteAggregates:
             horizon, last = _horizon(connection), _last_number(connection)
             epoch = get_meta(connection, "epoch")
             since = _since(after, epoch, last) if has_revisions(connection) else None
-            newer = " AND revision > ?" if since is not None else ""
-            numbers = (since,) if since is not None else ()
-            cells = connection.execute(
-                f"SELECT {_PLACE}, cell FROM cells WHERE start_s > ? AND start_s + width_s > ?{newer}",
-                (from_s - DAY_S, from_s, *numbers),
-            ).fetchall()
-            exemplars = connection.execute(f"{_EXEMPLARS} WHERE 1{newer}", numbers).fetchall()
+            cells, exemplars = _rows_after(connection, since, from_s)
             delta = _gathered(connection, -1 if since is None else since)
         return Changes(
             mark=f"{epoch}:{last}",
@@ -207,7 +202,7 @@ class SqliteAggregates:
             days_before_s=horizon.days_before,
             replaced=_decoded(cells),
             added=[Slice(*horizon.bucket(minute), key, cell) for (key, minute), cell in delta.cells.items()],
-            newest={(d, o): decode_packed("an exemplar", data, list[Exemplar]) for d, o, data in exemplars},
+            newest={(d, o): _Packed(data) for d, o, data in exemplars},
             newer=delta.exemplars,
         )
 
@@ -230,6 +225,54 @@ class SqliteAggregates:
                     _merge_cell(connection, wider, cell, number)
 
 
+class _Packed(Sequence[Exemplar]):
+    """Newest runs that are decoded when somebody looks: hardly anyone looks at all of a thousand lists."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._decoded: list[Exemplar] | None = None
+
+    def _all(self) -> list[Exemplar]:
+        if self._decoded is None:
+            self._decoded = decode_packed("an exemplar", self._data, list[Exemplar])
+        return self._decoded
+
+    @overload
+    def __getitem__(self, index: int) -> Exemplar: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Exemplar]: ...
+    def __getitem__(self, index: int | slice) -> Exemplar | list[Exemplar]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Exemplar]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+
+_CellRow = tuple[int, int, str, str, str, str, str, bytes]
+
+
+def _rows_after(
+    connection: sqlite3.Connection, since: int | None, from_s: float
+) -> tuple[list[_CellRow], list[tuple[str, str, bytes]]]:
+    """Rows of cells that ended after a time, and of exemplars; with ``since`` only those that changed after it.
+
+    SQLite is told the index: it cannot know that hardly anything is new.
+    """
+    window, bounds = "start_s > ? AND start_s + width_s > ?", (from_s - DAY_S, from_s)
+    if since is None:
+        cells = connection.execute(f"SELECT {_PLACE}, cell FROM cells WHERE {window}", bounds)
+        exemplars = connection.execute(_EXEMPLARS)
+    else:
+        by_revision = "INDEXED BY cells_by_revision WHERE revision > ?"
+        cells = connection.execute(f"SELECT {_PLACE}, cell FROM cells {by_revision} AND {window}", (since, *bounds))
+        by_revision = "INDEXED BY exemplars_by_revision WHERE revision > ?"
+        exemplars = connection.execute(f"{_EXEMPLARS} {by_revision}", (since,))
+    return sorted(cells), exemplars.fetchall()
+
+
 def _since(after: str, epoch: str, last: int) -> int | None:
     """The number that a mark stands for; None where it is of another epoch or of nowhere."""
     name, _, number = after.partition(":")
@@ -238,7 +281,7 @@ def _since(after: str, epoch: str, last: int) -> int | None:
     return int(number)
 
 
-def _decoded(rows: Iterable[tuple[int, int, str, str, str, str, str, bytes]]) -> Iterator[Slice]:
+def _decoded(rows: Iterable[_CellRow]) -> Iterator[Slice]:
     """Slices, one at a time: a day's decoded cells at once would take some hundred MB."""
     for row in rows:
         yield Slice(row[0], row[1], CellKey(*row[2:7]), decode_packed("a cell", row[7], Cell))

@@ -39,6 +39,7 @@ _TABLES = (
         deployment TEXT, operation TEXT, newest BLOB NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
         PRIMARY KEY (deployment, operation)) WITHOUT ROWID""",
     "CREATE INDEX cells_by_revision ON cells (revision)",
+    "CREATE INDEX exemplars_by_revision ON exemplars (revision)",
     "CREATE TABLE deltas (number INTEGER PRIMARY KEY, delta BLOB NOT NULL)",
     "CREATE TABLE journal (seq INTEGER PRIMARY KEY, entry BLOB NOT NULL)",
     "CREATE TABLE bodies (hash TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID",
@@ -57,6 +58,7 @@ _FROM_1 = (
     "ALTER TABLE cells ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE exemplars ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
     "CREATE INDEX cells_by_revision ON cells (revision)",
+    "CREATE INDEX exemplars_by_revision ON exemplars (revision)",
 )
 
 
