@@ -195,8 +195,8 @@ class MemoryOptions:
     """How much is remembered.
 
     Args:
-        max_items: Items of one agent. Two hundred are read in a millisecond, and few prompts have
-            room for more than a handful of them.
+        max_items: Items of one agent. Two hundred are read from SQLite in some ten milliseconds, and
+            few prompts have room for more than a handful of them.
     """
 
     max_items: int = 200

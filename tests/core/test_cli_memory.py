@@ -42,7 +42,8 @@ def test_an_adapter_is_registered_listed_and_put_on_a_deployment(cli: Cli, url: 
     mutation_id = cli.json("mutations", "propose", "LORA_APPLY", "a", "legal")["mutation_id"]
     turn = cli.done("turn")
     assert turn.code == 0
-    assert cli.json("mutations", "show", str(mutation_id))["state"] == "canary"
+    shown = cli.json("mutations", "show", str(mutation_id))
+    assert (shown["state"], shown["is_external"]) == ("canary", False)
     with FeedbackLoop(url, clock=FakeClock(), options={}) as loop:
         loop.rollback(str(mutation_id))
     (entry,) = cli.json("adapters", "list")["adapters"]
@@ -59,7 +60,7 @@ def test_an_adapter_that_somebody_put_on_by_hand_is_listed_as_not_registered(cli
 
 
 def test_a_wrong_adapter_is_refused_with_the_code_of_a_wrong_input(cli: Cli) -> None:
-    assert "an adapter has the name ' '" in cli.refused(1, "adapters", "add", " ")
+    assert "an adapter has the name ' '" in cli.refused(2, "adapters", "add", " ")
     assert cli("adapters", "add", "x", "--vram-gb", "-1").code == 2
     assert "adapter 'nobody'" in cli.refused(2, "mutations", "propose", "LORA_APPLY", "a", "nobody")
 
@@ -95,6 +96,7 @@ def test_the_words_of_a_memory_are_shown_before_they_are_approved_and_never_afte
         cli.json("mutations", "propose", "MEMORY_UPDATE", "support", "Be short.", "--risk", "high")["mutation_id"]
     )
     assert "+ Be short." in cli.done("mutations", "show", mutation_id).out
+    assert cli.json("mutations", "show", mutation_id)["is_external"] is True
     assert "Be short." not in cli.done("why", mutation_id).out
     assert "stored text" in cli.done("mutations", "list").out
     with FeedbackLoop(url, clock=FakeClock()) as loop:

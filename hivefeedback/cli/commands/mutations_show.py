@@ -53,11 +53,13 @@ def _summary(life: Life, reader: Reader) -> dict[str, Any]:
     """A mutation and where it stands; its reason lies beside the journal, and is empty where it was erased."""
     rollout = reader.configuration.rollouts.get(life.mutation.mutation_id)
     first, last = life.entries[0], life.entries[-1]
+    executor = reader.registry.executors.get(life.mutation.kind)
     return {
         **plain_data(life.mutation),
         "reason": life.mutation.reason or (reader.store.journal.body(first.why) if first.why else "") or "",
         "state": life.state,
         "is_open": life.is_open,
+        "is_external": executor.is_external if executor is not None else None,
         "share": rollout.share if rollout else None,
         "by": last.by,
         "at_s": last.at_s,
