@@ -17,6 +17,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
+import msgspec
+
 from hivefeedback.control import Turn
 from hivefeedback.engine import Engine, TrackedRun, Tracking, new_identity
 from hivefeedback.engine.adapters import adapter_of
@@ -47,7 +49,14 @@ from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Price, Run
 from hivefeedback.queries import StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
-from hivefeedback.settings import AdapterEntry, DeploymentEntry, Settings, load_settings, unknown_variables
+from hivefeedback.settings import (
+    AdapterEntry,
+    DeploymentEntry,
+    PriceEntry,
+    Settings,
+    load_settings,
+    unknown_variables,
+)
 from hivefeedback.stats import View
 
 __all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
@@ -110,7 +119,8 @@ class FeedbackLoop(Changing, Asking):
         self._is_inline = clock is not None
         self._is_closed = False
         self._policy_given = policy
-        declared = [_declared(d) for d in (deployments if deployments is not None else self.settings.deployments)]
+        given = deployments if deployments is not None else self.settings.deployments
+        declared = [_priced(_declared(d), self.settings.prices) for d in given]
         texts = dict(prompts if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
         self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
@@ -121,6 +131,8 @@ class FeedbackLoop(Changing, Asking):
         self.registry = make_registry(
             self.settings, is_inline=self._is_inline, options=options or {}, plugins=list(plugins)
         )
+        if not self.settings.safety_checks:
+            self.counters.note("safety_checks_off", "what the gates refuse is served all the same; for developers only")
         for sentence in unknown_variables([info.name for info in self.registry.plugins()]):
             log.warning("%s", sentence)
         self._open(declared, texts)
@@ -551,8 +563,20 @@ def _declared(entry: Deployment | DeploymentEntry | str) -> Deployment:
     """A deployment from an id, a value, or an entry of the configuration file."""
     if not isinstance(entry, DeploymentEntry):
         return deployment_of(entry)
-    price = Price(entry.price.input_usd_per_mtok, entry.price.output_usd_per_mtok) if entry.price else None
+    price = _price(entry.price) if entry.price else None
     return deployment_of(Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price))
+
+
+def _priced(deployment: Deployment, prices: Mapping[str, PriceEntry]) -> Deployment:
+    """The deployment with the list price of its model, where it names none itself."""
+    price = prices.get(deployment.model)
+    return (
+        msgspec.structs.replace(deployment, price=_price(price)) if deployment.price is None and price else deployment
+    )
+
+
+def _price(entry: PriceEntry) -> Price:
+    return Price(entry.input_usd_per_mtok, entry.output_usd_per_mtok)
 
 
 def _adapter(entry: Adapter | AdapterEntry | str) -> Adapter:

@@ -77,6 +77,8 @@ class Call:
             self.store_url = shown_url(self.settings.store)
             if not self.is_json:
                 say(f"store: {self.store_url}")
+            if not self.settings.safety_checks:
+                say("SAFETY CHECKS ARE OFF: what the gates refuse is served all the same")
         return self.settings.store
 
     @contextmanager

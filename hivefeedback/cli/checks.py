@@ -90,7 +90,7 @@ def _parts(name: str, extra: str) -> list[str]:
 
 def check_settings(settings: Settings, args: argparse.Namespace) -> Iterator[Check]:
     """The configuration file, the mode, and where each setting that was set comes from."""
-    from hivefeedback.settings import default_store, find_config_file
+    from hivefeedback.settings import aliases_in_force, default_store, find_config_file
 
     path = find_config_file(args.config)
     yield Check("config file", "ok", str(path.absolute()) if path else "none; write one with: hivefeedback init")
@@ -103,12 +103,22 @@ def check_settings(settings: Settings, args: argparse.Namespace) -> Iterator[Che
         yield Check("mode", "note", "off: nothing is decided, recorded or changed (HIVEFEEDBACK_MODE or the file)")
     else:
         yield Check("mode", "ok", settings.mode)
+    for alias in aliases_in_force():
+        yield Check(f"variable {alias.name}", "note", f"{os.environ[alias.name]}: {alias.meaning}")
+    if not settings.safety_checks:
+        yield Check("safety checks", "note", "OFF: what the gates refuse is served all the same; for developers only")
+    skipped = [stage.name for stage in settings.pipeline if not stage.enabled]
+    if skipped:
+        yield Check("pipeline", "note", f"switched off: {', '.join(skipped)}")
 
 
 def _source(name: str, args: argparse.Namespace) -> str:
     if name == "store" and args.store:
         return "command line"
-    return "environment" if f"HIVEFEEDBACK_{name.upper()}" in os.environ else "file"
+    from hivefeedback.settings import aliases_in_force
+
+    aliased = {field for alias in aliases_in_force() for field in alias.read(os.environ[alias.name].strip())}
+    return "environment" if f"HIVEFEEDBACK_{name.upper()}" in os.environ or name in aliased else "file"
 
 
 def check_plugins(settings: Settings) -> Iterator[Check]:

@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 from hivefeedback.cli.answer import plain_data
+from hivefeedback.cli.defaults import default_json, leaves
 from hivefeedback.cli.reference_hooks import markdown_of
 from hivefeedback.hooks.registry import ENTRY_POINT_GROUP
 
@@ -31,19 +32,37 @@ _BOUNDS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": 
 
 def settings_reference() -> str:
     """Every setting with type, bounds, default and meaning; then the entries of lists; then options of plugins."""
-    from hivefeedback.settings import AdapterEntry, DeploymentEntry, PriceEntry, Settings
+    from hivefeedback.settings import (
+        ALIASES,
+        AdapterEntry,
+        DeploymentEntry,
+        Limits,
+        PriceEntry,
+        Settings,
+        StageEntry,
+        Targets,
+        Thresholds,
+    )
 
     parts = [_HEAD, _table(Settings, has_variable=True)]
     parts += ["## Fields of `deployments`", _table(DeploymentEntry), "## Fields of `price`", _table(PriceEntry)]
-    parts += ["## Fields of `adapters`", _table(AdapterEntry)]
+    parts += ["## Fields of `adapters`", _table(AdapterEntry), "## Fields of `pipeline`", _table(StageEntry)]
+    parts += ["## Fields of `limits`", _table(Limits), "## Fields of `targets`", _table(Targets)]
+    parts += ["## Fields of `thresholds`", _table(Thresholds)]
+    parts += ["## Variables of older systems", "\n".join(f"- `{alias.name}`: {alias.meaning}" for alias in ALIASES)]
     parts += ["# Options of plugins", "In `hivefeedback.yaml` under `options`, by the plugin's name.", *_plugins()]
     return "\n\n".join(parts)
 
 
 def _table(model: type[BaseModel], *, has_variable: bool = False) -> str:
     rows = [
-        (f"`{name}`", _type(field), "required" if field.is_required() else f"`{_default(field)}`", field.description)
-        for name, field in model.model_fields.items()
+        (
+            f"`{name}`",
+            _type(field),
+            "required" if field.is_required() else f"`{default_json(field)}`",
+            field.description,
+        )
+        for name, field in (model.model_fields.items() if has_variable else leaves(model))
     ]
     title = "setting" if has_variable else "field"
     return _markdown((title, "type", "default", "meaning"), rows)
@@ -64,13 +83,15 @@ def _type(field: FieldInfo) -> str:
 
 def _short(name: str) -> str:
     """Without modules, and bounds inside of lists."""
-    for module in ("typing.", "collections.abc.", "hivefeedback.settings."):
+    for module in (
+        "typing.",
+        "collections.abc.",
+        "hivefeedback.settings.entries.",
+        "hivefeedback.settings.sections.",
+        "hivefeedback.settings.",
+    ):
         name = name.replace(module, "")
     return _ANNOTATED.sub(r"\1", name)
-
-
-def _default(field: FieldInfo) -> str:
-    return json.dumps(field.get_default(call_default_factory=True, validated_data={}))
 
 
 def _plugins() -> Iterator[str]:

@@ -22,6 +22,8 @@ def monitor_rollouts(ctx: Context, *, token: int) -> tuple[Outlook, ...]:
     outlooks = []
     for rollout in tuple(ctx.keeper.configuration.rollouts.values()):
         outlook = _outlook(ctx, rollout)
+        if outlook is not None and outlook.decided == "roll_back" and not ctx.options.is_rolled_back:
+            outlook = replace(outlook, decided="pause", reason=f"{outlook.reason}; rollback is left to a person")
         if outlook is not None:
             _follow(ctx, rollout, outlook, token)
             outlooks.append(outlook)

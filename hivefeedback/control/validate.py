@@ -17,7 +17,8 @@ __all__ = ["is_judged", "judge", "unjudged"]
 def judge(ctx: Context, plan: Plan, view: View, *, token: int = 0) -> tuple[Verdict, ...]:
     """Ask every gate about every mutation of a stored plan and journal what follows.
 
-    One ``no`` rejects a mutation; ``ask``, or a high risk, sends it to a person. A mutation that
+    One ``no`` rejects a mutation; ``ask``, or a high risk, sends it to a person. With the safety
+    checks off (developers only) the answers are journalled and hold nothing up. A mutation that
     moved on while the gates were asked (another process judged it, a person decided) stays as it is.
     """
     if not plan.mutations:
@@ -58,7 +59,7 @@ def _settle(ctx: Context, seen: Life, verdicts: tuple[Verdict, ...], token: int)
         if len(life.entries) != len(seen.entries):
             return None
         approval = next((e for e in reversed(life.entries) if e.state == "approved"), None)
-        state = _state(mutation, verdicts, is_approved=approval is not None)
+        state = _state(ctx, mutation, verdicts, is_approved=approval is not None)
         entry = step(ctx, mutation.mutation_id, state, by=GATES)
         if state == "approved" and approval is not None:
             entry = replace(entry, by=approval.by, why=approval.why)
@@ -67,10 +68,13 @@ def _settle(ctx: Context, seen: Life, verdicts: tuple[Verdict, ...], token: int)
     move(ctx, mutation.mutation_id, ("proposed", "validated", "approved"), make, token=token)
 
 
-def _state(mutation: Mutation, verdicts: Sequence[Verdict], *, is_approved: bool) -> EntryState:
+def _state(ctx: Context, mutation: Mutation, verdicts: Sequence[Verdict], *, is_approved: bool) -> EntryState:
+    if not ctx.options.is_checked:
+        return "validated"
     answers = {v.answer for v in verdicts}
     if "no" in answers:
         return "rejected"
     if is_approved:
         return "approved"
-    return "awaiting_approval" if "ask" in answers or mutation.risk == "high" else "validated"
+    is_asked = "ask" in answers or (mutation.risk == "high" and ctx.options.is_high_risk_asked)
+    return "awaiting_approval" if is_asked else "validated"

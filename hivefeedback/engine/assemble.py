@@ -10,6 +10,7 @@ from hivefeedback.control import Control, ControlOptions
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Store
+from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording import Counters
 
@@ -107,6 +108,7 @@ def make_registry(
         is_inline=is_inline,
         options=options,
         file_options=file_options,
+        pipeline=_pipeline(values),
     )
     if values.mode == "off":
         registry.load_entry_points(allow=[_STORES])
@@ -116,6 +118,18 @@ def make_registry(
         registry.add(plugin)
     registry.check_options()
     return registry
+
+
+def _pipeline(values: EngineValues) -> dict[str, StageRule]:
+    """What differs from the default; a stage that executes nothing is the mode's business."""
+    rules = {
+        f"hive_{stage.name}": StageRule(
+            stage.enabled, None if stage.plugins is None else frozenset(stage.plugins), stage.timeout_s
+        )
+        for stage in values.pipeline
+        if stage.name != "execute" or stage.timeout_s
+    }
+    return {hook: rule for hook, rule in rules.items() if rule != EVERYTHING}
 
 
 def _monitor_options(values: EngineValues) -> dict[str, object]:
@@ -142,5 +156,8 @@ def make_control(values: EngineValues, store: Store, registry: Registry, clock: 
         approval_expires_s=values.approval_expires_s,
         lease_s=values.lease_s,
         retain_events_s=values.retain_events_s,
+        is_high_risk_asked=values.limits.require_approval_for_high_risk,
+        is_rolled_back=values.limits.auto_rollback,
+        is_checked=values.safety_checks,
     )
     return Control(store, registry, options, clock, f"holder-{secrets.token_hex(8)}")

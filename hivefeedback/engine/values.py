@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-__all__ = ["EngineValues"]
+__all__ = ["EngineValues", "LimitValues", "StageValues"]
+
+
+class StageValues(Protocol):
+    """A stage of the pipeline."""
+
+    name: str
+    enabled: bool
+    plugins: list[str] | None
+    timeout_s: float | None
+
+
+class LimitValues(Protocol):
+    """What may be changed without a person."""
+
+    require_approval_for_high_risk: bool
+    auto_rollback: bool
 
 
 class EngineValues(Protocol):
@@ -73,6 +89,12 @@ class EngineValues(Protocol):
     def plugins_allow(self) -> Sequence[str] | None: ...
     @property
     def plugins_deny(self) -> Sequence[str]: ...
+    @property
+    def pipeline(self) -> Sequence[StageValues]: ...
+    @property
+    def limits(self) -> LimitValues: ...
+    @property
+    def safety_checks(self) -> bool: ...
     @property
     def options(self) -> Mapping[str, Mapping[str, object]]: ...
     @property

@@ -22,6 +22,7 @@ from hivefeedback.errors import ConfigurationError, PluginError, UnknownNameErro
 from hivefeedback.hooks import specs
 from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
+from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory, Tag
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
@@ -67,6 +68,7 @@ class Registry:
         is_inline: Call on the caller's thread without timeouts.
         options: Options by plugin name, from the constructor.
         file_options: The same from the configuration file.
+        pipeline: What differs from "each stage asks all its plugins", by hook.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Registry:
         is_inline: bool = False,
         options: Mapping[str, Mapping[str, object]] | None = None,
         file_options: Mapping[str, Mapping[str, object]] | None = None,
+        pipeline: Mapping[str, StageRule] | None = None,
     ) -> None:
+        self._pipeline = dict(pipeline or {})
         self.guard = Guard(max_errors=max_errors, is_inline=is_inline)
         self._hook_timeout_s, self._execute_timeout_s = hook_timeout_s, execute_timeout_s
         self._options, self._file_options = dict(options or {}), dict(file_options or {})
@@ -240,7 +244,7 @@ class Registry:
         """One implementation's answer; None where it has nothing to say or failed."""
         info, function, names = impl
         check = _CHECKS.get(hook, _anything)
-        timeout_s = self._execute_timeout_s if hook == "hive_execute" else self._hook_timeout_s
+        timeout_s = self._timeout_s(hook)
 
         def call() -> Any:
             answer = function(*(values[n] for n in names))
@@ -256,24 +260,35 @@ class Registry:
                 current.set_status(trace.StatusCode.ERROR, info.last_error)
             return answer
 
+    def _timeout_s(self, hook: str) -> float:
+        own = self._pipeline.get(hook, EVERYTHING).timeout_s
+        return own or (self._execute_timeout_s if hook == "hive_execute" else self._hook_timeout_s)
+
+    def _asked(self, hook: str) -> Sequence[_Impl]:
+        """The implementations that the pipeline lets take part."""
+        entries, rule = self._impls.get(hook, ()), self._pipeline.get(hook, EVERYTHING)
+        return entries if rule is EVERYTHING else [entry for entry in entries if rule.asks(entry[0].name)]
+
     def _all(self, hook: str, **values: Any) -> list[Any]:
-        answers = [self._one(entry, hook, values) for entry in self._impls.get(hook, ())]
+        answers = [self._one(entry, hook, values) for entry in self._asked(hook)]
         return [a for a in answers if a is not None]
 
     def _guarded(self, thing: object, what: str, call: Callable[[], object], *, may_act: bool = False) -> object:
         info = self._infos[self._owner.get(id(thing), "core")]
-        timeout_s = self._execute_timeout_s if may_act else self._hook_timeout_s
+        timeout_s = self._timeout_s("hive_execute") if may_act else self._hook_timeout_s
         return self.guard.call(info, what, call, timeout_s=timeout_s, default=None)
 
     @property
     def has_collectors(self) -> bool:
         """True where a collect hook would be called at all."""
-        return bool(self._stages.scorers) or len(self._impls.get("hive_collect", ())) > 1
+        return bool(self._asked("hive_collect")) and (
+            bool(self._stages.scorers) or len(self._asked("hive_collect")) > 1
+        )
 
     def collect(self, events: Sequence[Event]) -> list[Collected]:
         """Call ``hive_collect``; what one implementation scrubbed, the next ones do not see."""
         answers: list[Collected] = []
-        for entry in self._impls.get("hive_collect", ()):
+        for entry in self._asked("hive_collect"):
             answer = self._one(entry, "hive_collect", {"events": events})
             if isinstance(answer, Collected):
                 answers.append(answer)
@@ -300,7 +315,7 @@ class Registry:
 
     def execute(self, mutation: Mutation, config: Configuration) -> Receipt | None:
         """Call ``hive_execute``; the first receipt, or None where nobody could."""
-        for entry in reversed(self._impls.get("hive_execute", ())):
+        for entry in reversed(self._asked("hive_execute")):
             receipt = self._one(entry, "hive_execute", {"mutation": mutation, "config": config})
             if isinstance(receipt, Receipt):
                 return receipt

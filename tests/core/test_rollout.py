@@ -155,6 +155,17 @@ def test_a_harmful_rollout_is_taken_back_and_nothing_is_left(rig: Rig) -> None:
     assert not control.configuration.rollouts
 
 
+def test_a_harmful_rollout_waits_unserved_for_a_person_where_rollback_is_left_to_people(rig: Rig) -> None:
+    """S4.9, S4.16."""
+    control, mutation_id = opened(rig, is_rolled_back=False)
+    rig.stages.outlooks = {"sequential": "roll_back"}
+    (outlook,) = control.turn().outcomes
+    assert (outlook.decided, rig.states(mutation_id)[-1]) == ("pause", "paused")
+    assert rollout_of(control, mutation_id).is_paused
+    control.rollback(mutation_id, why="it does harm")
+    assert rig.states(mutation_id)[-1] == "rolled_back"
+
+
 @pytest.mark.parametrize("answer", ["pause", "inconclusive"])
 def test_a_paused_rollout_waits_for_a_person_and_a_yes_promotes_it(rig: Rig, answer: Decided) -> None:
     control, mutation_id = opened(rig)

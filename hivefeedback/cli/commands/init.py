@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import textwrap
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
+from hivefeedback.cli.defaults import default_json
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic.fields import FieldInfo
 
 __all__ = ["SPEC", "commented_settings"]
 
@@ -40,15 +39,22 @@ def run(call: Call) -> Answer:
 
 def commented_settings() -> str:
     """The text of the file, made from the settings themselves, so that it never lags behind."""
-    from hivefeedback.settings import AdapterEntry, DeploymentEntry, Settings
+    from hivefeedback.settings import AdapterEntry, DeploymentEntry, Limits, Settings, StageEntry, Targets, Thresholds
 
+    lists: dict[str, type[BaseModel]] = {
+        "deployments": DeploymentEntry,
+        "adapters": AdapterEntry,
+        "pipeline": StageEntry,
+    }
+    sections: dict[str, type[BaseModel]] = {"limits": Limits, "targets": Targets, "thresholds": Thresholds}
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
-        lines = [*_comment(field.description or ""), f"#{name}: {_value(field)}"]
-        if name in ("deployments", "adapters"):
-            entry: type[BaseModel] = DeploymentEntry if name == "deployments" else AdapterEntry
-            lines[-1:] = [*_example(name, entry), lines[-1]]
-        parts.append("\n".join(lines) + "\n")
+        lines = _comment(field.description or "")
+        if name in lists:
+            lines += _example(name, lists[name])
+        elif name in sections:
+            lines += _section(name, sections[name])
+        parts.append("\n".join([*lines, f"#{name}: {default_json(field)}"]) + "\n")
     return "\n".join(parts)
 
 
@@ -56,18 +62,27 @@ def _comment(text: str) -> list[str]:
     return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")
 
 
-def _value(field: FieldInfo) -> str:
-    """The default as YAML, of which JSON is a part."""
-    return json.dumps(field.get_default(call_default_factory=True, validated_data={}))
-
-
 def _example(setting: str, entry: type[BaseModel]) -> list[str]:
     """An entry of a list with all its fields, each with its meaning."""
     lines = [f"# {setting}:"]
     for name, field in entry.model_fields.items():
-        value = '"small"' if field.is_required() else _value(field)
+        value = ('"analyze"' if setting == "pipeline" else '"small"') if field.is_required() else default_json(field)
         dash = "- " if len(lines) == 1 else "  "
         lines.append(f"#   {dash}{name}: {value}  # {field.description}")
+    return lines
+
+
+def _section(name: str, model: type[BaseModel], indent: str = "") -> list[str]:
+    """A section with all its fields, each with its meaning; sections inside of it further in."""
+    from pydantic import BaseModel
+
+    lines = [f"# {indent}{name}:"]
+    for inner_name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            lines += _section(inner_name, inner, indent + "  ")
+        else:
+            lines.append(f"# {indent}  {inner_name}: {default_json(field)}  # {field.description}")
     return lines
 
 
