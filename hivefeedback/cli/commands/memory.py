@@ -86,14 +86,14 @@ SPEC: Final = Spec(
             name="list",
             help="what an agent remembers, or the agents that remember something",
             run=list_memory,
-            arguments=(arg(_AGENT, nargs="?", metavar="AGENT"),),
+            arguments=(arg(_AGENT, nargs="?", metavar="AGENT", help="id of the agent; default: which agents there are"),),
         ),
         Spec(
             name="recall",
             help="what fits a question best, by relevance and importance",
             run=recall,
             arguments=(
-                arg(_AGENT, metavar="AGENT"),
+                arg(_AGENT, metavar="AGENT", help="id of the agent"),
                 arg("query", nargs="?", metavar="QUERY", help="in words; without it, the most important items"),
                 arg("--k", type=int, default=5, metavar="N", help="how many at most (5)"),
             ),
