@@ -1,6 +1,6 @@
 """Mergeable statistics and tests that stay valid under constant looking."""
 
-from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
+from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged, n_succeeded
 from hivefeedback.stats.changes import Changes
 from hivefeedback.stats.confidence import harm_bound, rate_ratio_sequence, rate_sequence
 from hivefeedback.stats.counts import (
@@ -26,6 +26,7 @@ from hivefeedback.stats.interval import (
     wilson_interval,
 )
 from hivefeedback.stats.newest import newest
+from hivefeedback.stats.repeat import Repeat
 from hivefeedback.stats.sample import Sample, newest_runs, newest_sample, sample_of, samples
 from hivefeedback.stats.sequential import (
     GUARDRAILS,
@@ -75,6 +76,7 @@ __all__ = [
     "FailedSession",
     "FailingUnits",
     "Judged",
+    "Repeat",
     "Sample",
     "Slice",
     "Tally",
@@ -101,6 +103,7 @@ __all__ = [
     "mean_interval",
     "merge_bins",
     "merge_counts",
+    "n_succeeded",
     "newest",
     "newest_runs",
     "newest_sample",
