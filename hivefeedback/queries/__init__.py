@@ -6,7 +6,8 @@ from hivefeedback.queries.benefit import CostBenefit
 from hivefeedback.queries.blacklist import Blacklisted, blacklist
 from hivefeedback.queries.checks import check_positive
 from hivefeedback.queries.compare import Comparison, ComparisonRow, Ranking, compare
-from hivefeedback.queries.insights import Insight, InsightLimits, Insights, insights
+from hivefeedback.queries.insight import Insight
+from hivefeedback.queries.insights import InsightLimits, Insights, insights
 from hivefeedback.queries.llmhive import LoggedQuery, query_runs
 from hivefeedback.queries.metrics import METRICS
 from hivefeedback.queries.rank import RankRow, Ranks, rank

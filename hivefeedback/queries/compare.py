@@ -27,6 +27,8 @@ RANKINGS: Final[Mapping[str, str]] = {
     "least_memory": "memory_mb",
 }
 """Ranking → the metric that it orders by."""
+_VALUES: Final = tuple(metric for name, metric in METRICS.items() if name != "p50_s")
+"""The mean and the 95 % quantile say what there is to compare; each further quantile costs as much as all else."""
 OVERALL: Final = "best_overall"
 _OVERALL_BY: Final = "balanced"
 _ALPHA: Final = 0.05
@@ -39,7 +41,7 @@ class ComparisonRow:
     Args:
         deployment: Its id.
         n_runs: Runs in the window that enter success statistics.
-        values: Metric → value, for those that are known of it.
+        values: Metric → value, for those that are known of it; every metric but ``p50_s``.
         intervals: Metric → 95 % interval, for those that a ranking orders by and that have one.
         score: By the ranker ``balanced``, 0–100; None where it has no say.
     """
@@ -141,7 +143,7 @@ def _overall(basis: Basis, operation: str | None, names: Sequence[str]) -> tuple
 def _row(name: str, cell: Cell | None, score: float | None) -> ComparisonRow:
     if cell is None:
         return ComparisonRow(deployment=name, n_runs=0, values={}, intervals={})
-    values = {m.name: m.value(cell) for m in METRICS.values()}
+    values = {m.name: m.value(cell) for m in _VALUES}
     intervals = {name: METRICS[name].interval(cell) for name in RANKINGS.values()}
     return ComparisonRow(
         deployment=name,

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.benefit import CostBenefit, cost_benefit
 from hivefeedback.queries.cells import cells_of, covered
 from hivefeedback.queries.checks import check_operation
+from hivefeedback.queries.declines import declines
+from hivefeedback.queries.insight import Insight
 from hivefeedback.queries.metrics import METRICS
 from hivefeedback.stats import Cell, Coverage
 
-__all__ = ["Insight", "InsightLimits", "Insights", "Severity", "insights"]
+__all__ = ["InsightLimits", "Insights", "insights"]
 
-Severity = Literal["info", "warning", "critical"]
 _RANK = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -38,25 +38,6 @@ class InsightLimits:
     low_rating: float = 3.5
     critical_low_rating: float = 2.5
     min_runs: int = 10
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Insight:
-    """One thing that is worth knowing.
-
-    Args:
-        kind: ``errors``, ``slow``, ``low_rating``, ``blacklisted``, ``too_few_runs``, ``unused``, ``best``.
-        severity: ``info``, ``warning`` or ``critical``.
-        deployment: What it concerns.
-        message: One sentence with the numbers.
-        numbers: The same for programs.
-    """
-
-    kind: str
-    severity: Severity
-    deployment: str
-    message: str
-    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +66,7 @@ def insights(basis: Basis, *, operation: str | None = None, limits: InsightLimit
     operation, limits = check_operation(operation), limits or InsightLimits()
     cells = cells_of(basis.view, operation, bins=True)
     found = [i for name, cell in sorted(cells.items()) for i in _of_cell(name, cell, limits)]
+    found += declines(basis.view, cells, operation, min_runs=limits.min_runs)
     found += _shut(basis)
     found += _unused(basis, cells, operation)
     found += _best(cells, limits)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from hivefeedback import Run
 from hivefeedback.queries import InsightLimits, Insights, Shut, insights
+from hivefeedback.queries.cells import cells_of
+from hivefeedback.queries.declines import declines
+from hivefeedback.stats import Cell, CellKey, Slice, View
 from hivefeedback.testing import FakeClock
 from tests.core.asking import NOW_S, basis_of, runs
 from tests.core.loops import sync_loop
@@ -61,6 +66,48 @@ def test_the_gravest_comes_first_and_few_runs_are_a_remark() -> None:
     remarks = {(i.kind, i.deployment) for i in found.remarks}
     assert {("too_few_runs", "c"), ("unused", "d"), ("best", "a"), ("best", "b")} == remarks
     assert len(list(found)) == 6
+
+
+def test_a_fall_in_the_last_hour_is_a_warning_where_chance_does_not_explain_it() -> None:
+    """S5.13, S5.8: degradation is told, for all deployments together at 5 %."""
+    before, now = NOW_S - 5 * 3600.0, NOW_S - 600.0
+    basis = basis_of(
+        runs("a", 400, failed=8, at_s=before),
+        runs("a", 60, failed=12, at_s=now),
+        runs("b", 400, failed=8, at_s=before),
+        runs("b", 60, failed=2, at_s=now),
+        runs("c", 5, at_s=before),
+        runs("c", 60, failed=5, at_s=now),
+        runs("d", 400, failed=80, at_s=before),
+        runs("d", 60, at_s=now),
+    )
+    (declined,) = [i for i in insights(basis).warnings if i.kind == "declined"]
+    assert declined.deployment == "a"
+    assert declined.message.startswith(
+        "'a' succeeded in 80.0% of 60 runs in the last 60 minutes, 18.0% less than before (95 %: "
+    )
+    assert declined.numbers["change"] == pytest.approx(-0.18)
+    assert declined.numbers["p_value"] < 1e-6
+
+
+def test_healthy_deployments_are_seldom_told_to_have_declined() -> None:
+    """S4.3: about one in twenty answers about 20 healthy deployments names any of them, at most."""
+    rng = random.Random(5)
+    n_alarms = 0
+    for _ in range(400):
+        slices = tuple(
+            Slice(start_s, 60, CellKey(f"m{i}", "x"), Cell(outcomes={"ok": n - bad, "timeout": bad}))
+            for i in range(20)
+            for n, start_s in ((120, int(NOW_S) - 18_000), (30, int(NOW_S) - 600))
+            for bad in [_failed(rng, n)]
+        )
+        view = View(asked_from_s=NOW_S - 86400.0, asked_to_s=NOW_S, slices=slices)
+        n_alarms += bool(declines(view, cells_of(view), None, min_runs=10))
+    assert n_alarms <= 32  # 20 on average at most; more than 32 would happen once in 300
+
+
+def _failed(rng: random.Random, n: int) -> int:
+    return sum(rng.random() < 0.1 for _ in range(n))
 
 
 def test_who_is_blacklisted_is_a_warning() -> None:
