@@ -43,6 +43,7 @@ from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turns import BackgroundTurns
+from hivefeedback.engine.voice import LoopVoice
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
@@ -136,6 +137,9 @@ class FeedbackLoop(Changing, Asking):
         for sentence in unknown_variables([info.name for info in self.registry.plugins()]):
             log.warning("%s", sentence)
         self._open(declared, texts)
+        if self._engine is not None:
+            voice = LoopVoice(say=self.feedback, note=self.counters.note, is_inline=self._is_inline)
+            self.registry.give_voice(voice)
 
     def _open(self, declared: list[Deployment], texts: dict[str, str]) -> None:
         s = self.settings
@@ -501,6 +505,7 @@ class FeedbackLoop(Changing, Asking):
         if given == ["agent"]:
             self._control.erase_memory(str(agent))
         self._control.forget_erased(sources)
+        self._memories.forget()
         if given == ["deployment"]:
             self.store.state.delete("observed", str(deployment))
             self.store.state.delete(CLEARED, str(deployment))

@@ -119,11 +119,11 @@ def erase_unused(ctx: Context, mutation: Mutation) -> int:
 
 
 def source_ids(ctx: Context) -> frozenset[str]:
-    """Feedback events behind memory items and noted corrections that the log still holds; to be asked
-    before an erasure, so that afterwards one can tell what it took."""
+    """Feedback events behind memory items, and behind what waits for a person, that the log still
+    holds; to be asked before an erasure, so that afterwards one can tell what it took."""
     state = ctx.store.state
     named = {s for n in (MEMORY, PRUNED) for r in state.list(n) for s in _sources(r)}
-    named |= {c.event_id for c in map(read_correction, (r.value for r in state.list(CORRECTION))) if c is not None}
+    named |= {s for life in ctx.keeper.ledger.open() if _body_of(life.mutation) for s in life.mutation.evidence}
     return frozenset(name for name in named if ctx.store.log.find(name) is not None)
 
 
@@ -138,23 +138,24 @@ def forget_erased(ctx: Context, before: Iterable[str]) -> int:
     Returns:
         How many items went.
     """
-    erased = {name for name in before if ctx.store.log.find(name) is None}
-    state, n_items = ctx.store.state, 0
-    if not erased:
-        return 0
+    state, log, n_items = ctx.store.state, ctx.store.log, 0
     for record in state.list(CORRECTION):
         noted = read_correction(record.value)
-        if noted is not None and noted.event_id in erased:
+        if noted is not None and log.find(noted.event_id) is None:
             state.delete(CORRECTION, record.key)
+    erased = {name for name in before if log.find(name) is None}
+
+    def rested(sources: Iterable[str]) -> bool:
+        named = set(sources)
+        return bool(named & erased) and all(log.find(name) is None for name in named - erased)
+
     for namespace in (MEMORY, PRUNED):
         for record in state.list(namespace):
-            sources = set(_sources(record))
-            if sources & erased and not any(ctx.store.log.find(s) is not None for s in sources - erased):
+            if rested(_sources(record)):
                 n_items += state.delete(namespace, record.key)
                 ctx.store.journal.erase_body(_item_body(record))
     for life in ctx.keeper.ledger.open():  # what waits for a person shows its text, too
-        sources = set(life.mutation.evidence)
-        if _body_of(life.mutation) and sources & erased and not sources - erased:
+        if _body_of(life.mutation) and rested(life.mutation.evidence):
             ctx.store.journal.erase_body(_body_of(life.mutation))
     return n_items
 

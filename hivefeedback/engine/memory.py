@@ -75,6 +75,13 @@ class Indices:
         self._known: OrderedDict[str, tuple[frozenset[str], FullText | Overlap]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Something was erased: keep no words of it."""
+        with self._lock:
+            for _, index in self._known.values():
+                index.close()
+            self._known.clear()
+
     def relevance(self, agent: str, texts: Mapping[str, str], query: str) -> dict[str, float]:
         """Relevance of the texts that fit; an item's text never changes, so its id stands for it."""
         with self._lock:

@@ -13,7 +13,7 @@ from hivefeedback.model import CORRECTION, Correction, normalised, read_correcti
 from hivefeedback.recording.corrections import Corrections
 from hivefeedback.stats import Repeat
 from hivefeedback.testing import FakeClock
-from tests.core.loops import sync_loop
+from tests.core.loops import live_loop, sync_loop
 
 SAID = "Use the metric system."
 
@@ -141,6 +141,14 @@ def test_several_processes_count_each_correction_once(tmp_path: Path) -> None:
         assert [r.n for r in _repeats(one)] == [3] == [r.n for r in _repeats(other)]
     with sync_loop("a", store=url, clock=clock) as again:  # a restart adds nothing
         assert [r.n for r in _repeats(again)] == [3]
+
+
+def test_a_loop_with_threads_notes_them_too(tmp_path: Path) -> None:
+    with live_loop("a", store=f"sqlite:///{tmp_path}/hive.db") as loop:
+        for n in range(3):
+            loop.record(Run("a", "op", agent_id="x", trace_id=f"t-{n}"))
+            loop.feedback(Feedback("correction", correction=SAID, trace_id=f"t-{n}"))
+        assert [(r.agent, r.n) for r in _repeats(loop)] == [("x", 3)]
 
 
 def test_what_is_too_old_counts_no_longer_and_is_removed_by_the_upkeep() -> None:

@@ -19,11 +19,11 @@ SAID = "Prices are shown in EUR."
 class _World:
     """Loops on one store, with the clock of a test."""
 
-    def __init__(self, path: Path, **settings: object) -> None:
-        self.url, self.clock, self.settings = f"sqlite:///{path}/hive.db", FakeClock(), settings
+    def __init__(self, path: Path, scheme: str = "sqlite") -> None:
+        self.url, self.clock = f"{scheme}:///{path}/hive", FakeClock()
 
     def loop(self, **more: object) -> FeedbackLoop:
-        given = {"store": self.url, "deployments": ["a"], "clock": self.clock, **self.settings, **more}
+        given = {"store": self.url, "deployments": ["a"], "clock": self.clock, **more}
         return FeedbackLoop(**given)  # type: ignore[arg-type]  # any settings
 
     def correct(self, loop: FeedbackLoop, text: str = SAID, *, agent: str = "support", user: str = "u") -> None:
@@ -92,6 +92,18 @@ def test_three_corrections_are_remembered_after_a_person_agreed_and_forgotten_by
         assert len(_planned(loop)) == 1  # its evidence is used up
     with world.loop() as loop:
         assert loop.ledger.lives[mutation.mutation_id].state == "rolled_back"
+        assert _texts(loop) == []
+
+
+def test_the_json_store_keeps_memories_as_well(tmp_path: Path) -> None:
+    world = _World(tmp_path, "json")
+    with world.loop() as loop:
+        for n in range(3):
+            world.correct(loop, user=f"u-{n}")
+        mutation_id = _approved(loop)
+    with world.loop() as loop:
+        assert _texts(loop) == [SAID]
+        loop.rollback(mutation_id)
         assert _texts(loop) == []
 
 
