@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ class _Brings(Plugin):
         return (self._executor,)
 
 
-def _loop(executor: _Outside, **more: object) -> FeedbackLoop:
+def _loop(executor: _Outside, **more: Any) -> FeedbackLoop:
     return sync_loop("a", plugins=[_Brings(executor)], **more)
 
 
