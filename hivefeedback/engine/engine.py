@@ -106,6 +106,7 @@ class Engine:
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
+        self._is_draining = False
         self._n_erasures = control.n_erasures
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
@@ -288,14 +289,20 @@ class Engine:
         return seq
 
     def _drain(self) -> None:
-        """Learn what the ring holds, on this thread."""
-        while items := self.ring.take(self._values.slice_runs):
-            things = [item for item in items if not callable(item[2])]
-            if things:
-                self.recorder.process(things)
-            for _, _, call in items:
-                if callable(call):
-                    call()
+        """Learn what the ring holds, on this thread. What a hook says meanwhile comes after its batch."""
+        if self._is_draining:
+            return
+        self._is_draining = True
+        try:
+            while items := self.ring.take(self._values.slice_runs):
+                things = [item for item in items if not callable(item[2])]
+                if things:
+                    self.recorder.process(things)
+                for _, _, call in items:
+                    if callable(call):
+                        call()
+        finally:
+            self._is_draining = False
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything taken in so far is learnt and committed; False where time ran out."""

@@ -22,11 +22,13 @@ from hivefeedback.hooks.protocols import (
     Record,
     Scorer,
     Selector,
+    Speaks,
     State,
     Store,
     StoreFactory,
     Tag,
     Tends,
+    Voice,
 )
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
 
@@ -57,6 +59,7 @@ __all__ = [
     "Record",
     "Scorer",
     "Selector",
+    "Speaks",
     "State",
     "Store",
     "StoreFactory",

@@ -15,6 +15,7 @@ from hivefeedback.model import (
     Adapter,
     Configuration,
     Event,
+    Feedback,
     JournalEntry,
     Ledger,
     Mutation,
@@ -37,6 +38,7 @@ __all__ = [
     "Gate",
     "Journal",
     "KeepsState",
+    "LearnsAlike",
     "Lease",
     "LoadedAdapter",
     "Observation",
@@ -46,11 +48,13 @@ __all__ = [
     "Record",
     "Scorer",
     "Selector",
+    "Speaks",
     "State",
     "Store",
     "StoreFactory",
     "Tag",
     "Tends",
+    "Voice",
 ]
 
 
@@ -342,6 +346,15 @@ class Policy(Protocol):
         """Take back what ``dump`` wrote; data of another version or policy is ignored."""
 
 
+@runtime_checkable
+class LearnsAlike(Protocol):
+    """A policy that takes many equal rewards at once."""
+
+    def learn_alike(self, operation: str, deployment: str, reward: float, n: int) -> None:
+        """Take in ``n`` first rewards, all the same, as ``learn`` would one after the other. Called
+        instead of ``learn`` for runs about which nothing else is known, in the order of their groups."""
+
+
 # --- judging and changing ----------------------------------------------------------------------
 
 
@@ -493,3 +506,25 @@ class Tag(Struct, frozen=True):
     run_id: str
     name: str
     value: str | int | float | bool
+
+
+class Voice(Protocol):
+    """What a plugin may say of its own accord: at any time, from any thread. Never raises, never waits."""
+
+    @property
+    def is_inline(self) -> bool:
+        """True where the loop was given a clock and has no thread: then nobody else should have one."""
+
+    def say(self, feedback: Feedback) -> None:
+        """A judgement of a run, however late; it joins like feedback from outside and is stored as such."""
+
+    def note(self, name: str, detail: str = "") -> None:
+        """Count one under a name in ``loop.counters``; ``detail`` is logged the first time."""
+
+
+@runtime_checkable
+class Speaks(Protocol):
+    """A plugin that says something about runs later than it was asked, or about others than it was asked about."""
+
+    def take_voice(self, voice: Voice) -> None:
+        """Keep the voice. Called once, when the loop is made, after ``configure``; not in mode ``off``."""

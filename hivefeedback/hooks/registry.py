@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.plugin import Plugin
-from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory, Tag
+from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Tag, Voice
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.hooks.stages import CoreStages, check_score
 from hivefeedback.hooks.tracing import span
@@ -407,6 +408,15 @@ class Registry:
             raise UnknownNameError("plugin", name, list(self._infos))
         if info.state == "quarantined":
             info.state, info.errors_in_row = "ok", 0
+
+    def give_voice(self, voice: Voice) -> None:
+        """Hand each plugin that speaks of its own accord what it speaks with."""
+        for info in list(self._infos.values()):
+            plugin = self._manager.get_plugin(info.name)
+            if isinstance(plugin, Speaks):
+                self.guard.call(
+                    info, "take_voice", partial(plugin.take_voice, voice), timeout_s=self._hook_timeout_s, default=None
+                )
 
     def close(self) -> None:
         """End the guard's thread."""
