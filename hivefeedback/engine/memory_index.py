@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import weakref
 from collections.abc import Mapping
 from functools import cache
 from typing import Final, Literal, Protocol
@@ -39,6 +40,9 @@ class FullText:
 
         self._lock = threading.Lock()
         self._table = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(
+            self, self._table.close
+        )  # who forgets to close it leaves no open connection (Python 3.13 warns)
         self._table.execute(
             "CREATE VIRTUAL TABLE texts USING fts5 (id UNINDEXED, text, tokenize = 'unicode61 remove_diacritics 2')"
         )
