@@ -86,7 +86,9 @@ SPEC: Final = Spec(
             name="list",
             help="what an agent remembers, or the agents that remember something",
             run=list_memory,
-            arguments=(arg(_AGENT, nargs="?", metavar="AGENT", help="id of the agent; default: which agents there are"),),
+            arguments=(
+                arg(_AGENT, nargs="?", metavar="AGENT", help="id of the agent; default: which agents there are"),
+            ),
         ),
         Spec(
             name="recall",
