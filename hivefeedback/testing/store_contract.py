@@ -26,6 +26,7 @@ from hivefeedback.testing._contract_base import ContractTime
 from hivefeedback.testing._contract_commit import CommitContract
 from hivefeedback.testing._contract_config import ConfigContract
 from hivefeedback.testing._contract_erase import EraseContract
+from hivefeedback.testing._contract_follow import FollowContract
 from hivefeedback.testing._contract_journal import JournalContract
 from hivefeedback.testing._contract_log import LogContract
 from hivefeedback.testing._contract_state import StateContract
@@ -34,7 +35,14 @@ __all__ = ["StoreContract"]
 
 
 class StoreContract(
-    LogContract, CommitContract, AggregatesContract, EraseContract, JournalContract, ConfigContract, StateContract
+    LogContract,
+    CommitContract,
+    AggregatesContract,
+    FollowContract,
+    EraseContract,
+    JournalContract,
+    ConfigContract,
+    StateContract,
 ):
     """Inherit, implement ``make_store``, name the class ``Test...``."""
 

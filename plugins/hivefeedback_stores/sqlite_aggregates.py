@@ -201,7 +201,7 @@ class SqliteAggregates:
             hours_before_s=horizon.hours_before,
             days_before_s=horizon.days_before,
             replaced=_decoded(cells),
-            added=[Slice(*horizon.bucket(minute), key, cell) for (key, minute), cell in delta.cells.items()],
+            added=[s for s in _slices(delta, horizon) if s.start_s + s.width_s > from_s],
             newest={(d, o): _Packed(data) for d, o, data in exemplars},
             newer=delta.exemplars,
         )
@@ -279,6 +279,11 @@ def _since(after: str, epoch: str, last: int) -> int | None:
     if not number.isdigit() or name != epoch or int(number) > last:
         return None
     return int(number)
+
+
+def _slices(delta: Delta, horizon: Horizon) -> Iterator[Slice]:
+    for (key, minute), cell in delta.cells.items():
+        yield Slice(*horizon.bucket(minute), key, cell)
 
 
 def _decoded(rows: Iterable[_CellRow]) -> Iterator[Slice]:

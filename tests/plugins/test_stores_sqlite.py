@@ -18,7 +18,7 @@ from hivefeedback.errors import (
     StoreUnreachableError,
     StoreVersionError,
 )
-from hivefeedback.hooks import Record, Selector
+from hivefeedback.hooks import FollowedAggregates, Record, Selector
 from hivefeedback.model import JournalEntry
 from hivefeedback.testing.store_samples import T0, commit_of, feedback_event, run_event
 from hivefeedback_stores import sqlite_log
@@ -275,3 +275,64 @@ def test_events_are_written_each_once_and_in_order_however_many_come_together(st
     store.commit(commit_of(1, events[: n // 2]))
     store.commit(commit_of(2, events))  # half of them are there already
     assert [event for _, event in store.log.read()] == events
+
+
+# --- an older version ---------------------------------------------------------------------------
+
+_BACK_TO_1 = """
+DROP INDEX cells_by_revision;
+DROP INDEX exemplars_by_revision;
+ALTER TABLE cells DROP COLUMN revision;
+ALTER TABLE exemplars DROP COLUMN revision;
+DELETE FROM meta WHERE name IN ('folded', 'epoch');
+UPDATE meta SET value = '1' WHERE name = 'schema_version';
+"""
+
+
+def _version_1(folder: Path) -> int:
+    """A file as version 1 left it, with folded and waiting deltas; answers how many runs it holds."""
+    store = SqliteStore(_url(folder))
+    for number in range(1, 21):
+        store.commit(commit_of(number, [run_event(number)]))
+    store.close()
+    connection = sqlite3.connect(folder / "hive.db")
+    connection.executescript(_BACK_TO_1)
+    connection.close()
+    return 20
+
+
+def _n_runs(store: SqliteStore) -> int:
+    return store.aggregates.read(from_s=T0 - 60, to_s=T0 + 60).coverage.n_runs
+
+
+def test_a_file_of_version_1_is_brought_up_to_date_and_loses_nothing(tmp_path: Path) -> None:
+    n_runs = _version_1(tmp_path)
+    store = SqliteStore(_url(tmp_path))
+    assert _n_runs(store) == n_runs
+    assert isinstance(store.aggregates, FollowedAggregates)
+    first = store.aggregates.changes(after="", from_s=0.0)
+    for number in range(21, 60):
+        store.commit(commit_of(number, [run_event(number)]))
+    changed = store.aggregates.changes(after=first.mark, from_s=0.0)
+    assert not changed.is_whole
+    assert _n_runs(store) == 59
+    store.close()
+    again = SqliteStore(_url(tmp_path))
+    assert _n_runs(again) == 59
+    again.close()
+
+
+def test_a_file_of_version_1_can_be_read_as_it_is(tmp_path: Path) -> None:
+    n_runs = _version_1(tmp_path)
+    store = SqliteStore(_url(tmp_path), read_only=True)
+    assert _n_runs(store) == n_runs
+    assert isinstance(store.aggregates, FollowedAggregates)
+    for mark in ("", store.aggregates.changes(after="", from_s=0.0).mark):
+        changes = store.aggregates.changes(after=mark, from_s=0.0)
+        assert changes.is_whole
+        counted = [s.cell.n_runs for s in (*changes.replaced, *changes.added)]
+        assert sum(counted) == n_runs
+    store.close()
+    connection = sqlite3.connect(tmp_path / "hive.db")
+    assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == ("1",)
+    connection.close()
