@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hivefeedback.hooks import Store
-from hivefeedback.model import Configuration, Deployment, Price, PromptVersions, Route
+from hivefeedback.model import Adapter, Configuration, Deployment, Price, PromptVersions, Route
 from hivefeedback.testing._contract_base import ContractTime, Makes
 
 __all__ = ["ConfigContract"]
@@ -19,6 +19,7 @@ _CONFIG = Configuration(
     routes={"": Route(("ä",), {"ä": 0.5})},
     prompts={"p": PromptVersions(bodies=("h1", ""), current=1)},
     declared=frozenset({"c1", "c2"}),
+    adapters={"lora/ä": Adapter("lora/ä", tags=("t",), models=("m",), vram_gb=1.5)},
 )
 
 

@@ -11,12 +11,15 @@ import pytest
 from hivefeedback.errors import ConflictError, InvalidInputError
 from hivefeedback.hooks import Store
 from hivefeedback.model import (
+    Adapter,
     Deployment,
+    DropAdapter,
     Effect,
     JournalEntry,
     Mutation,
     MutationKind,
     Price,
+    PutAdapter,
     PutDeployment,
     PutRoute,
     Rollout,
@@ -42,6 +45,8 @@ def _full_entry() -> JournalEntry:
     patch = (
         PutDeployment(Deployment("a", params={"stop": ["x", None], "n": 1}, tags=("t",), price=Price(1.0, 2.0))),
         PutRoute("op", Route(("a",), {"a": 1.0})),
+        PutAdapter(Adapter("lora/ä", tags=("t",), models=("m",), vram_gb=1.5)),
+        DropAdapter("x"),
     )
     rollout = Rollout(
         rollout_id="m-1",
