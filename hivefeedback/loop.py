@@ -137,9 +137,6 @@ class FeedbackLoop(Changing, Asking):
         for sentence in unknown_variables([info.name for info in self.registry.plugins()]):
             log.warning("%s", sentence)
         self._open(declared, texts)
-        if self._engine is not None:
-            voice = LoopVoice(say=self.feedback, note=self.counters.note, is_inline=self._is_inline)
-            self.registry.give_voice(voice)
 
     def _open(self, declared: list[Deployment], texts: dict[str, str]) -> None:
         s = self.settings
@@ -153,6 +150,8 @@ class FeedbackLoop(Changing, Asking):
         else:
             begin_with_store(self.registry, s.store, self.counters, begin)
         self._lifetime = Lifetime(self, self._after_fork, flush_s=s.exit_flush_s)
+        voice = LoopVoice(say=self.feedback, note=self.counters.note, is_inline=self._is_inline)
+        self.registry.give_voice(voice)
 
     def _begin(self, store: Store, *, declared: list[Deployment], texts: dict[str, str]) -> None:
         """Everything that is read and written at start."""

@@ -65,6 +65,7 @@ __all__ = [
     "StoreFactory",
     "Tag",
     "Tends",
+    "Voice",
     "hookimpl",
     "hookspec",
 ]
