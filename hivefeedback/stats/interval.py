@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, sqrt
+from operator import attrgetter
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 _NORMAL = NormalDist()
+_PARTS = (attrgetter("n"), attrgetter("total"), attrgetter("squares"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +150,7 @@ def mean_differences(first: Sequence[Judged], second: Sequence[Judged], *, confi
 
 def _padded_all(judged: Sequence[Judged]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Mean, and mean and standard error with one pseudo value of 0 and one of 1, as in ``_padded``."""
-    n = np.fromiter((j.n for j in judged), dtype=np.float64, count=len(judged))
-    total = np.fromiter((j.total for j in judged), dtype=np.float64, count=len(judged))
-    squares = np.fromiter((j.squares for j in judged), dtype=np.float64, count=len(judged))
+    n, total, squares = (np.fromiter(map(part, judged), dtype=np.float64, count=len(judged)) for part in _PARTS)
     mean = (total / JUDGED_UNIT + 1.0) / (n + 2.0)
     square = (squares / JUDGED_UNIT**2 + 1.0) / (n + 2.0)
     return total / n / JUDGED_UNIT, mean, np.sqrt(np.maximum(0.0, square - mean * mean) / (n + 2.0))

@@ -18,12 +18,13 @@ from hivefeedback.stats import (
     Differences,
     Judged,
     Sample,
+    adjusted_p_values,
     mean_difference,
     mean_differences,
     mean_interval,
 )
 
-__all__ = ["Change", "Pair", "Tested", "change_of", "measures", "pooled", "tested_pairs"]
+__all__ = ["Change", "Pair", "Tested", "change_of", "measures", "pooled", "significant_falls"]
 
 _Z95 = 1.959964
 """Half-width of a 95 % interval in standard errors."""
@@ -73,23 +74,37 @@ class Tested(NamedTuple):
         return changes[0] if len(changes) == 1 else pooled(changes)
 
 
-def tested_pairs(pairs: Sequence[Pair], *, min_after: int) -> list[Tested]:
-    """The test of each pair, and of each deployment over several operations (see ``pooled``), of those
-    that have so many runs afterwards."""
+def significant_falls(
+    pairs: Sequence[Pair], *, min_after: int, min_drop: float, alpha: float
+) -> list[tuple[Tested, float]]:
+    """The falls among all differences, each with its adjusted p-value.
+
+    Args:
+        pairs: What to test: each pair, and each deployment over several operations (see ``pooled``).
+        min_after: Fewest runs afterwards; with fewer nothing is tested.
+        min_drop: Smallest fall.
+        alpha: Largest p-value, adjusted for everything that was tested.
+    """
     if not pairs:
         return []
     found = mean_differences([p.before for p in pairs], [p.after for p in pairs])
-    columns = [column.tolist() for column in found]
-    tested = [
-        Tested(p.key, Numbers(*numbers), p.after.n, (p,))
-        for p, numbers in zip(pairs, zip(*columns, strict=True), strict=True)
-        if p.after.n >= min_after
-    ]
     groups: dict[tuple[str, str, str], list[int]] = {}
     for i, p in enumerate(pairs):
         groups.setdefault((p.key[0], p.scale, p.measure), []).append(i)
     together = [_together(pairs, found, rows) for rows in groups.values() if len(rows) > 1]
-    return tested + [t for t in together if t.n_after >= min_after]
+    together = [t for t in together if t.n_after >= min_after]
+    single = np.flatnonzero(np.array([p.after.n >= min_after for p in pairs], dtype=np.bool_))
+    adjusted = adjusted_p_values(found.p_value[single].tolist() + [t.difference.p_value for t in together])
+    is_fall = (found.high[single] < 0) & (-found.estimate[single] >= min_drop)
+    is_fall &= np.array(adjusted[: len(single)]) <= alpha
+    falls = [
+        (Tested(pairs[i].key, Numbers(*(float(c[i]) for c in found)), pairs[i].after.n, (pairs[i],)), adjusted[at])
+        for at, i in zip(np.flatnonzero(is_fall).tolist(), single[is_fall].tolist(), strict=True)
+    ]
+    for t, p_value in zip(together, adjusted[len(single) :], strict=True):
+        if t.difference.high < 0 and -t.difference.estimate >= min_drop and p_value <= alpha:
+            falls.append((t, p_value))
+    return falls
 
 
 def _together(pairs: Sequence[Pair], found: Differences, rows: Sequence[int]) -> Tested:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from hivefeedback.hooks import Plugin, hookimpl
 from hivefeedback.model import Configuration, Finding, is_blamed
-from hivefeedback.stats import View, adjusted_p_values, newest_runs
+from hivefeedback.stats import View, newest_runs
 from hivefeedback_analyzers.alternatives import better_alternatives
-from hivefeedback_analyzers.changes import Change, Pair, Tested, measures, tested_pairs
+from hivefeedback_analyzers.changes import Change, Pair, Tested, measures, significant_falls
 from hivefeedback_analyzers.windows import Key, comparisons
 
 __all__ = ["DegradationAnalyzer", "DegradationOptions"]
@@ -61,27 +61,24 @@ class DegradationAnalyzer(Plugin):
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """One finding for each deployment × operation, and each deployment, that fell."""
         o = self._options
-        tested = self._tested(view, now_s)
-        adjusted = adjusted_p_values([t.difference.p_value for t in tested])
+        falls = significant_falls(self._pairs(view, now_s), min_after=o.min_after, min_drop=o.min_drop, alpha=o.alpha)
         worst: dict[Key, tuple[float, Tested]] = {}
-        for t, p_value in zip(tested, adjusted, strict=True):
-            is_fall = t.difference.high < 0 and -t.difference.estimate >= o.min_drop
-            if is_fall and p_value <= o.alpha and (t.key not in worst or p_value < worst[t.key][0]):
+        for t, p_value in falls:
+            if t.key not in worst or p_value < worst[t.key][0]:
                 worst[t.key] = p_value, t
         found = [_finding(view, key, t.change(), p_value) for key, (p_value, t) in sorted(worst.items())]
         found += better_alternatives(view, config, alpha=o.alpha, min_gain=o.min_drop, min_runs=o.min_before)
         return found
 
-    def _tested(self, view: View, now_s: float) -> list[Tested]:
-        """Everything that was compared and has runs enough: single operations, then whole deployments."""
+    def _pairs(self, view: View, now_s: float) -> list[Pair]:
+        """Everything that can be compared."""
         o = self._options
-        pairs = [
+        return [
             Pair(c.key, c.scale, measure, before, after)
             for c in comparisons(view, now_s=now_s, recent_s=o.recent_s, newest=o.newest)
             for measure, before, after in measures(c.before, c.after)
             if before.n >= o.min_before and after.n > 0
         ]
-        return tested_pairs(pairs, min_after=o.min_after)
 
 
 def _finding(view: View, key: Key, change: Change, p_value: float) -> Finding:

@@ -35,6 +35,7 @@ _VOTES = ("rating", "helpful", "overall", "relevance", "accuracy", "helpfulness"
 """Names whose mean is held against the thresholds; ratings 1–5 are stored as (r − 1)/4."""
 _REPROACHES = ("complaint", "correction")
 """Names that count per run."""
+_NONE = Judged()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +93,8 @@ class DissatisfactionAnalyzer(Plugin):
         recent = heard(view.between(split, float("inf")) if split is not None else view)
         found = {f.finding_id: f for f in self._worsened(view, before, recent)}
         for key, cell in recent.items():
-            for name in _VOTES:
-                low = self._below(view, key, name, cell.judged.get(name, Judged()))
+            for name in _VOTES if cell.judged else ():
+                low = self._below(view, key, name, cell.judged.get(name, _NONE))
                 if low is not None and low.severity >= _severity_of(found.get(low.finding_id)):
                     found[low.finding_id] = low
         return list(found.values())
@@ -132,13 +133,14 @@ class DissatisfactionAnalyzer(Plugin):
     def _changes(self, key: Key, before: Heard, after: Heard) -> Iterator[_Worsening]:
         o = self._options
         for name in _VOTES:
-            a, b = before.judged.get(name, Judged()), after.judged.get(name, Judged())
+            b = after.judged.get(name, _NONE)
+            a = before.judged.get(name, _NONE) if b.n >= o.min_ratings else _NONE
             if min(a.n, b.n) >= o.min_ratings and b.total * a.n < a.total * b.n:
                 difference = mean_difference(a, b)
                 if difference.interval.high < 0:
                     yield _Worsening(key, name, mean_interval(a), mean_interval(b), b.n, difference.p_value)
         for name in _REPROACHES:
-            if min(before.n_runs, after.n_runs) >= o.min_runs:
+            if name in after.judged and min(before.n_runs, after.n_runs) >= o.min_runs:
                 (k_1, n_1), (k_2, n_2) = _reproaches(before, name), _reproaches(after, name)
                 if k_2 * n_1 <= k_1 * n_2:
                     continue  # not more often than before
@@ -151,7 +153,7 @@ class DissatisfactionAnalyzer(Plugin):
 
 def _reproaches(cell: Heard, name: str) -> tuple[int, int]:
     """Runs that were reproached, and all runs; a run is counted once at most."""
-    said = round(cell.judged.get(name, Judged()).total / JUDGED_UNIT)
+    said = round(cell.judged.get(name, _NONE).total / JUDGED_UNIT)
     return min(said, cell.n_runs), cell.n_runs
 
 
