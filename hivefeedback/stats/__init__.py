@@ -25,7 +25,7 @@ from hivefeedback.stats.interval import (
     rate_difference,
     wilson_interval,
 )
-from hivefeedback.stats.newest import newest
+from hivefeedback.stats.recent import newest
 from hivefeedback.stats.repeat import Repeat
 from hivefeedback.stats.sample import Sample, newest_runs, newest_sample, sample_of, samples
 from hivefeedback.stats.sequential import (

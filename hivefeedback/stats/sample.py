@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hivefeedback.model import BLAMED, is_counted
 from hivefeedback.stats.cell import JUDGED_UNIT, Judged
 from hivefeedback.stats.delta import Exemplar
-from hivefeedback.stats.newest import Newest
+from hivefeedback.stats.recent import Newest
 from hivefeedback.stats.view import View
 
 __all__ = ["Sample", "newest_runs", "newest_sample", "sample_of", "samples"]

@@ -15,7 +15,7 @@ from hivefeedback.stats.block import Block, make_block
 from hivefeedback.stats.cell import Cell, CellKey
 from hivefeedback.stats.changes import Changes
 from hivefeedback.stats.legend import Legend
-from hivefeedback.stats.newest import Newest, Pieces, Sorted, newest
+from hivefeedback.stats.recent import Newest, Pieces, Sorted, newest
 from hivefeedback.stats.running import RunningView
 from hivefeedback.stats.spans import Bucket, Spans
 from hivefeedback.stats.view import Slice
