@@ -21,6 +21,8 @@ from hivefeedback.model import (
     MutationKind,
     agent_prefix,
     memory_body,
+    memory_text,
+    normalised,
     read_correction,
     read_item,
     read_pruned,
@@ -52,6 +54,7 @@ def with_memory(ctx: Context, mutation: Mutation) -> Mutation:
     rest = {name: value for name, value in to.items() if name not in ("text", "feedback")}
     if "feedback" in to:
         text = _correction(ctx.store, str(to["feedback"]))
+        _check_news(ctx, mutation.target, text)
         mutation = replace(mutation, risk="high")
     elif "text" in to:
         given = to["text"]
@@ -67,6 +70,18 @@ def _correction(store: Store, event_id: str) -> str:
     if event is None or not isinstance(event.body, Feedback) or not event.body.correction:
         raise InvalidInputError(f"feedback {event_id!r} holds no correction; it was erased, or is too old")
     return event.body.correction
+
+
+def _check_news(ctx: Context, agent: str, text: str) -> None:
+    """Refuse a correction that the agent remembers already, in these words or much the same.
+
+    Raises:
+        InvalidInputError: It does.
+    """
+    for record in ctx.store.state.list(MEMORY, prefix=agent_prefix(agent)):
+        item = read_item(record.value)
+        if normalised(memory_text(ctx.keeper.body(item.body))) == normalised(text):
+            raise InvalidInputError(f"agent {agent!r} remembers this already, as item {item.item_id}")
 
 
 def check_text(ctx: Context, mutation: Mutation) -> None:

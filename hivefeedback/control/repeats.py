@@ -135,7 +135,7 @@ def _agent_of(event: Event | None) -> str:
 def _repeat(agent: str, words: str, group: Iterable[Correction], proposed: dict[str, float]) -> Repeat | None:
     known = {one.event_id: one for one in group}
     used_at_s = max((proposed[name] for name in known if name in proposed), default=float("-inf"))
-    fresh = [one for one in known.values() if one.at_s > used_at_s]
+    fresh = [one for one in known.values() if one.at_s >= used_at_s and one.event_id not in proposed]
     if len(fresh) < 2:
         return None
     fresh.sort(key=lambda one: (-one.at_s, one.event_id))

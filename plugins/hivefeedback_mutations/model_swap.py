@@ -37,6 +37,7 @@ class ModelSwap:
             )
         if mutation.to == live:
             raise InvalidInputError(f"deployment {mutation.target!r} has model {live!r} already; name another")
+        _check_adapter(mutation.target, mutation.to, config)
         from_ = live if mutation.from_ is None else mutation.from_
         undo = mutation.undo or f"serve {mutation.target!r} with model {from_!r} again"
         return replace(mutation, from_=from_, undo=undo)
@@ -63,6 +64,20 @@ class ModelSwap:
             mutation_id=mutation.mutation_id,
             patch=(PutDeployment(swapped),),
             message=f"deployment {mutation.target!r}: model {live!r} becomes {model!r}",
+        )
+
+
+def _check_adapter(target: str, model: str, config: Configuration) -> None:
+    """A registered adapter stays on the deployment, so it has to fit the new model as well.
+
+    Raises:
+        InvalidInputError: It was made for others.
+    """
+    adapter = config.adapters.get(config.deployments[target].adapter or "")
+    if adapter is not None and not adapter.fits(model):
+        raise InvalidInputError(
+            f"deployment {target!r} is served with adapter {adapter.name!r}, which was made for "
+            f"{', '.join(map(repr, adapter.models))} and not for {model!r}; take the adapter off first"
         )
 
 

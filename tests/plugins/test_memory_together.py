@@ -136,6 +136,31 @@ def test_what_a_person_refused_comes_again_only_after_as_many_new_corrections(wo
         assert not set(first.mutation.evidence) & set(again.mutation.evidence)
 
 
+def test_what_an_agent_remembers_already_is_not_proposed_again_in_other_clothes(world: _World) -> None:
+    with world.loop() as loop:
+        for n in range(3):
+            world.correct(loop, user=f"u-{n}")
+        _approved(loop)
+        for n in range(3):
+            world.correct(loop, SAID.upper(), user=f"v-{n}")
+        turn = loop.turn()
+        assert len(_planned(loop)) == 1
+        assert any("remembers this already" in sentence for sentence in turn.dropped)
+
+
+def test_words_from_feedback_wait_for_a_person_whoever_proposes_them_and_whatever_gates_there_are(
+    world: _World,
+) -> None:
+    with world.loop(plugins_deny=["taint"]) as loop:
+        world.correct(loop)
+        (event_id,) = [e.event_id for _, e in loop.store.log.read() if isinstance(e.body, Feedback)]
+        to: JsonValue = {"feedback": event_id}
+        mutation_id = loop.propose(Mutation(kind=MutationKind.MEMORY_UPDATE, target="support", to=to, risk="low"))
+        loop.turn()
+        life = loop.ledger.lives[mutation_id]
+        assert (life.state, life.mutation.risk) == ("awaiting_approval", "high")
+
+
 def test_what_nobody_decided_in_time_is_asked_again(world: _World) -> None:
     with world.loop(approval_expires_s=3600.0, turn_window_s=7200.0) as loop:
         for n in range(3):

@@ -23,7 +23,7 @@ from hivefeedback.model import (
     Rollout,
 )
 from hivefeedback.testing import ExecutorContract, FakeClock
-from hivefeedback_mutations import LoraApply, LoraPlugin, NoopServer
+from hivefeedback_mutations import LoraApply, LoraPlugin, ModelSwap, NoopServer
 from hivefeedback_mutations.lora_apply import LoraOptions, adapters_in_use
 from hivefeedback_stores.memory import MemoryStore
 
@@ -201,6 +201,14 @@ def test_tending_loads_again_what_is_served_and_no_longer_there() -> None:
 def test_an_adapter_that_its_server_does_not_show_is_not_served() -> None:
     with pytest.raises(PluginError, match="server 'deaf' did not load adapter 'legal'"):
         LoraApply(_Deaf()).apply(_apply(), CONFIG)
+
+
+def test_a_model_that_the_adapter_in_service_was_not_made_for_is_no_choice() -> None:
+    served = replace(CONFIG, deployments={"a": Deployment("a", model="llama", adapter="legal")})
+    swap = Mutation(kind=MutationKind.MODEL_SWAP, target="a", to="qwen")
+    with pytest.raises(InvalidInputError, match="adapter 'legal', which was made for 'llama' and not for 'qwen'"):
+        ModelSwap().prepare(swap, served)
+    assert ModelSwap().prepare(swap, CONFIG).from_ == "llama"  # an adapter for any model, or one nobody registered
 
 
 def test_options_that_cannot_be_are_refused_by_name() -> None:
