@@ -11,7 +11,19 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["STAGES", "Limits", "StageEntry", "Targets", "Thresholds", "checked_pipeline", "plugin_options"]
+__all__ = [
+    "STAGES",
+    "Limits",
+    "Performance",
+    "Rating",
+    "ResponseTime",
+    "Satisfaction",
+    "StageEntry",
+    "Targets",
+    "Thresholds",
+    "checked_pipeline",
+    "plugin_options",
+]
 
 STAGES: Final = ("collect", "analyze", "plan", "validate", "execute", "monitor")
 _ALSO_CALLED: Final = {"decide": "plan"}

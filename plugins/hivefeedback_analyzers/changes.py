@@ -24,7 +24,7 @@ from hivefeedback.stats import (
     mean_interval,
 )
 
-__all__ = ["Change", "Pair", "Tested", "change_of", "measures", "pooled", "significant_falls"]
+__all__ = ["Change", "Numbers", "Pair", "Tested", "change_of", "measures", "pooled", "significant_falls"]
 
 _Z95 = 1.959964
 """Half-width of a 95 % interval in standard errors."""
