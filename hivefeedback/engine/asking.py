@@ -29,6 +29,7 @@ from hivefeedback.queries import (
     Trend,
     assign,
     blacklist,
+    check_operation,
     check_positive,
     compare,
     insights,
@@ -82,7 +83,7 @@ class Asking:
             InvalidInputError: ``by`` names something else.
         """
         check_positive("window_s", window_s, "seconds")
-        return stats_of(self.view(window_s), operation=operation, by=by, shut=self._shut())
+        return stats_of(self.view(window_s), operation=check_operation(operation), by=by, shut=self._shut())
 
     def compare(
         self, deployments: Sequence[str] | None = None, operation: str | None = None, window_s: float = _DAY_S

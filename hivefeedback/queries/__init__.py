@@ -4,7 +4,7 @@ from hivefeedback.queries.assign import AgentAssignment, Assignments, assign
 from hivefeedback.queries.basis import Basis, Shut
 from hivefeedback.queries.benefit import CostBenefit
 from hivefeedback.queries.blacklist import Blacklisted, blacklist
-from hivefeedback.queries.checks import check_positive
+from hivefeedback.queries.checks import check_operation, check_positive
 from hivefeedback.queries.compare import Comparison, ComparisonRow, Ranking, compare
 from hivefeedback.queries.insight import Insight
 from hivefeedback.queries.insights import InsightLimits, Insights, insights
@@ -40,6 +40,7 @@ __all__ = [
     "TrendPoint",
     "assign",
     "blacklist",
+    "check_operation",
     "check_positive",
     "compare",
     "insights",

@@ -9,7 +9,7 @@ from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Ranked
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import cells_of, covered
-from hivefeedback.queries.checks import check_operation
+from hivefeedback.queries.checks import check_ids, check_operation
 from hivefeedback.queries.ranking import Seeing, ranked
 from hivefeedback.stats import Cell, Coverage
 
@@ -122,13 +122,9 @@ def assign(
 
 def _asked(agents: Sequence[str] | Mapping[str, str], operation: str | None) -> dict[str, str]:
     """Agent → operation."""
-    if isinstance(agents, str):
-        raise InvalidInputError(f"agents are {agents!r}, one text; expected a list of ids, such as [{agents!r}]")
     own = agents if isinstance(agents, Mapping) else {}
     asked: dict[str, str] = {}
-    for name in agents:
-        if not isinstance(name, str) or not name:
-            raise InvalidInputError(f"agent {name!r} is no id; expected a text")
+    for name in check_ids("agents", agents):
         if name in asked:
             raise InvalidInputError(f"agent {name!r} is named twice; name each agent once")
         asked[name] = check_operation(own.get(name)) or operation or ""

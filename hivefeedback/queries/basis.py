@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from hivefeedback.errors import InvalidInputError, UnknownNameError
+from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import Ranked, Ranker
 from hivefeedback.model import Configuration, Deployment
 from hivefeedback.queries.cells import cells_of, is_below
+from hivefeedback.queries.checks import check_ids
 from hivefeedback.stats import View
 
 __all__ = ["AskRanker", "Basis", "Shut"]
@@ -78,7 +79,7 @@ class Basis:
         """Those that were given, each once; else who can be drawn; where nobody is declared, who was seen.
 
         Raises:
-            InvalidInputError: ``given`` is one text; it would be read letter by letter.
+            InvalidInputError: ``given`` is no list of texts.
             UnknownNameError: One of them is neither declared nor was ever seen.
         """
         if given is None:
@@ -87,13 +88,12 @@ class Basis:
 
     def known(self, given: Sequence[str]) -> tuple[str, ...]:
         """The given deployments, each once. Raises as ``candidates``."""
-        if isinstance(given, str):
-            raise InvalidInputError(f"deployments are {given!r}, one text; expected a list of ids, such as [{given!r}]")
+        names = dict.fromkeys(check_ids("deployments", given))
         known = {*self.config.deployments, *self.seen()}
-        for name in given:
+        for name in names:
             if name not in known:
-                raise UnknownNameError("deployment", str(name), sorted(known))
-        return tuple(dict.fromkeys(given))
+                raise UnknownNameError("deployment", name, sorted(known))
+        return tuple(names)
 
     def deployment(self, deployment_id: str) -> Deployment:
         """What is declared of a deployment; the defaults where it was only seen."""

@@ -164,7 +164,11 @@ def _fallback(
 ) -> tuple[str | None, str]:
     """The highest declared capability, then the most runs, then the host's order."""
     if not names:
-        why = "no candidate fits into the memory" if has_candidates else "there are no deployments; add one"
+        why = (
+            "no candidate fits into the memory"
+            if has_candidates
+            else "there is nobody to choose from; add a deployment, or name candidates"
+        )
         return None, why
     best = max(names, key=lambda name: (basis.deployment(name).capability, _n_runs(cells, name)))
     capability = basis.deployment(best).capability

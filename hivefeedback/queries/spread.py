@@ -41,7 +41,7 @@ def spread_of(bins: Mapping[int, int], mean: float | None) -> Spread:
     (100, 2.0, 1.0)
     """
     n, first, second = 0, 0.0, 0.0
-    for k, count in bins.items():
+    for k, count in sorted(bins.items()):  # sums of floats depend on the order, answers must not
         value = _value_of(k)
         n += count
         first += count * value

@@ -97,7 +97,7 @@ def trend(
     asked_s = check_positive("bucket_s", bucket_s, "seconds")
     operation = check_operation(operation)
     if deployment is not None:
-        (deployment,) = basis.known([deployment])
+        (deployment,) = basis.known((deployment,))
     view = basis.view
     coverage = view.coverage
     stored_s = max(BUCKET_S, coverage.resolution_s)
@@ -108,7 +108,7 @@ def trend(
         raise InvalidInputError(
             f"bucket_s {asked_s:g} gives {n_points} points; at most {_MAX_POINTS}: ask for wider buckets"
         )
-    chosen = METRICS.get(metric) or metric_of(metric, _heard(view))
+    chosen = metric_of(metric, () if isinstance(metric, str) and metric in METRICS else _heard(view))
     cells = _cells(view, width_s, deployment, operation, bins=chosen.needs_bins)
     points = tuple(_point(n * width_s, width_s, chosen, cells.get(n)) for n in range(first, first + n_points))
     return Trend(

@@ -126,7 +126,14 @@ def test_another_ranker_fills_the_record_from_the_window() -> None:
 
 @pytest.mark.parametrize(
     ("agents", "said"),
-    [("a1", "one text"), (["a1", "a1"], "named twice"), ([""], "no id"), ([7], "no id"), ({"a": 7}, "operation 7")],
+    [
+        ("a1", "expected a list of ids"),
+        (5, "expected a list of ids"),
+        (["a1", "a1"], "named twice"),
+        ([""], "no id"),
+        ([7], "no id"),
+        ({"a": 7}, "operation 7"),
+    ],
 )
 def test_agents_that_cannot_be_used_are_refused(agents: list[str], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):

@@ -96,7 +96,10 @@ def test_nothing_is_chosen_where_nothing_fits() -> None:
     )
     assert (found.chosen, found.is_fallback, found.reason) == (None, True, "no candidate fits into the memory")
     nobody = recommend(basis_of(deployments=[], rankers=BY_NAME))
-    assert (nobody.chosen, nobody.reason) == (None, "there are no deployments; add one")
+    assert (nobody.chosen, nobody.reason) == (
+        None,
+        "there is nobody to choose from; add a deployment, or name candidates",
+    )
 
 
 def test_who_is_blacklisted_is_out_unless_all_are() -> None:
@@ -143,11 +146,13 @@ def test_an_unknown_priority_is_told_even_where_nobody_could_be_ranked(rankers: 
         ("operation", 7),
         ("candidates", "a"),
         ("candidates", ["nobody"]),
+        ("candidates", [["a"]]),
+        ("candidates", 5),
     ],
 )
 def test_what_cannot_be_used_is_refused(name: str, value: object) -> None:
     arguments = {name: value}
-    with pytest.raises(InvalidInputError, match=name if name in ("min_runs", "available_vram_gb") else "a|operation"):
+    with pytest.raises(InvalidInputError, match="deployment" if name == "candidates" else name):
         recommend(basis_of(runs("a", 20), rankers=BY_NAME), **arguments)  # type: ignore[arg-type]  # wrong on purpose
 
 

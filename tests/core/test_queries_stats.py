@@ -165,3 +165,8 @@ def test_every_answer_about_a_window_says_what_it_really_covers() -> None:
             told = (c.from_s, c.to_s, c.n_runs, c.n_awaiting, c.resolution_s)
             assert told == (minute_s, minute_s + 60.0, 12, 12, 60), type(answer)
         assert loop.rank(operation="other").coverage.n_runs == 0
+
+
+def test_an_operation_that_is_no_text_is_refused() -> None:
+    with sync_loop("a") as loop, pytest.raises(InvalidInputError, match="operation 5 is int; expected a text"):
+        loop.stats(operation=5)  # type: ignore[arg-type]  # wrong on purpose

@@ -110,7 +110,7 @@ def test_a_width_that_is_none_is_refused(bucket_s: float) -> None:
         trend(basis_of(), metric="n_runs", bucket_s=bucket_s)
 
 
-@pytest.mark.parametrize("metric", ["", "success", "nope", "judged:", 7, None])
+@pytest.mark.parametrize("metric", ["", "success", "nope", "judged:", 7, None, ["n_runs"]])
 def test_an_unknown_metric_is_told_with_all_that_are_known(metric: str) -> None:
     if metric == "success":  # the name of a feedback
         assert trend(basis_of(), metric=metric).unit == "0-1"
