@@ -11,13 +11,14 @@ PIP_ARGS ?= --quiet
 TYPED := hivefeedback plugins integrations tests examples .ci/import_everything.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-seeds test check bench clean
+.PHONY: help demo demo-seeds test coverage check bench clean
 
 help:
 	@echo "make demo        install what the demo needs into $(VENV), then close the loop on real input (about 60 s)"
 	@echo "make demo-seeds  the demo with the seeds $(SEEDS)"
 	@echo "make test        install the development tools as well, then run the whole suite"
 	@echo "make check       format, lint, types, import contracts, then make test: what CI runs"
+	@echo "make coverage    the suite, and which branches no test takes"
 	@echo "make bench       the speed table: floor, ours, ratio"
 	@echo "make clean       remove $(VENV), caches and build results"
 	@echo "PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS='-k name' is handed to pytest; PIP_ARGS= lets pip talk"
@@ -68,6 +69,10 @@ demo-seeds: $(VENV)/.installed-demo
 test: $(VENV)/.installed-dev
 	@echo "Running the whole suite: a few minutes on two cores ..."
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed-dev
+	@echo "Running the whole suite and watching the branches: about twice as long as make test ..."
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev
 	@echo "Format ..."

@@ -229,3 +229,10 @@ def test_make_says_what_is_missing_where_no_python_fits(repository: Path, tmp_pa
     )
     assert done.returncode != 0
     assert "No Python 3.11 or newer was found among: python3.11" in done.stderr
+
+
+def test_coverage_means_branches(project: dict[str, Any]) -> None:
+    """C23: how many tests pass says nothing of what they reach."""
+    run = project["tool"]["coverage"]["run"]
+    assert run["branch"] is True
+    assert {run["source_pkgs"][0], *run["source_dirs"]} == {"hivefeedback", "plugins", "integrations"}
