@@ -1,9 +1,9 @@
 """The six stages as hooks, and the protocols that plugins implement."""
 
 from hivefeedback.hooks.breath import Breath
+from hivefeedback.hooks.outside import AdapterServer, KeepsState, LoadedAdapter, Tends
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import (
-    AdapterServer,
     Aggregates,
     Commit,
     Config,
@@ -12,9 +12,7 @@ from hivefeedback.hooks.protocols import (
     FollowedAggregates,
     Gate,
     Journal,
-    KeepsState,
     Lease,
-    LoadedAdapter,
     Observation,
     Policy,
     Ranked,
@@ -27,7 +25,6 @@ from hivefeedback.hooks.protocols import (
     Store,
     StoreFactory,
     Tag,
-    Tends,
     Voice,
 )
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
