@@ -10,7 +10,7 @@ import pytest
 from hivefeedback import Deployment, Feedback, FeedbackLoop, Mutation, MutationKind, Run
 from hivefeedback.model import Adapter
 from hivefeedback.testing import FakeClock
-from hivefeedback_mutations import NoopServer
+from hivefeedback_mutations import LoraApply, NoopServer
 
 OPERATION = "text-to-text/medical"
 
@@ -133,3 +133,28 @@ def test_a_wrong_option_stops_the_start_with_a_sentence(options: dict[str, objec
 
     with pytest.raises(ConfigurationError, match="options of plugin 'lora'"):
         FeedbackLoop("memory://", ["a"], clock=FakeClock(), options={"lora": options})
+
+
+class _Dies(NoopServer):
+    """The process ends when the adapter was loaded and nobody is served it yet."""
+
+    def verify(self, *, key: str) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_a_process_that_dies_between_loading_and_serving_is_taken_up_under_the_same_id(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hive.db"
+    world = _World(url)
+    with world.loop as loop:
+        dying = LoraApply(_Dies())
+        dying.open(loop.store.state, world.clock)
+        loop.registry._stages.executors[MutationKind.LORA_APPLY] = dying
+        mutation_id = loop.propose(Mutation(kind=MutationKind.LORA_APPLY, target="a", to="med"))
+        with pytest.raises(KeyboardInterrupt):
+            loop.turn()
+    again = _World(url)
+    with again.loop as loop:
+        assert loop.ledger.lives[mutation_id].state == "validated"
+        loop.turn()
+        assert loop.ledger.lives[mutation_id].state == "canary"
+        assert [(a.act, a.key) for a in again.server().acts] == [("apply", mutation_id), ("verify", mutation_id)]
