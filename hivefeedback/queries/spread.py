@@ -7,10 +7,9 @@ histogram gives the variance within 2 %, which an interval does not notice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from math import erfc, sqrt
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hivefeedback.model import Interval
 from hivefeedback.stats import Difference, value_of
@@ -20,8 +19,18 @@ __all__ = ["MIN_RUNS", "Spread", "mean_change", "spread_interval", "spread_of"]
 MIN_RUNS = 10
 """Below that a normal interval of such skewed values promises too much; also what the sources ask for."""
 _Z = NormalDist().inv_cdf(0.975)
-_value_of = lru_cache(4096)(value_of)
-"""A power for each bin of each histogram would be half of what a comparison costs."""
+
+
+class _Values(dict[int, float]):
+    """Middles of bins, each worked out once: a power for each bin would be half of what a comparison costs.
+    There are some 2500 bins at most."""
+
+    def __missing__(self, k: int) -> float:
+        value = self[k] = value_of(k)
+        return value
+
+
+_VALUES: Final = _Values()
 
 
 class Spread(NamedTuple):
@@ -42,10 +51,11 @@ def spread_of(bins: Mapping[int, int], mean: float | None) -> Spread:
     """
     n, first, second = 0, 0.0, 0.0
     for k, count in sorted(bins.items()):  # sums of floats depend on the order, answers must not
-        value = _value_of(k)
+        value = _VALUES[k]
+        part = count * value
         n += count
-        first += count * value
-        second += count * value * value
+        first += part
+        second += part * value
     if n <= 0:
         return Spread(0, 0.0, 0.0)
     middle = first / n
