@@ -54,6 +54,7 @@ def test_all_contracts_hold(repository: Path) -> None:
     [
         ("hivefeedback/model/run.py", "import hivefeedback.stats", "Inside the core"),
         ("hivefeedback/serving/__init__.py", "import hivefeedback.recording", "Inside the core"),
+        ("hivefeedback/queries/__init__.py", "import hivefeedback.recording", "Inside the core"),
         ("hivefeedback/serving/__init__.py", "import numpy", "application's thread"),
         ("hivefeedback/control/__init__.py", "import hivefeedback.settings", "Settings are imported"),
         ("hivefeedback/stats/cell.py", "import hivefeedback_stores", "no plugin and no integration"),
