@@ -50,9 +50,13 @@ class CoreStages(Plugin):
         if not self.scorers:
             return None
         runs = [e for e in events if isinstance(e.body, Run) and e.body.kind in JUDGED_KINDS]
+        answered = [e for e in runs if isinstance(e.body, Run) and e.body.output is not None]
         scores: list[Score] = []
         for scorer in self.scorers:
-            answer = self._guarded(scorer, f"scorer {scorer.name!r}", partial(_scores, scorer, runs))
+            asked = answered if getattr(scorer, "needs_output", False) else runs
+            if not asked:
+                continue
+            answer = self._guarded(scorer, f"scorer {scorer.name!r}", partial(_scores, scorer, asked))
             if isinstance(answer, list):
                 scores += answer
         return Collected(scores=scores) if scores else None

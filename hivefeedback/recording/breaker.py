@@ -109,6 +109,15 @@ class Breakers:
             breaker.until_s = now_s + self.length_s(breaker.failures)
         return True
 
+    @property
+    def is_any_unclean(self) -> bool:
+        """True where some variant failed last."""
+        return bool(self._breakers)
+
+    def is_unclean(self, variant: str) -> bool:
+        """True where this one failed last: its next success has to be told."""
+        return variant in self._breakers
+
     def _reset(self, variant: str, now_s: float) -> bool:
         if self._breakers.pop(variant, None) is None:
             return False

@@ -17,20 +17,29 @@ from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.counters import Counters
 
-__all__ = ["MAX_ID", "Intake", "clean_id", "cut"]
+__all__ = [
+    "MAX_AHEAD_S",
+    "MAX_COST_USD",
+    "MAX_COUNT",
+    "MAX_DURATION_S",
+    "MAX_ID",
+    "Intake",
+    "clean_id",
+    "cut",
+]
 
-_MAX_DURATION_S = 30 * 86400.0
-_MAX_COST_USD = 1e6
-_MAX_COUNT = 1 << 40
+MAX_DURATION_S = 30 * 86400.0
+MAX_COST_USD = 1e6
+MAX_COUNT = 1 << 40
 _MEASURES = (
-    ("duration_s", _MAX_DURATION_S),
-    ("ttft_s", _MAX_DURATION_S),
-    ("cost_usd", _MAX_COST_USD),
+    ("duration_s", MAX_DURATION_S),
+    ("ttft_s", MAX_DURATION_S),
+    ("cost_usd", MAX_COST_USD),
     ("memory_mb", 1e9),
 )
 """Measures of a run and the largest value that is believed."""
 _MAX_ATTRIBUTES = 64
-_MAX_AHEAD_S = 86400.0
+MAX_AHEAD_S = 86400.0
 _OUTCOMES = frozenset(OUTCOMES)
 _RUN_IDS = (
     "deployment", "operation", "kind", "run_id", "trace_id", "span_id", "parent_id", "response_id", "decision_id",
@@ -74,7 +83,7 @@ class Intake:
             changes["user_id"] = self.hash_user(user_id)
         self._numbers(run, changes)
         started = run.started_at_s
-        if started is not None and not (_is_number(started) and 0 < started < now_s + _MAX_AHEAD_S):
+        if started is not None and not (_is_number(started) and 0 < started < now_s + MAX_AHEAD_S):
             self._counters.note("bad_started_at")
             changes["started_at_s"] = now_s
         elif started is not None:
@@ -98,7 +107,7 @@ class Intake:
             value = getattr(run, name)
             if value is None:
                 continue
-            if not (_is_number(value) and 0 <= value <= _MAX_COUNT):
+            if not (_is_number(value) and 0 <= value <= MAX_COUNT):
                 self._drop(name, changes)
             elif value.__class__ is not int:
                 changes[name] = int(value)
@@ -215,16 +224,16 @@ def _is_clean(run: Run, now_s: float) -> bool:
             and run.attributes == {}
             and run.prompts == ()
             and (
-                run.duration_s is None or (run.duration_s.__class__ is float and 0 <= run.duration_s <= _MAX_DURATION_S)
+                run.duration_s is None or (run.duration_s.__class__ is float and 0 <= run.duration_s <= MAX_DURATION_S)
             )
-            and (run.tokens_in is None or (run.tokens_in.__class__ is int and 0 <= run.tokens_in <= _MAX_COUNT))
-            and (run.tokens_out is None or (run.tokens_out.__class__ is int and 0 <= run.tokens_out <= _MAX_COUNT))
-            and (run.cost_usd is None or (run.cost_usd.__class__ is float and 0 <= run.cost_usd <= _MAX_COST_USD))
-            and (run.ttft_s is None or (run.ttft_s.__class__ is float and 0 <= run.ttft_s <= _MAX_DURATION_S))
+            and (run.tokens_in is None or (run.tokens_in.__class__ is int and 0 <= run.tokens_in <= MAX_COUNT))
+            and (run.tokens_out is None or (run.tokens_out.__class__ is int and 0 <= run.tokens_out <= MAX_COUNT))
+            and (run.cost_usd is None or (run.cost_usd.__class__ is float and 0 <= run.cost_usd <= MAX_COST_USD))
+            and (run.ttft_s is None or (run.ttft_s.__class__ is float and 0 <= run.ttft_s <= MAX_DURATION_S))
             and run.memory_mb is None
             and (
                 run.started_at_s is None
-                or (run.started_at_s.__class__ is float and 0 < run.started_at_s < now_s + _MAX_AHEAD_S)
+                or (run.started_at_s.__class__ is float and 0 < run.started_at_s < now_s + MAX_AHEAD_S)
             )
             and run.attempt.__class__ is int
             and run.attempt >= 1

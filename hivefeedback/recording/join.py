@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from hivefeedback.model import Decision, Feedback
+from hivefeedback.model import Decision, Event, Feedback
+from hivefeedback.recording.kept import KeptEvents
 from hivefeedback.stats import CellKey
 
 __all__ = ["Joins", "KnownRun", "Recent"]
@@ -115,6 +117,8 @@ class Joins:
         self._decisions: Recent[Decision] = Recent(size)
         self._assigned: Recent[Decision] = Recent(_LONGER * size)
 
+        self._plain = KeptEvents(size)
+        self._wake: Callable[[Event], KnownRun] | None = None
         self._claimed: Recent[bool] = Recent(size)
 
     def decide(self, decision: Decision) -> None:
@@ -127,7 +131,7 @@ class Joins:
 
     def claim(self, run_id: str) -> bool:
         """True the first time that a run of this id comes in (ids that we made are unique anyway)."""
-        if run_id in self._claimed or run_id in self._runs:
+        if run_id in self._claimed or run_id in self._runs or run_id in self._plain:
             return False
         self._claimed.add(run_id, True)
         return True
@@ -135,6 +139,22 @@ class Joins:
     def keep(self, run: KnownRun) -> None:
         """Remember a run by its id alone."""
         self._runs.add(run.run_id, run)
+
+    def keep_all(self, events: Sequence[Event]) -> None:
+        """Remember runs that have no other name than their ids."""
+        self._plain.add(events)
+
+    def wake_by(self, wake: Callable[[Event], KnownRun]) -> None:
+        """How a run that is kept as its event is made known, when somebody asks for it."""
+        self._wake = wake
+
+    def _woken(self, run_id: str) -> KnownRun | None:
+        event = self._plain.pop(run_id)
+        if event is None or self._wake is None:
+            return None
+        known = self._wake(event)
+        self.keep(known)
+        return known
 
     def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
         """Remember a run by all that it has."""
@@ -170,10 +190,11 @@ class Joins:
         for recent in (self._runs, self._decided, self._responses, self._sessions):
             recent.clear()
         self._traces.clear()
+        self._plain.clear()
 
     def run(self, run_id: str) -> KnownRun | None:
         """A recent run by its id."""
-        return self._runs.get(run_id)
+        return self._runs.get(run_id) or self._woken(run_id)
 
     def find(self, feedback: Feedback) -> tuple[KnownRun | None, KnownRun | None]:
         """The run that feedback is about, and the llm run whose deployment learns from it.
@@ -182,7 +203,7 @@ class Joins:
         served the trace, or if the feedback names its run.
         """
         if feedback.run_id:
-            run = self._runs.get(feedback.run_id)
+            run = self.run(feedback.run_id)
         elif feedback.trace_id:
             trace = self._traces.get(feedback.trace_id)
             run = trace.root if trace else None

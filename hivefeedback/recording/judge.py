@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from hivefeedback.hooks import Observation
-from hivefeedback.model import BLAMED, UNCOUNTED
+from collections.abc import Sequence
+
+from hivefeedback.hooks import Observation, Policy
+from hivefeedback.hooks.protocols import LearnsAlike
+from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
@@ -20,6 +23,12 @@ class Judge:
     def __init__(self, parts: Parts, newest: Newest) -> None:
         self._p, self._newest = parts, newest
         self._observations: list[Observation] = []
+        self._alike: list[tuple[str, str, float, Sequence[Event]]] = []
+
+    @property
+    def is_full(self) -> bool:
+        """True where single rewards wait for the policy."""
+        return bool(self._observations)
 
     # --- rewards ------------------------------------------------------------------------------------
 
@@ -34,6 +43,10 @@ class Judge:
         decision = known.decision
         if decision is not None and decision.assignments:
             self.settle_units(known)
+
+    def reward_all(self, operation: str, deployment: str, reward: float, events: Sequence[Event]) -> None:
+        """First rewards of runs that are alike."""
+        self._alike.append((operation, deployment, reward, events))
 
     def judge(self, known: KnownRun, credited: KnownRun | None, key: str, name: str, value: float) -> None:
         """A judgement of a run: count it, and correct the reward of the run that is credited."""
@@ -138,14 +151,18 @@ class Judge:
 
     def teach(self) -> None:
         """Hand the rewards of the batch to the policy."""
-        if not self._observations:
+        if not self._observations and not self._alike:
             return
         observations, self._observations = self._p.variants.of_now(self._observations), []
+        alike, self._alike = self._alike, []
         signals, policy = self._p.signals, self._p.policy
         signals.has_learnt = True
-        signals.n_learnt += len(observations)
+        signals.n_learnt += len(observations) + sum([len(events) for _, _, _, events in alike])
         try:
-            policy.learn(observations)
+            if alike:
+                _learn_alike(policy, alike)
+            if observations:  # after those that came before them
+                policy.learn(observations)
             alarms = [
                 (str(deployment), str(operation), {str(name): float(value) for name, value in numbers.items()})
                 for deployment, operation, numbers in policy.alarms()
@@ -153,10 +170,32 @@ class Judge:
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
             return
-        for operation in dict.fromkeys([observation.operation for observation in observations]):
+        for operation in dict.fromkeys([seen.operation for seen in observations] + [group[0] for group in alike]):
             self._p.refresher.touch(operation)
         for deployment, operation, numbers in alarms:
             self._p.events.alarm("change", deployment, operation, numbers)
+
+
+def _learn_alike(policy: Policy, alike: Sequence[tuple[str, str, float, Sequence[Event]]]) -> None:
+    """Rewards of runs that are alike, group by group; one by one for a policy that knows no groups."""
+    if isinstance(policy, LearnsAlike):
+        for operation, deployment, reward, events in alike:
+            policy.learn_alike(operation, deployment, reward, len(events))
+    else:
+        policy.learn(
+            [
+                _of_event(event, operation, deployment, reward)
+                for operation, deployment, reward, events in alike
+                for event in events
+            ]
+        )
+
+
+def _of_event(event: Event, operation: str, deployment: str, reward: float) -> Observation:
+    run = event.body
+    assert isinstance(run, Run)
+    at_s = event.event_time_s + (run.duration_s or 0.0)
+    return Observation(operation, deployment, reward, at_s, None, run.duration_s, run.cost_usd)
 
 
 def _observation(known: KnownRun, reward: float, before: float | None) -> Observation:

@@ -13,6 +13,7 @@ from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts, RecorderOptions
+from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import Cell, CellKey, bucket_of
 
 __all__ = ["POOLED_AGENT", "Learner", "arm_key"]
@@ -32,6 +33,7 @@ class Learner:
         self._agents: set[str] = set()
         self._total_keys = lru_cache(_KEYS)(_total_keys)
         self.observed: dict[str, set[str]] = {}
+        parts.joins.wake_by(self.wake)
 
     def learn(self, event: Event, run: Run, now_s: float) -> KnownRun:
         """Count a run, settle its breaker, and give it a reward if one is known."""
@@ -82,6 +84,19 @@ class Learner:
             decision,
         )
 
+    def wake(self, event: Event) -> KnownRun:
+        """A run that was learnt in a group, when somebody asks for it."""
+        run = event.body
+        assert isinstance(run, Run)
+        known = self.known(event, run, None)
+        known.reward = first_reward(run.outcome)
+        return known
+
+    def observe(self, deployment: str, operation: str) -> None:
+        """A deployment that serves may be one that nobody declared."""
+        if deployment not in self._p.refresher.snapshot.config.deployments:
+            self._observe_undeclared(deployment, operation)
+
     def remember(self, known: KnownRun, run: Run) -> None:
         """Keep it for feedback that comes later."""
         if not (run.trace_id or run.decision_id or run.response_id or run.session_id):
@@ -116,8 +131,7 @@ class Learner:
         return agent
 
     def _settle_breaker(self, known: KnownRun, run: Run, decision: Decision | None, now_s: float) -> None:
-        if run.deployment not in self._p.refresher.snapshot.config.deployments:
-            self._observe_undeclared(run.deployment, known.operation)
+        self.observe(run.deployment, known.operation)
         is_as_decided = decision is not None and decision.deployment == run.deployment
         learner = (decision.learner or "") if is_as_decided and decision else ""
         variant = self._p.variants.learner(known.learner or learner or run.deployment)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
+from hivefeedback.model import Event, Run
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.outbox import Outbox
+from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import MAX_EXEMPLARS, Exemplar
 
 __all__ = ["Newest"]
@@ -15,15 +18,21 @@ class Newest:
     """Gathers runs until they are put into a delta as exemplars."""
 
     def __init__(self) -> None:
-        self._runs: dict[tuple[str, str], deque[KnownRun]] = {}
+        self._runs: dict[tuple[str, str], deque[KnownRun | Event]] = {}
 
     def add(self, known: KnownRun) -> None:
         """A run that just came in, or was just judged."""
-        name = (known.deployment, known.operation)
+        self._of((known.deployment, known.operation)).append(known)
+
+    def add_all(self, name: tuple[str, str], events: Sequence[Event]) -> None:
+        """Runs of a deployment and operation that were not assigned to a canary."""
+        self._of(name).extend(events)
+
+    def _of(self, name: tuple[str, str]) -> deque[KnownRun | Event]:
         newest = self._runs.get(name)
         if newest is None:
             newest = self._runs[name] = deque(maxlen=MAX_EXEMPLARS)
-        newest.append(known)
+        return newest
 
     def put(self, outbox: Outbox) -> None:
         """Add the newest runs since the last call."""
@@ -37,7 +46,9 @@ class Newest:
         self._runs = {}
 
 
-def _exemplar(known: KnownRun) -> Exemplar:
+def _exemplar(known: KnownRun | Event) -> Exemplar:
+    if isinstance(known, Event):
+        return _of_event(known)
     keys = known.keys
     is_canary = len(keys) > 1 and any(key.arm.endswith(":canary") for key in keys)  # the first is the total's
     return Exemplar(
@@ -49,4 +60,12 @@ def _exemplar(known: KnownRun) -> Exemplar:
         known.reward,
         is_canary,
         known.decision.prompts_used if known.decision is not None else (),
+    )
+
+
+def _of_event(event: Event) -> Exemplar:
+    run = event.body
+    assert isinstance(run, Run)
+    return Exemplar(
+        event.event_time_s, event.event_id, run.duration_s, run.outcome, run.trace_id, first_reward(run.outcome)
     )

@@ -75,6 +75,16 @@ class Outbox:
         if tally.is_long:
             tally.count_into(self.delta, self._breath)
 
+    def count_all(self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None) -> None:
+        """Count runs of one cell that ended alike, with the same reward."""
+        self._tally.add_all(key, bucket, runs, reward)
+        if self._tally.is_long:
+            self._tally.count_into(self.delta, self._breath)
+
+    def add_plain(self, events: Sequence[Event]) -> None:
+        """Events of a batch that have no texts."""
+        self._events += events
+
     def note_given(self, run_id: str) -> None:
         """A run has an id that the application gave: the log may hold it already."""
         self._given.append(run_id)

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from operator import is_
 from typing import TypeVar
-
-from msgspec.structs import replace
 
 from hivefeedback.model import (
     BatchCommitted,
-    CandidateSetSeen,
     Configuration,
     ConfigurationPublished,
-    Decision,
-    DecisionRecord,
     Erased,
     Event,
     EventsDropped,
     Feedback,
-    Lineup,
     PutDeployment,
     Rollout,
     Run,
@@ -33,13 +28,11 @@ from hivefeedback.model import (
     WeightsRefreshed,
     variant_id,
 )
-from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.model.item import TEXTS, Item
 from hivefeedback.recording.awaiting import Legacy
 from hivefeedback.recording.collect import Collector
 from hivefeedback.recording.corrections import Corrections
 from hivefeedback.recording.heard import Heard
-from hivefeedback.recording.join import Recent
 from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
@@ -48,8 +41,10 @@ from hivefeedback.recording.lookup import Found
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.owners import Handed
 from hivefeedback.recording.parts import Parts, RecorderOptions
+from hivefeedback.recording.plain import PlainRuns
 from hivefeedback.recording.recall import Recall
 from hivefeedback.recording.shutters import Shutters
+from hivefeedback.recording.taking import Taker
 from hivefeedback.recording.variants import together
 
 __all__ = ["Recorder"]
@@ -57,6 +52,8 @@ __all__ = ["Recorder"]
 T = TypeVar("T")
 _HELD_BACK = 1000
 """What a process that records nothing tells of itself is held back up to so many events."""
+_FEW = 4
+"""Fewer runs are learnt one by one."""
 _ASKED = 100
 """Runs that the store is asked about at once."""
 
@@ -70,10 +67,11 @@ class Recorder:
         self._newest = Newest()
         self._judge = Judge(parts, self._newest)
         self._learner = Learner(parts, options, self._judge, self._newest)
+        self._plain = PlainRuns(parts, self._learner, self._judge, self._newest)
         self._late = LateFeedback(parts, self._learner, self._judge, Recall(parts, options, self._learner))
         self._corrections = Corrections(parts.outbox, parts.counters, parts.intake.hash_user)
         self._shutters = Shutters(parts)
-        self._sets: Recent[bool] = Recent(10_000)
+        self._taker = Taker(parts)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._dropped: dict[str, int] = {}
         self._has_begun = self._has_runs = False
@@ -102,20 +100,52 @@ class Recorder:
         now_s = self._p.clock()
         if not self._has_begun:
             self._begin_recording(now_s)
-        events = self._take_in(items, now_s)
+        if not self._learn_plain(items, now_s):
+            self._learn_any(items, now_s)
+        self.tick(now_s)
+
+    def _learn_plain(self, items: Sequence[Item], now_s: float) -> bool:
+        """Learn a slice that holds nothing but plain runs; False for every other one."""
+        found = self._plain.sort(items, now_s) if len(items) >= _FEW else None
+        if found is None:
+            return False
+        events, groups = found
+        before = events.copy()
         scores = self._collector.collect(events, now_s)
+        self._sign()
+        if scores or not all(map(is_, events, before)):  # hooks had something to say of single runs
+            self._plain.flush()
+            self._learn_events(events, scores, now_s)
+            return True
+        self._plain.learn(events, groups, now_s)
+        self._p.outbox.add_plain(events)
+        self._p.events.tell(BatchCommitted(last_seq=events[-1].seq, n_events=len(events)), now_s)
+        return True
+
+    def _learn_any(self, items: Sequence[Item], now_s: float) -> None:
+        """Learn a slice run by run, after what came before it."""
+        self._plain.flush()
+        events = self._taker.take_in(items, now_s)
+        self._learn_events(events, self._collector.collect(events, now_s), now_s)
+
+    def _sign(self) -> None:
+        """With its first run a process becomes an owner."""
+        if not self._has_runs:
+            self._has_runs = True
+            self._p.outbox.put(self._p.owners.sign(self._p.owners.own))
+
+    def _learn_events(self, events: list[Event], scores: Mapping[str, Sequence[Event]], now_s: float) -> None:
         for event in events:
             try:
                 self._learn(event, scores, now_s)
             except Exception as error:  # noqa: BLE001  # background thread: one bad item must not cost the others
                 self._p.counters.note("bad_item", f"{event.event_id}: {type(error).__name__}: {error}")
-        self._judge.teach()
+        self._teach()
         outbox = self._p.outbox
         outbox.add(events)
         for found in scores.values():
             outbox.add(found)
         self._p.events.tell(BatchCommitted(last_seq=events[-1].seq if events else 0, n_events=len(events)), now_s)
-        self.tick(now_s)
 
     def _begin_recording(self, now_s: float) -> None:
         """The first thing is recorded: write the checkpoint, and take over what others left."""
@@ -132,6 +162,7 @@ class Recorder:
     def _learn(self, event: Event, scores: Mapping[str, Sequence[Event]], now_s: float) -> None:
         body = event.body
         if isinstance(body, Run):
+            self._sign()
             known = self._learner.learn(event, body, now_s)
             for judged in scores.get(known.run_id, ()) if scores else ():
                 if isinstance(score := judged.body, Score):
@@ -141,78 +172,11 @@ class Recorder:
             self._corrections.note(event, body)
             self._late.learn(event, body)
 
-    def _take_in(self, items: Sequence[Item], now_s: float) -> list[Event]:
-        """Checked items as events; what cannot be used is counted and named."""
-        events = []
-        for seq, at_s, thing in items:
-            try:
-                event = self._event_of(seq, at_s, now_s, thing)
-            except Exception as error:  # noqa: BLE001  # background thread: one bad item must not cost the others
-                self._p.counters.note("bad_item", f"{type(thing).__name__}: {type(error).__name__}: {error}")
-                continue
-            if event is not None:
-                events.append(event)
-        return events
-
-    def _event_of(self, seq: int, at_s: float, now_s: float, thing: object) -> Event | None:
-        if isinstance(thing, Run):
-            return self._run_event(seq, at_s, now_s, thing)
-        if isinstance(thing, Decision):
-            return self._decision_event(seq, at_s, now_s, thing)
-        if isinstance(thing, Feedback):
-            return self._feedback_event(seq, at_s, now_s, thing)
-        self._p.counters.note("bad_item", f"{type(thing).__name__} was recorded; expected Run or Feedback")
-        return None
-
-    def _decision_event(self, seq: int, at_s: float, now_s: float, decision: Decision) -> Event:
-        if len(decision.operation) > MAX_ID:
-            decision = replace(decision, operation=clean_id(decision.operation))
-        self._p.joins.decide(decision)
-        if decision.offer is not None:
-            self._see_set(decision.operation, decision.offer.lineup, now_s)
-        return self._p.events.make(seq, decision.decision_id, at_s, now_s, _record_of(decision))
-
-    def _see_set(self, operation: str, lineup: Lineup, now_s: float) -> None:
-        self._p.refresher.use(operation, lineup.key)
-        if lineup.key not in self._sets:
-            self._sets.add(lineup.key, True)
-            names = tuple(clean_id(c) for c in lineup.candidates)
-            self._p.events.tell(CandidateSetSeen(key=lineup.key, candidates=names), now_s)
-
-    def _run_event(self, seq: int, at_s: float, now_s: float, run: Run) -> Event | None:
-        clean = self._p.intake.run(run, now_s)
-        if clean is None:
-            return None
-        run_id = clean.run_id
-        if not run_id:
-            run_id = self._p.events.name("r", seq)
-        elif not self._p.joins.claim(run_id):
-            self._p.counters.note("duplicate_run", f"run_id {run_id!r} was recorded already; the first one counts")
-            return None
-        elif not self._p.events.is_own_name("r", run_id):
-            self._p.outbox.note_given(run_id)
-        if not self._has_runs:
-            self._has_runs = True
-            self._p.outbox.put(self._p.owners.sign(self._p.owners.own))
-        if self._p.refresher.snapshot.config.rollouts:
-            clean = self._with_prompts(clean)
-        started = clean.started_at_s if clean.started_at_s is not None else at_s - (clean.duration_s or 0.0)
-        return self._p.events.make(seq, run_id, started, now_s, clean)
-
-    def _with_prompts(self, run: Run) -> Run:
-        """The run with the prompts that its decision was asked for, so that the log knows them too."""
-        decision = self._p.joins.decision(run.decision_id)
-        if decision is None or not decision.asked or decision.asked <= set(run.prompts):
-            return run
-        return replace(run, prompts=tuple(sorted({*run.prompts, *decision.asked})))
-
-    def _feedback_event(self, seq: int, at_s: float, now_s: float, feedback: Feedback) -> Event | None:
-        clean = self._p.intake.feedback(feedback)
-        if clean is None:
-            return None
-        if clean.comment or clean.correction:
-            self._p.outbox.note_text(clean)
-        return self._p.events.make(seq, self._p.events.name("f", seq), at_s, now_s, clean)
+    def _teach(self) -> None:
+        """Hand rewards to the policy, those that came before first."""
+        if self._judge.is_full:
+            self._plain.flush()
+        self._judge.teach()
 
     # --- other processes --------------------------------------------------------------------------
 
@@ -221,7 +185,7 @@ class Recorder:
         try:
             take()
         finally:
-            self._judge.teach()
+            self._teach()
             self.tick(self._p.clock())
 
     def repeated(self, events: Iterable[Event]) -> None:
@@ -247,7 +211,7 @@ class Recorder:
             if self._p.breakers.merge(variant, data):
                 self._p.signals.is_shut_dirty = True
         self._late.take(handed)
-        self._judge.teach()
+        self._teach()
         self.tick(self._p.clock())
 
     def clear_breaker(self, variant: str) -> None:
@@ -276,7 +240,7 @@ class Recorder:
         """What time alone brings: horizons, breakers, stale weights, commits."""
         self._expire(now_s)
         self._late.ask_again(now_s)
-        self._judge.teach()
+        self._teach()
         if self._p.signals.is_shut_dirty or self._shutters.is_due(now_s):
             self._p.signals.is_shut_dirty = False
             self._shutters.set(now_s)
@@ -308,6 +272,8 @@ class Recorder:
         if 0 <= now_s - self._refreshed_at_s < self._o.refresh_every_s:
             return
         self._refreshed_at_s = now_s
+        self._plain.flush()
+        self._judge.teach()
         nothing: tuple[str, ...] = ()
         due = self._ask_policy(lambda: tuple(str(operation) for operation in p.policy.due(now_s)), nothing)
         if due or p.refresher.is_dirty:
@@ -318,7 +284,7 @@ class Recorder:
 
     def idle_s(self, now_s: float) -> float:
         """How long the recorder may sleep when nothing comes, in seconds."""
-        if self._p.refresher.is_dirty:
+        if self._p.refresher.is_dirty or self._plain.is_waiting:
             return max(0.0, self._refreshed_at_s + self._o.refresh_every_s - now_s)
         if not self._p.outbox.is_empty:
             return max(0.0, self._handed_at_s + self._o.commit_every_s - now_s)
@@ -329,6 +295,8 @@ class Recorder:
     def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False) -> None:
         """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
+        self._plain.flush()
+        self._judge.teach()
         if self._has_begun or events.n_own > _HELD_BACK:
             outbox.add(events.take_own())
         if is_flush or is_final or not 0 <= now_s - self._shown_at_s < self._o.exemplars_every_s:
@@ -365,7 +333,8 @@ class Recorder:
         """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
         now = dict(dropped)  # other threads go on counting
         n_texts = now.pop(TEXTS, 0)
-        self._p.counters["texts_dropped"] += n_texts - self._p.counters["texts_dropped"]
+        if n_texts:
+            self._p.counters["texts_dropped"] = n_texts
         lost = {name: n - self._dropped.get(name, 0) for name, n in now.items() if n > self._dropped.get(name, 0)}
         if lost:
             self._dropped = now
@@ -453,28 +422,3 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  # the plugin guard
             self._p.counters.note("policy_failed", f"{self._p.policy.name}: {type(error).__name__}: {error}")
             return otherwise
-
-
-def _record_of(decision: Decision) -> DecisionRecord:
-    offer, shadow = decision.offer, decision.shadow
-    if offer is None:
-        return DecisionRecord(operation=clean_id(decision.operation), reason=decision.reason)
-    names = offer.lineup.candidates
-    return DecisionRecord(
-        operation=clean_id(decision.operation),
-        candidate_set=offer.lineup.key,
-        deployment=clean_id(names[decision.index]),
-        variant=clean_id(decision.variant),
-        excluded=offer.excluded,
-        weights_version=offer.weights_version,
-        draw=decision.draw,
-        propensity=decision.propensity,
-        unit=decision.unit,
-        is_first_of_unit=decision.is_first_of_unit,
-        assignments=decision.assignments,
-        config_version=decision.config_version,
-        reason=decision.reason,
-        session_id=clean_id(decision.session_id),
-        shadow=clean_id(names[shadow]) if shadow is not None else None,
-        shadow_propensity=offer.propensity(shadow) if shadow is not None else None,
-    )

@@ -16,11 +16,20 @@ from typing import Final
 from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, INVERTED, UNCOUNTED
 
-__all__ = ["UNKNOWN", "RewardRule"]
+__all__ = ["UNKNOWN", "RewardRule", "first_reward"]
 
 UNKNOWN: Final = None
 """No reward yet, or never."""
 _MAX_OBSERVED = 100_000
+
+
+def first_reward(outcome: str) -> float | None:
+    """What a run earns when it comes in, where its operation awaits no judgement.
+
+    >>> first_reward("ok"), first_reward("timeout"), first_reward("refused")
+    (1.0, 0.0, None)
+    """
+    return 1.0 if outcome == "ok" else 0.0 if outcome in BLAMED else UNKNOWN
 
 
 class RewardRule:
@@ -81,6 +90,11 @@ class RewardRule:
     def observed(self) -> tuple[str, ...]:
         """Operations that were judged without being declared."""
         return tuple(sorted(self._observed))
+
+    @property
+    def is_any_awaited(self) -> bool:
+        """True where there may be operations whose runs await a judgement."""
+        return bool(self._declared or self._observed)
 
     def awaits(self, operation: str) -> bool:
         """True where an ``ok`` run is not learnt before its judgement."""

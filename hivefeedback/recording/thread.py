@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Protocol
 
 from hivefeedback.hooks import Breath
@@ -14,6 +15,7 @@ from hivefeedback.recording.recorder import Recorder
 
 __all__ = ["RecorderThread", "Source"]
 
+_THING = itemgetter(2)
 log = logging.getLogger(__name__)
 
 
@@ -78,6 +80,14 @@ class RecorderThread:
                 log.debug("recorder", exc_info=True)
 
     def _work(self, items: list[Item]) -> None:
+        if any(map(callable, map(_THING, items))):
+            self._work_with_markers(items)
+        else:
+            self._recorder.process(items)
+        if not self._is_stopping:
+            self._breath()
+
+    def _work_with_markers(self, items: list[Item]) -> None:
         batch: list[Item] = []
         for item in items:
             if callable(item[2]):
@@ -89,8 +99,6 @@ class RecorderThread:
                 batch.append(item)
         if batch:
             self._recorder.process(batch)
-        if not self._is_stopping:
-            self._breath()
 
     def _mark(self, call: Callable[[], object]) -> None:
         """A marker in its turn; what is behind it in the slice is not lost where it fails."""

@@ -91,9 +91,8 @@ class Ring(Generic[T]):
     def take(self, limit: int) -> list[T]:
         """Up to ``limit`` items, oldest first. One reader only."""
         items = self.items
-        taken: list[T] = []
-        while len(taken) < limit and items:
-            taken.append(items.popleft())
+        pop = items.popleft
+        taken = [pop() for _ in range(min(limit, len(items)))]
         if self._n_chars and len(items) < self.free:
             self._n_chars = 0
         return taken

@@ -47,6 +47,12 @@ class CountingPolicy:
             else:
                 row[seen.deployment] = (n, total + seen.reward - seen.previous)
 
+    def learn_alike(self, operation: str, deployment: str, reward: float, n: int) -> None:
+        """Add equal rewards at once."""
+        row = self._cells.setdefault(self._key(operation), {})
+        before, total = row.get(deployment, (0.0, 0.0))
+        row[deployment] = (before + n, total + n * reward)
+
     def shares(self, operation: str, candidates: Sequence[str]) -> Sequence[float]:
         """A distribution over the candidates."""
         raise NotImplementedError

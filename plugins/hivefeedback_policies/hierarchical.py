@@ -144,6 +144,23 @@ class HierarchicalPolicy:
             self._total += 1
             self._learn_first(row, k, seen)
 
+    def learn_alike(self, operation: str, deployment: str, reward: float, n: int) -> None:
+        """Take in equal first rewards; successes of a deployment that nothing is suspected of are one sum."""
+        k = self._column(deployment)
+        if k < 0 or not 0.0 <= reward <= 1.0:
+            return
+        row = self._row(operation)
+        self._unread.add(row)
+        watch = self._watches[k]
+        if reward == 1.0 and not watch.is_fallen and watch.is_quiet and deployment not in self._trials:
+            self._total += n
+            self._estimates.add(row, k, float(n), float(n))
+            return
+        seen = Observation(operation, deployment, reward, 0.0)
+        for _ in range(n):
+            self._total += 1
+            self._learn_first(row, k, seen)
+
     def _learn_first(self, row: int, k: int, seen: Observation) -> None:
         if self._trials and (trial := self._trials.get(seen.deployment)) is not None:
             trial.judge(self._best_other(row, k), seen.reward, self._options.trials)

@@ -41,6 +41,7 @@ class ExactMatch:
     """
 
     name = "exact_match"
+    needs_output = True
 
     def __init__(self, options: ExactMatchOptions | None = None) -> None:
         self._options = options or ExactMatchOptions()

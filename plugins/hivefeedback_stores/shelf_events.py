@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Literal, TypeVar
 
 from hivefeedback.hooks import Selector
@@ -18,6 +19,7 @@ _Said = Join | Literal["run_id"]
 _FORGOTTEN = 10_000
 """Positions of forgotten events that are kept in the order before it is cut."""
 K = TypeVar("K")
+_SOURCE, _SEQ = attrgetter("producer", "epoch"), attrgetter("seq")
 
 
 class Events:
@@ -51,7 +53,29 @@ class Events:
 
     def extend(self, events: Iterable[Event]) -> None:
         """Append events, but for those whose (producer, epoch, seq) is there."""
-        by_position, order, most = self.by_position, self._order, self._most
+        several = events if isinstance(events, list) else list(events)
+        if not self._extend_at_once(several):
+            self._extend_one_by_one(several)
+        if self._most is not None and len(self.by_position) > self._most:
+            self._forget_oldest(len(self.by_position) - self._most)
+
+    def _extend_at_once(self, events: list[Event]) -> bool:
+        """Append events of one source that are all new; False where they are not."""
+        sources = set(map(_SOURCE, events))
+        if len(sources) != 1:
+            return False
+        seqs, known = list(map(_SEQ, events)), self._known[sources.pop()]
+        if not known.isdisjoint(seqs) or len(set(seqs)) < len(seqs):
+            return False
+        known.update(seqs)
+        positions = range(self.next, self.next + len(events))
+        self.by_position.update(zip(positions, events, strict=True))
+        self._order += positions
+        self.next = positions.stop
+        return True
+
+    def _extend_one_by_one(self, events: list[Event]) -> None:
+        by_position, order = self.by_position, self._order
         source, known = None, set[int]()
         for event in events:
             if (event.producer, event.epoch) != source:
@@ -63,17 +87,18 @@ class Events:
             order.append(self.next)
             known.add(event.seq)
             self.next += 1
-            if most is not None and len(by_position) > most:
-                self._forget_oldest()
 
-    def _forget_oldest(self) -> None:
-        position = self._order[self._n_forgotten]
-        event = self.by_position.pop(position)
-        self.lines.pop(position, None)
-        self._known[(event.producer, event.epoch)].discard(event.seq)
-        if self._n_indexed > self._n_forgotten:
+    def _forget_oldest(self, n: int) -> None:
+        first = self._n_forgotten
+        positions = self._order[first : first + n]
+        events = list(map(self.by_position.pop, positions))
+        for position in positions if self.lines else ():
+            self.lines.pop(position, None)
+        for event in events[: max(0, self._n_indexed - first)]:
             self._forget_index(event)
-        self._n_forgotten += 1
+        for (producer, epoch), some in groupby(events, _SOURCE):
+            self._known[(producer, epoch)].difference_update(map(_SEQ, some))
+        self._n_forgotten += n
         self._n_indexed = max(self._n_indexed, self._n_forgotten)
         if self._n_forgotten > _FORGOTTEN:
             del self._order[: self._n_forgotten]

@@ -1,0 +1,210 @@
+"""Plain runs are learnt group by group: most of what is done for a run is alike for its group.
+
+A run is plain where it says what it served, how it ended and what it cost, and nothing else: no ids,
+no decision, no texts. Slices that hold nothing but plain runs are sorted by deployment, operation and
+outcome; what is the same for all runs of a group (their cell and their reward) is done once for all of
+them, some 20 ms later: when weights are refreshed, when something is committed, or when anything else
+has to be learnt. The runs themselves are kept as events, until somebody judges one of them; before
+they came in nobody could, since nobody knew their ids.
+
+What depends on the order of runs keeps it: breakers are settled at once, and so is everything about a
+deployment when one of its runs earned less than 1.
+
+Every other slice is learnt run by run (``Learner.learn``); both ways count alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final
+
+from hivefeedback.model import OUTCOMES, Event, Run
+from hivefeedback.model.ids import MAX_ID
+from hivefeedback.model.item import Item
+from hivefeedback.recording.intake import MAX_AHEAD_S, MAX_COST_USD, MAX_COUNT, MAX_DURATION_S
+from hivefeedback.recording.judge import Judge
+from hivefeedback.recording.learner import Learner
+from hivefeedback.recording.newest import Newest
+from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.reward import first_reward
+from hivefeedback.stats import BUCKET_S, CellKey
+
+__all__ = ["Group", "PlainRuns"]
+
+_GROUPS = 4096
+_MOST = 4096
+"""Runs that wait in groups; beyond that they are learnt before their time."""
+_NONE: Final = ""
+_NO_ATTRIBUTES: Final[dict[str, object]] = {}
+_NO_PROMPTS: Final = ()
+_FIRST: Final = 1
+_TIME, _RUN = attrgetter("event_time_s"), attrgetter("body")
+
+
+class Group:
+    """Runs of one deployment, operation and outcome that wait to be learnt."""
+
+    __slots__ = ("deployment", "events", "key", "operation", "outcome", "reward")
+
+    def __init__(self, deployment: str, operation: str, outcome: str) -> None:
+        self.deployment, self.operation, self.outcome = deployment, operation, outcome
+        self.key = CellKey(deployment, operation)
+        self.reward = first_reward(outcome)
+        self.events: list[Event] = []
+
+
+class PlainRuns:
+    """Learns slices of plain runs."""
+
+    def __init__(self, parts: Parts, learner: Learner, judge: Judge, newest: Newest) -> None:
+        self._p, self._learner, self._judge, self._newest = parts, learner, judge, newest
+        self._groups: dict[tuple[str, str, str], Group] = {}
+        self._waiting: list[Group] = []
+        self._n_waiting = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        """True where runs wait in groups."""
+        return self._n_waiting > 0
+
+    # --- sorting ------------------------------------------------------------------------------------
+
+    def sort(self, items: Sequence[Item], now_s: float) -> tuple[list[Event], list[Group]] | None:
+        """The events of a slice with the group of each; None where it is not plain. Changes nothing."""
+        events: list[Event] = []
+        of_events: list[Group] = []
+        known, maker = self._groups, self._p.events
+        producer, epoch, prefix = maker.producer, maker.epoch, maker.name("r", 0)[:-1]
+        for seq, at_s, run in items:
+            if run.__class__ is not Run or not _is_plain(run):
+                return None
+            assert isinstance(run, Run)
+            try:
+                group = known[run.deployment, run.operation, run.outcome]
+            except (KeyError, TypeError):
+                made = self._new_group(run)
+                if made is None:
+                    return None
+                group = made
+            started_at_s = run.started_at_s
+            if started_at_s is None:
+                started_at_s = at_s if run.duration_s is None else at_s - run.duration_s
+            elif not (started_at_s.__class__ is float and 0.0 < started_at_s < now_s + MAX_AHEAD_S):
+                return None
+            events.append(Event(producer, epoch, seq, f"{prefix}{seq}", started_at_s, now_s, run))
+            of_events.append(group)
+        return None if self._is_awaited(of_events) else (events, of_events)
+
+    def _new_group(self, run: Run) -> Group | None:
+        """A group for the runs that are like this one; None where its names are to be looked at closely."""
+        names = (run.deployment, run.operation)
+        if not all(isinstance(name, str) and name and name.isascii() and len(name) <= MAX_ID for name in names):
+            return None
+        if "@" in run.deployment or not isinstance(run.outcome, str) or run.outcome not in OUTCOMES:
+            return None
+        if len(self._groups) >= _GROUPS:
+            self._groups = {}
+        group = self._groups[run.deployment, run.operation, run.outcome] = Group(*names, run.outcome)
+        return group
+
+    def _is_awaited(self, groups: Sequence[Group]) -> bool:
+        """True where one of them earns nothing before its judgement."""
+        rule = self._p.rule
+        return rule.is_any_awaited and any(rule.awaits(g.operation) for g in groups if g.outcome == "ok")
+
+    # --- learning -----------------------------------------------------------------------------------
+
+    def learn(self, events: Sequence[Event], groups: Sequence[Group], now_s: float) -> None:
+        """Take in what was sorted."""
+        self._p.joins.keep_all(events)
+        self._n_waiting += len(events)
+        breakers = self._p.breakers
+        for event, group in zip(events, groups, strict=True):
+            if group.reward == 0.0:
+                self.flush(group.deployment)
+            if not group.events:
+                self._waiting.append(group)
+            group.events.append(event)
+            if group.reward == 0.0 or (breakers.is_any_unclean and breakers.is_unclean(group.deployment)):
+                self._settle(group, now_s)
+        if self._n_waiting >= _MOST:
+            self.flush()
+
+    def _settle(self, group: Group, now_s: float) -> None:
+        if self._p.breakers.settle(group.deployment, group.outcome, now_s):
+            self._p.signals.is_shut_dirty = True
+
+    def flush(self, deployment: str | None = None) -> None:
+        """Count what waits, of one deployment or of all, and hand its rewards to the judge."""
+        if not self._waiting:
+            return
+        flushed = [g for g in self._waiting if deployment is None or g.deployment == deployment]
+        self._waiting = [] if deployment is None else [g for g in self._waiting if g.deployment != deployment]
+        for group in flushed:
+            events, group.events = group.events, []
+            if events:
+                self._n_waiting -= len(events)
+                self._count(group, events)
+                self._p.outbox.breathe()
+
+    def _count(self, group: Group, events: Sequence[Event]) -> None:
+        self._learner.observe(group.deployment, group.operation)
+        times = list(map(_TIME, events))
+        first, last = int(min(times) // BUCKET_S), int(max(times) // BUCKET_S)
+        runs: list[Run] = list(map(_RUN, events))
+        if first == last:
+            self._p.outbox.count_all(group.key, first * BUCKET_S, runs, group.reward)
+        else:
+            for bucket, some in _by_minute(times, runs).items():
+                self._p.outbox.count_all(group.key, bucket * BUCKET_S, some, group.reward)
+        self._newest.add_all((group.deployment, group.operation), events)
+        if group.reward is not None:
+            self._judge.reward_all(group.operation, group.deployment, group.reward, events)
+
+
+def _by_minute(times: Sequence[float], runs: Sequence[Run]) -> dict[int, list[Run]]:
+    found: dict[int, list[Run]] = {}
+    for time_s, run in zip(times, runs, strict=True):
+        found.setdefault(int(time_s // BUCKET_S), []).append(run)
+    return found
+
+
+def _is_plain(run: Run) -> bool:
+    """True where the run holds nothing but names, outcome, numbers and a start, and the numbers can be
+    believed. There is one empty text, and who uses another class is no plain text."""
+    if not (
+        run.run_id is _NONE
+        and run.decision_id is _NONE
+        and run.trace_id is _NONE
+        and run.session_id is _NONE
+        and run.agent_id is _NONE
+        and run.user_id is _NONE
+        and run.response_id is _NONE
+        and run.span_id is _NONE
+        and run.parent_id is _NONE
+        and run.decided_deployment is _NONE
+        and run.retry_of is _NONE
+        and run.error is _NONE
+        and run.attempt is _FIRST
+        and run.kind == "llm"
+        and run.input is run.output is run.reference is None
+        and run.memory_mb is None
+        and run.prompts is _NO_PROMPTS
+        and run.attributes == _NO_ATTRIBUTES
+    ):
+        return False
+    value = run.duration_s
+    if value is not None and not (value.__class__ is float and 0.0 <= value <= MAX_DURATION_S):
+        return False
+    n = run.tokens_in
+    if n is not None and not (n.__class__ is int and 0 <= n <= MAX_COUNT):
+        return False
+    n = run.tokens_out
+    if n is not None and not (n.__class__ is int and 0 <= n <= MAX_COUNT):
+        return False
+    value = run.cost_usd
+    if value is not None and not (value.__class__ is float and 0.0 <= value <= MAX_COST_USD):
+        return False
+    value = run.ttft_s
+    return value is None or (value.__class__ is float and 0.0 <= value <= MAX_DURATION_S)
