@@ -122,7 +122,7 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
     [
         (
             ("hivefeedback", "plugins"),
-            ("dev", *AWAITED),
+            ("dev", "schema", "sentiment", "similarity", *AWAITED),
         ),  # dev, since the contract suites need pytest when they are used
         (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
         (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),
