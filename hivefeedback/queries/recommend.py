@@ -31,7 +31,7 @@ class Recommendation:
     """What to use.
 
     Args:
-        chosen: Id of the deployment; None where no candidate fits at all.
+        deployment: Id of the one to use; None where no candidate fits at all.
         priority: What it was chosen by.
         score: Its score, 0–100; None for a fallback.
         reason: One sentence with the numbers.
@@ -41,7 +41,7 @@ class Recommendation:
         coverage: What the window really covers.
     """
 
-    chosen: str | None
+    deployment: str | None
     priority: str
     score: float | None
     reason: str
@@ -99,7 +99,7 @@ def recommend(
     else:
         chosen, reason = _fallback(basis, served, cells, min_runs, has_candidates=bool(names))
     return Recommendation(
-        chosen=chosen,
+        deployment=chosen,
         priority=priority,
         score=answer[0].score if answer else None,
         reason=reason + remark,

@@ -155,7 +155,7 @@ class AdaptiveRanker(ViewRanker):
 
     def _by_capability(self, contender: Contender) -> Ranked:
         n, least = contender.performance.n_runs, self._options.min_requests_for_performance
-        why = f"capability alone: {n:.0f} runs, {least} are needed"
+        why = f"capability alone: {n:.0f} of the {least} runs that it needs"
         return _ranked(contender, contender.capability, [contender.capability, 0.0, 0.0], Charged(), False, why)
 
     def _why(self, contender: Contender, seen: _Seen, charged: Charged) -> str:

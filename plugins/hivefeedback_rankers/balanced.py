@@ -83,7 +83,7 @@ class BalancedRanker(ViewRanker):
     def _graded(self, c: Contender) -> Graded:
         o, p = self._options, c.performance
         if p.n_runs < o.min_operations or p.success_rate is None:
-            why = f"{p.n_runs:.0f} runs, {o.min_operations} are needed"
+            why = f"{p.n_runs:.0f} of the {o.min_operations} runs that it needs"
             return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
         scores = {"reliability": (o.reliability_weight, 100.0 * p.success_rate)}
         if p.quality is not None:

@@ -83,7 +83,7 @@ class CriterionRanker(ViewRanker):
     def _graded(self, c: Contender) -> Graded:
         p, least = c.performance, self._options.min_operations
         if p.n_runs < least:
-            return self._unknown(c, f"{p.n_runs:.0f} runs, {least} are needed")
+            return self._unknown(c, f"{p.n_runs:.0f} of the {least} runs that it needs")
         measured = self._measure(p)
         if measured is None:
             return self._unknown(c, f"{p.n_runs:.0f} runs, none judged")

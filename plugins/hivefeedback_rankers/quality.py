@@ -66,7 +66,7 @@ class QualityRanker(ViewRanker):
         p, least = c.performance, self._options.min_operations
         quality = p.quality
         if p.n_runs < least or quality is None:
-            why = "never judged" if p.n_runs >= least else f"{p.n_runs:.0f} runs, {least} are needed"
+            why = "never judged" if p.n_runs >= least else f"{p.n_runs:.0f} of the {least} runs that it needs"
             return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
         rating = 1.0 + 4.0 * quality
         return Graded(

@@ -65,7 +65,7 @@ class ReliableRanker(ViewRanker):
         p, least = c.performance, self._options.min_operations
         rate = p.success_rate
         if p.n_runs < least or rate is None:
-            why = f"{p.n_runs:.0f} runs, {least} are needed"
+            why = f"{p.n_runs:.0f} of the {least} runs that it needs"
             return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
         return Graded(
             contender=c,

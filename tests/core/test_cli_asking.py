@@ -81,7 +81,7 @@ def test_recommend_is_made_for_shells(cli: Cli) -> None:
     assert said.out == "good\n"
     assert "first by reliable" in said.err
     fallback = cli.json("recommend", "--min-runs", "1000")
-    assert (fallback["chosen"], fallback["is_fallback"]) == (NAME, True)
+    assert (fallback["deployment"], fallback["is_fallback"]) == (NAME, True)
     none = cli("recommend", "--candidate", "idle", "--vram-gb", "4", "--id-only")
     assert (none.code, none.out) == (1, "")
     assert "no candidate fits into the memory" in none.err

@@ -23,7 +23,7 @@ def out(found: Recommendation) -> dict[str, str]:
 def test_the_first_of_the_ranker_is_chosen_with_its_alternatives() -> None:
     """S5.4: recommend_model(priority, available_models, duration_hours, min_operations)."""
     found = recommend(basis_of(runs("a", 12), runs("b", 12), rankers=BY_NAME))
-    assert (found.chosen, found.score, found.is_fallback) == ("a", 80.0, False)
+    assert (found.deployment, found.score, found.is_fallback) == ("a", 80.0, False)
     assert [(r.place, r.deployment, r.score) for r in found.alternatives] == [(2, "b", 60.0)]
     assert found.reason == "'a' is first by balanced with 80.0, before 'b' with 60.0: as given"
     assert (found.left_out, found.coverage.n_runs) == ((), 24)
@@ -40,7 +40,7 @@ def test_each_priority_of_the_source_prefers_what_it_is_about(priority: str, cho
                 run_id = loop.record(Run(name, "x", "model_error" if i < fails else "ok", duration_s))
                 loop.feedback(Feedback(run_id=run_id, rating=rating))
         found = loop.recommend(priority)
-        assert found.chosen == chosen
+        assert found.deployment == chosen
         assert (found.priority, found.is_fallback, len(found.alternatives)) == (priority, False, 2)
         assert chosen in found.reason
 
@@ -49,10 +49,10 @@ def test_who_has_too_few_runs_is_not_ranked() -> None:
     """S5.4: min_operations."""
     basis = basis_of(runs("a", 9), runs("b", 10), rankers=BY_NAME)
     found = recommend(basis)
-    assert (found.chosen, found.is_fallback) == ("b", False)
+    assert (found.deployment, found.is_fallback) == ("b", False)
     assert out(found) == {"a": "too few runs: 9 of 10"}
     assert "only candidate with enough runs" in found.reason
-    assert recommend(basis, min_runs=9).chosen == "a"
+    assert recommend(basis, min_runs=9).deployment == "a"
 
 
 def test_a_smaller_minimum_is_one_for_the_ranker_too() -> None:
@@ -61,7 +61,7 @@ def test_a_smaller_minimum_is_one_for_the_ranker_too() -> None:
             loop.record(Run("a", "x", "ok", 0.4))
             loop.record(Run("b", "x", "ok", 0.1))
         found = loop.recommend("speed", min_runs=3)
-        assert (found.chosen, found.is_fallback) == ("b", False)
+        assert (found.deployment, found.is_fallback) == ("b", False)
         assert found.score is not None
         assert found.score > 50.0
 
@@ -70,33 +70,33 @@ def test_declared_capability_is_the_fallback_where_nobody_has_enough_runs() -> N
     """S5.8: fallback recommendations, told as such."""
     deployments = [Deployment("a", capability=60.0), Deployment("b", capability=90.0)]
     found = recommend(basis_of(runs("a", 9), deployments=deployments, rankers=BY_NAME))
-    assert (found.chosen, found.score, found.is_fallback, found.alternatives) == ("b", None, True, ())
+    assert (found.deployment, found.score, found.is_fallback, found.alternatives) == ("b", None, True, ())
     assert found.reason == (
         "no candidate has 10 runs in the window, so declared capability decides: 'b' with 90 and 0 runs"
     )
     assert set(out(found)) == {"a", "b"}
     equal = recommend(basis_of(runs("b", 2), rankers=BY_NAME))
-    assert equal.chosen == "b"  # equal capability: the one that has run more
+    assert equal.deployment == "b"  # equal capability: the one that has run more
 
 
 def test_who_does_not_fit_into_the_memory_is_out() -> None:
     """S5.8: select_best_model(priority, available_vram_gb); who declares no need has none."""
     deployments = [Deployment("a", vram_gb=24.0), Deployment("b", vram_gb=8.0), Deployment("c")]
     basis = basis_of(runs("a", 20), runs("b", 20), runs("c", 20), deployments=deployments, rankers=BY_NAME)
-    assert recommend(basis).chosen == "a"
+    assert recommend(basis).deployment == "a"
     found = recommend(basis, available_vram_gb=8.0)
-    assert found.chosen == "b"
+    assert found.deployment == "b"
     assert out(found) == {"a": "does not fit: needs 24 GB of 8 GB"}
-    assert recommend(basis, available_vram_gb=0).chosen == "c"
+    assert recommend(basis, available_vram_gb=0).deployment == "c"
 
 
 def test_nothing_is_chosen_where_nothing_fits() -> None:
     found = recommend(
         basis_of(runs("a", 20), deployments=[Deployment("a", vram_gb=24.0)], rankers=BY_NAME), available_vram_gb=4.0
     )
-    assert (found.chosen, found.is_fallback, found.reason) == (None, True, "no candidate fits into the memory")
+    assert (found.deployment, found.is_fallback, found.reason) == (None, True, "no candidate fits into the memory")
     nobody = recommend(basis_of(deployments=[], rankers=BY_NAME))
-    assert (nobody.chosen, nobody.reason) == (
+    assert (nobody.deployment, nobody.reason) == (
         None,
         "there is nobody to choose from; add a deployment, or name candidates",
     )
@@ -106,10 +106,10 @@ def test_who_is_blacklisted_is_out_unless_all_are() -> None:
     """S2.9: a blacklisted model is not chosen; the last one left is."""
     seen = (runs("a", 20), runs("b", 20))
     found = recommend(basis_of(*seen, rankers=BY_NAME, shut={"a": SHUT}))
-    assert found.chosen == "b"
+    assert found.deployment == "b"
     assert out(found) == {"a": "blacklisted after 3 failures in a row"}
     both = recommend(basis_of(*seen, rankers=BY_NAME, shut={"a": SHUT, "b": SHUT}))
-    assert both.chosen == "a"
+    assert both.deployment == "a"
     assert both.reason.endswith("; all candidates are blacklisted, so the blacklist is ignored")
 
 
@@ -117,14 +117,14 @@ def test_only_the_given_candidates_and_the_operation_count() -> None:
     basis = basis_of(
         runs("a", 20, operation="x/y"), runs("b", 20), runs("c", 20), deployments=["a", "b", "c"], rankers=BY_NAME
     )
-    assert recommend(basis, candidates=["c", "b"]).chosen == "b"
-    assert recommend(basis, operation="x/y").chosen == "a"
+    assert recommend(basis, candidates=["c", "b"]).deployment == "b"
+    assert recommend(basis, operation="x/y").deployment == "a"
     assert recommend(basis, operation="x/y", candidates=["b"]).is_fallback
 
 
 def test_one_deployment_is_recommended_with_itself_alone() -> None:
     found = recommend(basis_of(runs("a", 20), deployments=["a"], rankers=BY_NAME))
-    assert (found.chosen, found.alternatives) == ("a", ())
+    assert (found.deployment, found.alternatives) == ("a", ())
 
 
 @pytest.mark.parametrize("rankers", [BY_NAME, [GivenRanker("speed", {})]])
@@ -160,4 +160,4 @@ def test_in_mode_off_the_highest_capability_is_recommended() -> None:
     """The switch that stops everything must not stop the host that asks."""
     with FeedbackLoop(deployments=[Deployment("a"), Deployment("b", capability=70.0)], mode="off") as loop:
         found = loop.recommend(candidates=["a", "b"])
-        assert (found.chosen, found.is_fallback) == ("b", True)
+        assert (found.deployment, found.is_fallback) == ("b", True)

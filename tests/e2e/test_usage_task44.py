@@ -58,10 +58,10 @@ def test_basic_recording(url: str, clock: FakeClock) -> None:
 def test_get_recommendation(loop: FeedbackLoop) -> None:
     """S5.4, S5.5, S5.12: recommend_model(priority, available_models, duration_hours=24, min_operations=10)."""
     found = loop.recommend(priority="balanced", candidates=[SMALL, LARGE], window_s=24 * 3600.0, min_runs=10)
-    assert (found.chosen, found.is_fallback) == (LARGE, False)
+    assert (found.deployment, found.is_fallback) == (LARGE, False)
     assert [row.deployment for row in found.alternatives] == [SMALL]
-    assert loop.recommend(priority="quality").chosen == LARGE
-    assert loop.recommend(priority="balanced", available_vram_gb=8.0).chosen == SMALL
+    assert loop.recommend(priority="quality").deployment == LARGE
+    assert loop.recommend(priority="balanced", available_vram_gb=8.0).deployment == SMALL
 
 
 def test_compare_models(loop: FeedbackLoop) -> None:

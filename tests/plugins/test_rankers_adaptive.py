@@ -98,7 +98,7 @@ def test_fewer_than_ten_runs_leave_the_capability_alone() -> None:
     record = record_of(place)
     assert (record.has_performance_data, record.success_rate, record.avg_latency_ms) == (False, None, None)
     assert record.performance_score == record.capability_score == 85.0
-    assert "9 runs, 10 are needed" in place.reason
+    assert "9 of the 10 runs that it needs" in place.reason
     [place] = ranked(AdaptiveRanker(), ran("llama3-70b", 10, n_ok=0), LLAMA)
     assert record_of(place).has_performance_data
     assert place.score < 40.0

@@ -64,13 +64,13 @@ def test_the_examples_of_the_source_come_out_of_recorded_runs(loop: FeedbackLoop
 @pytest.mark.parametrize("priority", ["speed", "quality", "balanced", "reliable"])
 def test_each_priority_recommends(loop: FeedbackLoop, priority: str) -> None:
     """S5.4, S5.5: with the minimum of runs of the question, not of the ranker."""
-    assert loop.recommend(priority).chosen == "llama3-70b"
+    assert loop.recommend(priority).deployment == "llama3-70b"
     for name in ("llama3-70b", "mistral-7b"):
         run_id = loop.record(Run(name, "new", "ok", 0.9 if name == "llama3-70b" else 0.1))
         loop.feedback(Feedback("rating", rating=3.0 if name == "llama3-70b" else 5.0, run_id=run_id))
     answer = loop.recommend(priority, min_runs=1, operation="new")
     assert not answer.is_fallback
-    assert answer.chosen == ("llama3-70b" if priority == "reliable" else "mistral-7b")
+    assert answer.deployment == ("llama3-70b" if priority == "reliable" else "mistral-7b")
 
 
 def test_an_unknown_ranker_is_told_with_those_that_there_are(loop: FeedbackLoop) -> None:

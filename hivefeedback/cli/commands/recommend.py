@@ -32,15 +32,15 @@ def run(call: Call) -> Answer:
             available_vram_gb=args.vram_gb,
             operation=args.operation,
         )
-    code = DONE if found.chosen is not None else FAILED
+    code = DONE if found.deployment is not None else FAILED
     data = {"window_s": args.window, **plain_data(found)}
     if args.id_only:
-        return Answer(data=data, text=plain(found.chosen or ""), remark=found.reason, code=code)
+        return Answer(data=data, text=plain(found.deployment or ""), remark=found.reason, code=code)
     return Answer(data=data, text=_text(found), code=code)
 
 
 def _text(found: Recommendation) -> str:
-    lines = [f"use {found.chosen}" if found.chosen is not None else "use none", found.reason]
+    lines = [f"use {found.deployment}" if found.deployment is not None else "use none", found.reason]
     if found.is_fallback:
         lines.append("this is a fallback: too little is known to rank")
     lines += [f"next: {row.deployment} {row.score:.1f}, {row.reason}" for row in found.alternatives]
