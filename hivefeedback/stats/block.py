@@ -1,7 +1,7 @@
 """The cells of one time bucket as arrays: sums of many of them are then a few additions.
 
-A cell takes some 500 bytes so, a fifth of what its dictionaries take, and a thousand of them are
-three objects for the garbage collector.
+A cell takes 200 bytes and three for each bin so, a tenth of what its dictionaries take, and a
+thousand of them are five objects for the garbage collector.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hivefeedback.stats.cell import Cell, CellKey, Judged
-from hivefeedback.stats.legend import AWAITING, Ints, Legend
+from hivefeedback.stats.legend import AWAITING, Ints, Legend, Whole
 
 __all__ = ["Block", "cells_of", "make_block"]
 
@@ -26,46 +25,56 @@ class Block(NamedTuple):
     Args:
         keys: Number of each cell's key, each once.
         values: A row of counters for each cell; columns of the legend that came later are missing.
-        bin_keys, bin_columns, bin_counts: The histograms: (key, column of the bin, count), in any order.
+        bin_lengths: How many bins each cell has.
+        bin_columns, bin_counts: The histograms, cell after cell: column of the legend and count.
+            They are most of a window, so they take as few bytes as they can: three for most bins.
     """
 
     keys: Ints
     values: Ints
-    bin_keys: NDArray[np.int32]
-    bin_columns: NDArray[np.int32]
-    bin_counts: NDArray[np.int64]
+    bin_lengths: Ints
+    bin_columns: Whole
+    bin_counts: Whole
+
+    @property
+    def n_bytes(self) -> int:
+        """What it takes."""
+        return sum(array.nbytes for array in self)
+
+    def bin_keys(self) -> Ints:
+        """The number of the key that each bin belongs to."""
+        return np.repeat(self.keys, self.bin_lengths)
 
     def without(self, keys: Ints) -> Block:
         """The cells of other keys."""
         kept = ~np.isin(self.keys, keys)
         if kept.all():
             return self
-        kept_bins = ~np.isin(self.bin_keys, keys)
+        kept_bins = np.repeat(kept, self.bin_lengths)
         return Block(
             self.keys[kept],
             self.values[kept],
-            self.bin_keys[kept_bins],
+            self.bin_lengths[kept],
             self.bin_columns[kept_bins],
             self.bin_counts[kept_bins],
         )
 
     def plus(self, other: Block) -> Block:
         """Both together; cells of the same key are added."""
-        width = max(self.values.shape[1], other.values.shape[1])
-        order = np.argsort(self.keys)
-        at = np.searchsorted(self.keys, other.keys, sorter=order)
-        found = order[np.minimum(at, max(0, len(order) - 1))] if len(order) else at
-        is_known = self.keys[found] == other.keys if len(order) else np.zeros(len(at), dtype=np.bool_)
-        values = np.zeros((len(self.keys) + int((~is_known).sum()), width), dtype=np.int64)
-        values[: len(self.keys), : self.values.shape[1]] = self.values
-        values[found[is_known], : other.values.shape[1]] += other.values[is_known]
-        values[len(self.keys) :, : other.values.shape[1]] = other.values[~is_known]
+        n, width = len(self.keys), max(self.values.shape[1], other.values.shape[1])
+        row_of = {key: row for row, key in enumerate(self.keys.tolist())}
+        at = np.array([row_of.setdefault(key, len(row_of)) for key in other.keys.tolist()], dtype=np.int64)
+        values = np.zeros((len(row_of), width), dtype=np.int64)
+        values[:n, : self.values.shape[1]] = self.values
+        values[at, : other.values.shape[1]] += other.values
+        rows = np.concatenate([np.repeat(np.arange(n), self.bin_lengths), np.repeat(at, other.bin_lengths)])
+        order = np.argsort(rows, kind="stable")
         return Block(
-            np.concatenate([self.keys, other.keys[~is_known]]),
+            np.array(list(row_of), dtype=np.int64),
             values,
-            np.concatenate([self.bin_keys, other.bin_keys]),
-            np.concatenate([self.bin_columns, other.bin_columns]),
-            np.concatenate([self.bin_counts, other.bin_counts]),
+            np.bincount(rows, minlength=len(row_of)).astype(np.int64),
+            np.concatenate([self.bin_columns, other.bin_columns])[order],
+            np.concatenate([self.bin_counts, other.bin_counts])[order],
         )
 
 
@@ -107,14 +116,20 @@ def make_block(
         breath()
     dense = np.zeros((len(keys), len(legend.columns)), dtype=np.int64)
     dense[np.repeat(np.arange(len(keys)), lengths), columns] = _ints(values)
-    numbers = np.array(keys, dtype=np.int64)
     return Block(
-        numbers,
+        np.array(keys, dtype=np.int64),
         dense,
-        np.repeat(numbers, bin_lengths).astype(np.int32),
-        np.array(bin_columns, dtype=np.int32),
-        _ints(bin_counts),
+        np.array(bin_lengths, dtype=np.int64),
+        _small(np.array(bin_columns, dtype=np.int64)),
+        _small(_ints(bin_counts)),
     )
+
+
+def _small(numbers: Ints) -> Whole:
+    """The same numbers in as few bytes as they need."""
+    if not len(numbers) or numbers.min() < 0:
+        return numbers
+    return numbers.astype(np.min_scalar_type(int(numbers.max())))
 
 
 def _ints(values: list[int]) -> Ints:

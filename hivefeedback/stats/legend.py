@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hivefeedback.stats.cell import CellKey
 
-__all__ = ["AWAITING", "Ints", "Legend"]
+__all__ = ["AWAITING", "Ints", "Legend", "Whole"]
 
 Ints = NDArray[np.int64]
+Whole = NDArray[np.integer[Any]]
 AWAITING = 0
 """The column of ``n_awaiting``."""
 

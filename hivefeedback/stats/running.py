@@ -218,7 +218,7 @@ class RunningView(View):
 def _cells(legend: Legend, block: Block, mask: NDArray[np.bool_]) -> list[tuple[CellKey, Cell]]:
     """The cells of a block."""
     bins: dict[int, dict[str, dict[int, int]]] = {}
-    entries = zip(block.bin_keys.tolist(), block.bin_columns.tolist(), block.bin_counts.tolist(), strict=True)
+    entries = zip(block.bin_keys().tolist(), block.bin_columns.tolist(), block.bin_counts.tolist(), strict=True)
     for number, column, n in entries:
         metric, k = legend.bin_columns[column]
         of_metric = bins.setdefault(number, {}).setdefault(metric, {})

@@ -101,8 +101,8 @@ class _Span:
 
     @staticmethod
     def _add_bins(bins: NDArray[np.int32], block: Block, sign: int) -> None:
-        codes = block.bin_keys.astype(np.int64) * bins.shape[1] + block.bin_columns
-        np.add.at(bins.reshape(-1), codes, (sign * block.bin_counts).astype(np.int32))
+        codes = block.bin_keys() * bins.shape[1] + block.bin_columns
+        np.add.at(bins.reshape(-1), codes, block.bin_counts.astype(np.int32) * np.int32(sign))
 
 
 class Spans:
@@ -198,9 +198,10 @@ class Spans:
         )
         sums = np.zeros((len(grouped.names), n_columns), dtype=np.int64)
         for block in span.contents.values():
-            groups = group_of[block.bin_keys]
+            groups = group_of[block.bin_keys()]
             kept = groups >= 0
-            np.add.at(sums.reshape(-1), groups[kept] * n_columns + block.bin_columns[kept], block.bin_counts[kept])
+            counts = block.bin_counts[kept].astype(np.int64)
+            np.add.at(sums.reshape(-1), groups[kept] * n_columns + block.bin_columns[kept], counts)
         return self._named(sums)
 
     def _named(self, sums: NDArray[np.int32] | Ints) -> list[dict[str, dict[int, int]]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from tests.bench.hot_path import decide_rows, record_rows
+from tests.bench.questions import question_rows
 from tests.bench.recorder import recorder_rows, wakeup_rows
 from tests.bench.refresh import import_rows, refresh_rows
 from tests.bench.row import Row
@@ -21,6 +22,7 @@ GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
     "recorder": recorder_rows,
     "wakeup": wakeup_rows,
     "refresh": refresh_rows,
+    "questions": question_rows,
     "import": import_rows,
 }
 

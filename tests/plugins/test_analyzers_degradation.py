@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from random import Random
 
 import numpy as np
 import pytest
 
 from hivefeedback.model import Configuration, Deployment, Finding, Route, Run
+from hivefeedback.stats import Judged, adjusted_p_values
 from hivefeedback.testing import Seen, view_of
 from hivefeedback_analyzers import DegradationAnalyzer, DegradationOptions
+from hivefeedback_analyzers.changes import Pair, change_of, pooled, significant_falls
 
 T0_S = 1_700_000_040.0
 """The start of a minute."""
@@ -205,3 +208,51 @@ def test_an_alternative_must_be_better_beyond_chance() -> None:
 def test_the_plugin_takes_its_options() -> None:
     parts = [_runs(40, 1.0, every_s=0.5), _runs(20, 0.0, from_s=25, every_s=0.5)]
     assert not _findings(*parts, options=DegradationOptions(min_before=1000))
+
+
+# --- the tests of a turn, all at once -------------------------------------------------------------
+
+
+def _random_pairs(rng: Random) -> list[Pair]:
+    def judged(n: int, mean: float) -> Judged:
+        values = [rng.choice((0, 5000, 10_000)) if rng.random() > mean else 10_000 for _ in range(n)]
+        return Judged(n, sum(values), sum(v * v for v in values))
+
+    return [
+        Pair((d, o), "window", measure, judged(rng.randrange(20, 90), 0.8), judged(rng.randrange(1, 60), rng.random()))
+        for d in "abc"
+        for o in "xyz"
+        for measure in ("success", "quality")
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_differences_tested_at_once_are_those_tested_one_by_one(seed: int) -> None:
+    pairs = _random_pairs(Random(seed))
+    falls = significant_falls(pairs, min_after=10, min_drop=0.05, alpha=0.2)
+    one_by_one = [(p.key, change_of(p.measure, p.before, p.after)) for p in pairs]
+    groups = {
+        (d, m): [c for k, c in one_by_one if k[0] == d and c.measure == m]
+        for d in "abc"
+        for m in ("success", "quality")
+    }
+    tested = [(key, change) for key, change in one_by_one if change.n_after >= 10]
+    tested += [((d, ""), pooled(changes)) for (d, _), changes in groups.items()]
+    adjusted = adjusted_p_values([c.difference.p_value for _, c in tested])
+    expected = [
+        (key, change, p)
+        for (key, change), p in zip(tested, adjusted, strict=True)
+        if p <= 0.2 and change.difference.interval.high < 0 and change.difference.interval.estimate <= -0.05
+    ]
+    assert expected
+    named = [(key, change.measure, change.n_after) for key, change, _ in expected]
+    assert named == [(t.key, t.pairs[0].measure, t.n_after) for t, _ in falls]
+    assert [p for _, _, p in expected] == pytest.approx([p for _, p in falls])
+    for t, _ in falls:
+        exact = t.change().difference
+        assert t.difference.estimate == pytest.approx(exact.interval.estimate)
+        assert (t.difference.low, t.difference.high) == pytest.approx((exact.interval.low, exact.interval.high))
+
+
+def test_nothing_to_test_is_no_fall() -> None:
+    assert significant_falls([], min_after=10, min_drop=0.05, alpha=0.2) == []
