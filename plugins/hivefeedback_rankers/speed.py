@@ -73,7 +73,7 @@ class SpeedRanker(ViewRanker):
     def _graded(self, c: Contender) -> Graded:
         o, p = self._options, c.performance
         if p.n_runs < o.min_operations or p.success_rate is None or p.latency_ms is None:
-            why = f"{p.n_runs:.0f} runs with {p.n_latency:.0f} known latencies, {o.min_operations} are needed"
+            why = f"{p.n_runs:.0f} of the {o.min_operations} runs that it needs, {p.n_latency:.0f} with a known latency"
             return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
         is_fit = p.success_rate >= o.min_success_rate
         why = f"{p.latency_ms:.0f} ms over {p.n_latency:.0f} runs, success {p.success_rate:.1%}"

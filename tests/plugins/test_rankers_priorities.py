@@ -145,7 +145,7 @@ def test_who_has_fewer_than_ten_runs_comes_last(kind: type[Any]) -> None:
     known, lucky = ranked(kind(), seen, Deployment("lucky", capability=99.0), Deployment("known"))
     assert (known.deployment, lucky.deployment) == ("known", "lucky")
     assert (lucky.score, lucky.parts["has_performance_data"]) == (0.0, 0.0)
-    assert "9 runs" in lucky.reason
+    assert "9 of the 10 runs" in lucky.reason
 
 
 @pytest.mark.parametrize("kind", ALL)
