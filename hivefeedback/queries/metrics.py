@@ -10,15 +10,18 @@ from typing import Final
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import INVERTED, KNOWN_NAMES, Interval
-from hivefeedback.queries.spread import Spread, mean_change, spread_interval, spread_of
 from hivefeedback.stats import (
     JUDGED_UNIT,
     Cell,
     Difference,
     Judged,
+    Spread,
+    mean_change,
     mean_difference,
     mean_interval,
     rate_difference,
+    spread_interval,
+    spread_of,
     wilson_interval,
 )
 

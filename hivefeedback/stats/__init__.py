@@ -39,6 +39,7 @@ from hivefeedback.stats.sequential import (
     sample_ratio_log_e,
     tripped_guardrail,
 )
+from hivefeedback.stats.spread import Spread, mean_change, spread_interval, spread_of
 from hivefeedback.stats.tally import Tally
 from hivefeedback.stats.units import (
     CHUNK,
@@ -79,6 +80,7 @@ __all__ = [
     "Repeat",
     "Sample",
     "Slice",
+    "Spread",
     "Tally",
     "View",
     "Window",
@@ -98,6 +100,7 @@ __all__ = [
     "harm_bound",
     "harm_lean",
     "harm_log_e",
+    "mean_change",
     "mean_difference",
     "mean_differences",
     "mean_interval",
@@ -115,6 +118,8 @@ __all__ = [
     "sample_ratio_log_e",
     "samples",
     "seen_sessions",
+    "spread_interval",
+    "spread_of",
     "tripped_guardrail",
     "unit_hash",
     "value_of",

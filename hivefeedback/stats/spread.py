@@ -12,7 +12,8 @@ from statistics import NormalDist
 from typing import Final, NamedTuple
 
 from hivefeedback.model import Interval
-from hivefeedback.stats import Difference, value_of
+from hivefeedback.stats.histogram import value_of
+from hivefeedback.stats.interval import Difference
 
 __all__ = ["MIN_RUNS", "Spread", "mean_change", "spread_interval", "spread_of"]
 
