@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["INVERTED", "KNOWN_NAMES", "Feedback", "Score"]
+__all__ = ["INVERTED", "KNOWN_NAMES", "UNREWARDED", "Feedback", "Score"]
 
 KNOWN_NAMES: Final[tuple[str, ...]] = (
     "success",
@@ -24,6 +24,8 @@ KNOWN_NAMES: Final[tuple[str, ...]] = (
 )
 INVERTED: Final[frozenset[str]] = frozenset({"complaint", "correction", "loop_back"})
 """Names that speak against the run: they enter the reward as 1 − value."""
+UNREWARDED: Final[frozenset[str]] = frozenset({"sentiment"})
+"""Guesses: they are counted and analysed, and enter a reward only where ``judgements`` names them."""
 
 
 class Feedback(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="feedback"):

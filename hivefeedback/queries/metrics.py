@@ -10,6 +10,7 @@ from typing import Final
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import INVERTED, KNOWN_NAMES, Interval
+from hivefeedback.model.feedback import UNREWARDED
 from hivefeedback.stats import (
     JUDGED_UNIT,
     Cell,
@@ -30,7 +31,7 @@ __all__ = ["METRICS", "QUERY", "Metric", "accuracy_of", "metric_of", "quality_of
 QUERY: Final = "query"
 """Name under which cells hold the success of the queries (root runs) that a deployment had a part in."""
 JUDGED: Final = "judged:"
-_NOT_QUALITY = frozenset({"reward", QUERY})
+_NOT_QUALITY = frozenset({"reward", QUERY}) | UNREWARDED
 _MEANS: Final = {
     "mean_duration_s": ("duration_us", 1e6, "s", False),
     "ttft_s": ("ttft_us", 1e6, "s", False),

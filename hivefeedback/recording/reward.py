@@ -15,6 +15,7 @@ from typing import Final
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, INVERTED, UNCOUNTED
+from hivefeedback.model.feedback import UNREWARDED
 
 __all__ = ["UNKNOWN", "RewardRule", "first_reward"]
 
@@ -103,7 +104,7 @@ class RewardRule:
     def enters(self, operation: str, name: str) -> bool:
         """True where feedback or a score of that name is part of the reward."""
         names = self.names_of(operation)
-        return not names or name in names
+        return name in names if names else name not in UNREWARDED
 
     def of(self, outcome: str, operation: str, judged: Sequence[tuple[str, float]]) -> float | None:
         """The reward of a run with these (name, value) judgements, or UNKNOWN."""

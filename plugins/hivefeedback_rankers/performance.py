@@ -13,7 +13,7 @@ __all__ = ["NOTHING", "QUERY", "Performance", "performances"]
 QUERY = "query"
 """Judgement that holds the success of the queries that a deployment was used in."""
 _RATINGS = ("rating", "overall", "quality")
-_NO_QUALITY = frozenset({"reward", QUERY, "success"})
+_NO_QUALITY = frozenset({"reward", QUERY, "success", "sentiment"})
 """Judgements that are made of others, or of the outcome."""
 
 
