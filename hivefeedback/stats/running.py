@@ -76,8 +76,8 @@ class RunningView(View):
         return self._slices
 
     def _made_slices(self) -> tuple[Slice, ...]:
+        legend, mask = self._legend, self._mask(is_total=False)
         with self._spans.lock:
-            legend, mask = self._legend, self._mask(is_total=False)
             found = [
                 Slice(start, width, key, cell)
                 for (start, width), block in sorted(self._contents.items())
@@ -94,8 +94,8 @@ class RunningView(View):
         return self._coverage
 
     def _covered(self) -> Coverage:
+        mask = self._mask(is_total=True)
         with self._spans.lock:
-            mask = self._mask(is_total=True)
             holding = [bucket for bucket, block in self._contents.items() if mask[block.keys].any()]
             if not holding:
                 return Coverage(from_s=self.asked_from_s, to_s=self.asked_to_s)
@@ -145,21 +145,17 @@ class RunningView(View):
         """(start, width) of each time bucket that holds anything, in seconds, in order."""
         if not self._where:
             return tuple(sorted(self._contents))
-        with self._spans.lock:
-            mask = self._mask(is_total=False)
-            return tuple(sorted(bucket for bucket, block in self._contents.items() if mask[block.keys].any()))
+        mask = self._mask(is_total=False)
+        return tuple(sorted(bucket for bucket, block in self._contents.items() if mask[block.keys].any()))
 
     def sums(self) -> Mapping[CellKey, Cell]:
         """One cell for each key, totals and arms, without histograms."""
-        with self._spans.lock:
-            mask = self._mask(is_total=False)
-            found = self._spans.cells(self._contents, CellKey._fields, mask, bins=False)
+        found = self._spans.cells(self._contents, CellKey._fields, self._mask(is_total=False), bins=False)
         return {CellKey(*name): cell for name, cell in found.items()}
 
     def totals(self, *by: str, where: Where | None = None, bins: bool = True) -> dict[tuple[str, ...], Cell]:
         """See ``View``."""
-        with self._spans.lock:
-            return self._spans.cells(self._contents, by, self._mask(where, is_total=True), bins=bins)
+        return self._spans.cells(self._contents, by, self._mask(where, is_total=True), bins=bins)
 
     def series(
         self, width_s: float, *by: str, where: Where | None = None, bins: bool = False
@@ -168,26 +164,21 @@ class RunningView(View):
         pieces: dict[int, dict[Bucket, Block]] = {}
         for bucket in sorted(self._contents):
             pieces.setdefault(int(bucket[0] // width_s), {})[bucket] = self._contents[bucket]
-        with self._spans.lock:
-            mask = self._mask(where, is_total=True)
-            found = [
-                (n * width_s, self._spans.piece((width_s, n), piece, by, mask, bins=bins))
-                for n, piece in pieces.items()
-            ]
+        mask, spans = self._mask(where, is_total=True), self._spans
+        found = [(n * width_s, spans.piece((width_s, n), piece, by, mask, bins=bins)) for n, piece in pieces.items()]
         return [(begin_s, cells) for begin_s, cells in found if cells]
 
     def arms(self, rollout_id: str) -> dict[str, Cell]:
         """Cells of a rollout's arms, by variant."""
         prefix = rollout_id + ":"
-        with self._spans.lock:
-            mask = self._mask(lambda key: key.arm.startswith(prefix), is_total=False)
-            found = self._spans.cells(self._contents, ("arm",), mask, bins=True)
+        mask = self._mask(lambda key: key.arm.startswith(prefix), is_total=False)
+        found = self._spans.cells(self._contents, ("arm",), mask, bins=True)
         return {arm.removeprefix(prefix): cell for (arm,), cell in found.items()}
 
     def tallies(self, *by: str) -> dict[tuple[str, ...], tuple[int, int, int, int, int]]:
         """See ``View``."""
+        legend, mask = self._legend, self._mask(is_total=False)
         with self._spans.lock:
-            legend, mask = self._legend, self._mask(is_total=False)
             is_canary = np.array([key.arm.endswith(":canary") for key in legend.keys[: len(mask)]], dtype=np.bool_)
             taken = np.where(is_canary, -1, 1)
             mask &= is_canary | legend.totals()[: len(mask)]
@@ -207,11 +198,14 @@ class RunningView(View):
         return self._spans.legend
 
     def _mask(self, where: Where | None = None, *, is_total: bool) -> NDArray[np.bool_]:
-        """By number of key: whether it is asked for."""
-        legend = self._legend
-        mask = legend.totals() if is_total else np.ones(len(legend.keys), dtype=np.bool_)
+        """By number of key: whether it is asked for. Keys that come later are of no bucket of this view.
+
+        Called without the lock: what a plugin asks for may take its time.
+        """
+        keys = self._legend.keys[:]
+        mask = np.fromiter((not key.arm for key in keys), dtype=np.bool_) if is_total else np.ones(len(keys), np.bool_)
         for ask in (*self._where, *((where,) if where is not None else ())):
-            mask &= np.fromiter(map(ask, legend.keys), dtype=np.bool_, count=len(mask))
+            mask &= np.fromiter(map(ask, keys), dtype=np.bool_, count=len(mask))
         return mask
 
 

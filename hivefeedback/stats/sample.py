@@ -6,7 +6,9 @@ the deployment it would look like a degradation.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
 from hivefeedback.model import BLAMED, is_counted
@@ -16,6 +18,9 @@ from hivefeedback.stats.recent import Newest
 from hivefeedback.stats.view import View
 
 __all__ = ["Sample", "newest_runs", "newest_sample", "sample_of", "samples"]
+
+
+_HOW = attrgetter("outcome", "reward")
 
 
 class Sample(NamedTuple):
@@ -67,17 +72,17 @@ def newest_sample(view: View, deployment: str, operation: str, n: int) -> Sample
 
 
 def sample_of(exemplars: Iterable[Exemplar]) -> Sample:
-    """The sample of single runs."""
+    """The sample of single runs; those that went alike are counted together, since rewards are few values."""
     n = n_good = n_rewards = total = squares = 0
-    for e in exemplars:
-        n += 1
-        if e.outcome in BLAMED:
-            n_rewards += 1  # it earned nothing
+    for (outcome, reward), k in Counter(map(_HOW, exemplars)).items():
+        n += k
+        if outcome in BLAMED:
+            n_rewards += k  # they earned nothing
             continue
-        n_good += 1
-        if e.reward is not None:
-            units = round(e.reward * JUDGED_UNIT)
-            n_rewards, total, squares = n_rewards + 1, total + units, squares + units * units
+        n_good += k
+        if reward is not None:
+            units = round(reward * JUDGED_UNIT)
+            n_rewards, total, squares = n_rewards + k, total + k * units, squares + k * units * units
     return _sample(n, n_good, n_rewards, total, squares)
 
 

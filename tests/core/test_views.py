@@ -211,3 +211,20 @@ def test_the_turn_and_the_questions_share_one_window() -> None:
         assert isinstance(loop.view(3 * DAY), View)
         assert not isinstance(loop.view(3 * DAY), RunningView)
         assert repr(view).startswith("RunningView(")
+
+
+def test_who_takes_long_to_say_which_keys_holds_up_nobody_else() -> None:
+    clock = FakeClock()
+    views = Views(_filled(clock).aggregates, keep_s=DAY, clock=clock)
+    view = views.read(from_s=clock() - DAY, to_s=clock() + 60)
+
+    def where(key: CellKey) -> bool:
+        in_threads([lambda: _ask(views, clock)], timeout_s=20.0)
+        return True
+
+    assert view.totals("deployment", where=where).keys() == {("a",)}
+    assert view.only(where).coverage.n_runs == 30
+
+
+def _ask(views: Views, clock: FakeClock) -> None:
+    assert views.read(from_s=clock() - DAY, to_s=clock() + 60).totals()[()].n_runs == 30
