@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hivefeedback.hooks import Observation, Policy
+from hivefeedback.hooks.protocols import LearnsAlike
 
 __all__ = ["PolicyContract", "play"]
 
@@ -57,6 +58,18 @@ class PolicyContract:
             assert len(shares) == 3
             assert min(shares) > 0.0
             assert abs(sum(shares) - 1.0) < 1e-9
+
+    def test_equal_rewards_at_once_are_learnt_like_one_after_the_other(self) -> None:
+        """Only for policies that offer ``learn_alike``."""
+        single, several = self.declared(), self.declared()
+        if not isinstance(several, LearnsAlike):
+            return
+        for policy in (single, several):
+            play(policy, 50)
+        for reward, n in ((1.0, 5), (0.0, 3), (1.0, 4), (0.5, 2)):
+            single.learn([Observation("x", "b", reward, 1.0)] * n)
+            several.learn_alike("x", "b", reward, n)
+        assert several.dump() == single.dump()
 
     def test_one_candidate_gets_everything(self) -> None:
         policy = self.declared()

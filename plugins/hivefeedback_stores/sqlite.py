@@ -19,6 +19,7 @@ from hivefeedback.model import decode_event
 from hivefeedback_stores.codec import decode_entry, decode_packed, packed
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import SqliteAggregates, add_delta
+from hivefeedback_stores.sqlite_blocks import unreadable_blocks
 from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_log import Sources, SqliteLog, insert_events
 from hivefeedback_stores.sqlite_parts import SqliteConfig, SqliteJournal, SqliteState, put_record
@@ -105,7 +106,7 @@ def _unreadable(connection: sqlite3.Connection) -> list[str]:
         said += _tried(f"journal entry {seq}", decode_entry, data)
     for position, data in connection.execute("SELECT position, payload FROM events"):
         said += _tried(f"event at position {position}", decode_event, data)
-    return said
+    return [*said, *unreadable_blocks(connection)]
 
 
 def _tried(what: str, read: Callable[[bytes], object], data: bytes) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import chain, groupby, islice
+from operator import itemgetter
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
@@ -15,6 +17,21 @@ from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run
 from hivefeedback_stores.rules import joins_of
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
+from hivefeedback_stores.sqlite_blocks import (
+    FEWEST,
+    blocks_with,
+    count_blocks,
+    encode_block,
+    ends_of_blocks,
+    events_at,
+    events_behind,
+    events_with_id,
+    insert_block,
+    is_for_block,
+    latest_at,
+    seqs_between,
+    take_blocks,
+)
 from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 from hivefeedback_stores.takeback import shares_of
@@ -29,8 +46,10 @@ _RUNS: dict[str, int] = {"trace_id": 1, "decision_id": 2, "response_id": 3, "ses
 """Number of each join of a run in the table ``joins``."""
 _SAID = {name: number + 4 for name, number in _RUNS.items()} | {"run_id": 9}
 """The same for feedback and scores."""
-_CHUNK = 128
-"""Events written between two pauses for the host's threads."""
+_CHUNK = 256
+"""Events written between two pauses for the host's threads, and in one block."""
+_ASKED = 500
+"""Ids that are asked for by one statement."""
 _TOGETHER = 64
 """Events written by one statement; SQLite before 3.32 takes 999 values at a time."""
 _JoinRow = tuple[int, str, int]
@@ -60,26 +79,69 @@ class Sources(dict[tuple[str, int], int]):
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> None:
     """Append events; those whose (producer, epoch, seq) is there are skipped."""
-    (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
-    first = max(last or 0, int(get_meta(connection, "last_position") or 0)) + 1
-    n_new, breath = 0, Breath()
-    for start in range(0, len(events), _CHUNK):
-        placed = list(enumerate(events[start : start + _CHUNK], first + start))
-        rows: list[_EventRow] = [
-            (p, sources[e.producer, e.epoch], e.seq, e.event_time_s, _KINDS[e.body.__class__], e.event_id, data)
-            for (p, e), data in zip(placed, map(event_bytes, events[start : start + _CHUNK]), strict=True)
-        ]
-        n_before = connection.total_changes
-        _insert(connection, rows)
-        n_new += connection.total_changes - n_before
-        joins = _joins(placed)
+    events = _unseen(connection, events, sources)
+    position, breath = _last_position(connection) + 1, Breath()
+    has_block = False
+    for some in _pieces(events):
+        data = encode_block(some) if len(some) >= FEWEST and is_for_block(some[0]) else None
+        if data is not None:
+            insert_block(connection, position, sources[some[0].producer, some[0].epoch], some, data)
+            has_block = True
+        else:
+            _insert(connection, [_row(p, e, sources) for p, e in enumerate(some, position)])
+        joins = _joins(enumerate(some, position))
         if joins:
             connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", joins)
+        position += len(some)
         breath()
-    if n_new < len(events):  # positions of skipped events will be given again
-        connection.execute(
-            "DELETE FROM joins WHERE position >= ? AND position NOT IN (SELECT position FROM events)", (first,)
-        )
+    if has_block:  # for whoever looks at rows alone
+        put_meta(connection, "last_position", str(position - 1))
+
+
+def _last_position(connection: sqlite3.Connection) -> int:
+    (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
+    return max(last or 0, ends_of_blocks(connection)[1] or 0, int(get_meta(connection, "last_position") or 0))
+
+
+def _unseen(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> Sequence[Event]:
+    """The events whose (producer, epoch, seq) is not there yet, each once."""
+    by_source: dict[tuple[str, int], list[int]] = {}
+    for event in events:
+        by_source.setdefault((event.producer, event.epoch), []).append(event.seq)
+    known: dict[tuple[str, int], set[int]] = {}
+    for source, seqs in by_source.items():
+        low, high = min(seqs), max(seqs)
+        query = "SELECT seq FROM events WHERE source = ? AND seq BETWEEN ? AND ?"
+        found = {seq for (seq,) in connection.execute(query, (sources[source], low, high))}
+        found |= seqs_between(connection, sources[source], low, high)
+        if found or len(set(seqs)) < len(seqs):
+            known[source] = found
+    if not known:
+        return events
+    kept = []
+    for event in events:
+        seen = known.setdefault((event.producer, event.epoch), set())
+        if event.seq not in seen:
+            seen.add(event.seq)
+            kept.append(event)
+    return kept
+
+
+def _pieces(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
+    """The events in order, in pieces of one source that go into a block, and others."""
+    for (_, _, _), run in groupby(events, _block_of):
+        some = list(run)
+        for start in range(0, len(some), _CHUNK):
+            yield some[start : start + _CHUNK]
+
+
+def _block_of(event: Event) -> tuple[str, int, bool]:
+    return event.producer, event.epoch, is_for_block(event)
+
+
+def _row(position: int, e: Event, sources: Sources) -> _EventRow:
+    source = sources[e.producer, e.epoch]
+    return position, source, e.seq, e.event_time_s, _KINDS[e.body.__class__], e.event_id, event_bytes(e)
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[_EventRow]) -> None:
@@ -118,17 +180,31 @@ class SqliteLog:
         self._database = database
 
     def read(self, *, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        limit = max(0, limit)
         with self._database.read() as connection:
             rows = connection.execute(
-                "SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?",
-                (after, max(0, limit)),
+                "SELECT position, payload FROM events WHERE position > ? ORDER BY position LIMIT ?", (after, limit)
             ).fetchall()
-        return _decoded(rows)
+            blocks = events_behind(connection, after, limit)
+        return list(islice(merge(_decoded(rows), blocks, key=itemgetter(0)), limit))
 
     def find(self, event_id: str) -> Event | None:
         with self._database.read() as connection:
-            found = _Rows(connection).where("event_id = ? ORDER BY position DESC LIMIT 1", event_id)
-        return found[0][1] if found else None
+            found = _Rows(connection).with_id(event_id)
+        return found[-1][1] if found else None
+
+    def among(self, ids: Collection[str]) -> set[str]:
+        """Which of these ids are there; those in blocks are not asked for often."""
+        names = list(ids)
+        found: set[str] = set()
+        with self._database.read() as connection:
+            for start in range(0, len(names), _ASKED):
+                some = names[start : start + _ASKED]
+                marks = ", ".join("?" * len(some))
+                rows = connection.execute(f"SELECT event_id FROM events WHERE event_id IN ({marks})", some)
+                found.update(event_id for (event_id,) in rows)
+            found.update(name for name in names if name not in found and events_with_id(connection, name))
+        return found
 
     def find_run(
         self, *, trace_id: str = "", decision_id: str = "", response_id: str = "", session_id: str = ""
@@ -138,8 +214,7 @@ class SqliteLog:
                 rows = _Rows(connection)
                 if join == "trace_id":
                     return choose_run(join, rows.runs_by(join, value))
-                found = rows.joined(_RUNS[join], value, "at_s DESC, position DESC LIMIT 1")
-            return found[0][1] if found else None
+                return rows.latest(_RUNS[join], value)
         return None
 
     def said_of(self, run: Event) -> Sequence[Event]:
@@ -149,7 +224,7 @@ class SqliteLog:
     def count(self) -> int:
         with self._database.read() as connection:
             (n,) = connection.execute("SELECT count(*) FROM events").fetchone()
-        return int(n)
+            return int(n) + count_blocks(connection)
 
     def erase(self, selector: Selector) -> int:
         check_selector(selector)
@@ -168,35 +243,55 @@ class SqliteLog:
     def _steps(self) -> range:
         """Begins of the pieces that long work is done in."""
         with self._database.read() as connection:
-            low, high = connection.execute("SELECT min(position), max(position) FROM events").fetchone()
-        return range(low or 0, (high or -1) + 1, STEP)
+            ends = connection.execute("SELECT min(position), max(position) FROM events").fetchone()
+            ends = [end for end in (*ends, *ends_of_blocks(connection)) if end is not None]
+        return range(min(ends), max(ends) + 1, STEP) if ends else range(0)
 
     def retain(self, *, before_s: float) -> int:
         gone = 0
         for start in self._steps():
             with self._database.write() as connection:
                 _keep_position(connection)
+                gone += _retain_blocks(connection, range(start, start + STEP), before_s)
                 gone += connection.execute(
                     "DELETE FROM events WHERE position >= ? AND position < ? AND at_s < ?",
                     (start, start + STEP, before_s),
                 ).rowcount
         if gone:
             with self._database.write() as connection:  # joins of younger gaps point nowhere and are found by nobody
-                connection.execute(
-                    "DELETE FROM joins WHERE position < (SELECT coalesce(min(position), 1 << 62) FROM events)"
-                )
+                ends = connection.execute("SELECT min(position) FROM events").fetchone()
+                left = [end for end in (ends[0], ends_of_blocks(connection)[0]) if end is not None]
+                connection.execute("DELETE FROM joins WHERE position < ?", (min(left, default=1 << 62),))
         return gone
 
 
 def _keep_position(connection: sqlite3.Connection) -> None:
     """Before events go: remember the last position, so that none is given twice."""
-    (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
-    if last is not None:
-        put_meta(connection, "last_position", str(max(last, int(get_meta(connection, "last_position") or 0))))
+    last = _last_position(connection)
+    if last:
+        put_meta(connection, "last_position", str(last))
+
+
+def _retain_blocks(connection: sqlite3.Connection, among: range, before_s: float) -> int:
+    """Drop what is older from the blocks that begin among some positions; answers how many events went."""
+    values = (among.start, among.stop, before_s)
+    whole = "FROM blocks WHERE first >= ? AND first < ? AND at_high < ?"
+    (n,) = connection.execute(f"SELECT coalesce(sum(last - first + 1), 0) {whole}", values).fetchone()
+    connection.execute(f"DELETE {whole}", values)
+    _unpack(connection, dict(blocks_with(connection, among, before_s, (), lambda e: e.event_time_s < before_s)))
+    return int(n)
+
+
+def _unpack(connection: sqlite3.Connection, positions: Iterable[int]) -> None:
+    """Make rows of the events of all blocks that hold one of these positions."""
+    sources = Sources(connection)
+    for events in take_blocks(connection, positions):
+        _insert(connection, [_row(p, e, sources) for p, e in events])
 
 
 def _delete(connection: sqlite3.Connection, gone: Mapping[int, Event]) -> None:
     _keep_position(connection)
+    _unpack(connection, gone)
     connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in gone])
     connection.executemany("DELETE FROM joins WHERE what = ? AND value = ? AND position = ?", _joins(gone.items()))
 
@@ -218,26 +313,46 @@ class _Rows:
         self._connection, self._among = connection, among
 
     def where(self, condition: str, *values: object) -> list[Placed]:
-        """Events for which an SQL condition holds."""
+        """Events with rows of their own for which an SQL condition holds."""
         return _decoded(self._connection.execute(f"SELECT position, payload FROM events WHERE {condition}", values))
 
-    def joined(self, what: int, value: str, order: str = "position") -> list[Placed]:
-        """Events that carry a value, in an order."""
+    def joined(self, what: int, value: str) -> list[Placed]:
+        """Events that carry a value."""
         positions = "position IN (SELECT position FROM joins WHERE what = ? AND value = ?)"
-        return self.where(f"{positions} ORDER BY {order}", what, value)
+        rows = self.where(f"{positions} ORDER BY position", what, value)
+        return sorted((*rows, *events_at(self._connection, self._in_blocks(what, value))), key=itemgetter(0))
+
+    def latest(self, what: int, value: str) -> Event | None:
+        """The event of the latest time that carries a value; of two the later one."""
+        positions = "position IN (SELECT position FROM joins WHERE what = ? AND value = ?)"
+        rows = self.where(f"{positions} ORDER BY at_s DESC, position DESC LIMIT 1", what, value)
+        found = latest_at(self._connection, self._in_blocks(what, value))
+        both = [*rows, *((found,) if found is not None else ())]
+        return max(both, key=lambda placed: (placed[1].event_time_s, placed[0]))[1] if both else None
+
+    def _in_blocks(self, what: int, value: str) -> list[int]:
+        query = (
+            "SELECT position FROM joins WHERE what = ? AND value = ? AND position NOT IN (SELECT position FROM events)"
+        )
+        return [position for (position,) in self._connection.execute(query, (what, value))]
 
     def matching(self, selector: Selector) -> list[Placed]:
-        """Only rows whose JSON holds the encoded names are decoded: the encoder writes a text in one way."""
+        """Only rows and blocks whose JSON holds the encoded names are decoded: the encoder writes a text
+        in one way."""
         names = [n for n in (selector.deployment, selector.agent, selector.session, selector.user) if n]
         before_s = float("inf") if selector.before_s is None else selector.before_s
         condition = f"position >= ? AND position < ? AND kind <> {CONTROL} AND at_s < ?"
         condition += " AND instr(payload, ?)" * len(names)
         encoded = [encode("a name to erase", n) for n in names]
         rows = self.where(condition, self._among.start, self._among.stop, before_s, *encoded)
-        return [(p, e) for p, e in rows if matches(e, selector)]
+        found = [(p, e) for p, e in rows if matches(e, selector)]
+        return found + blocks_with(
+            self._connection, self._among, before_s, encoded, lambda event: matches(event, selector)
+        )
 
     def with_id(self, event_id: str) -> Sequence[Placed]:
-        return self.where("event_id = ? ORDER BY position", event_id)
+        rows = self.where("event_id = ? ORDER BY position", event_id)
+        return sorted((*rows, *events_with_id(self._connection, event_id)), key=itemgetter(0))
 
     def runs_by(self, join: Join, value: str) -> Sequence[Placed]:
         return self.joined(_RUNS[join], value)

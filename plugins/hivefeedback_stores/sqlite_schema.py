@@ -14,10 +14,26 @@ from pathlib import Path
 from hivefeedback.errors import StoreCorruptError, StoreVersionError
 from hivefeedback_stores.bodies import new_salt
 
-__all__ = ["VERSION", "check_schema", "create_schema", "get_meta", "has_revisions", "migrate_schema", "put_meta"]
+__all__ = [
+    "VERSION",
+    "check_schema",
+    "create_schema",
+    "get_meta",
+    "has_blocks",
+    "has_revisions",
+    "migrate_schema",
+    "put_meta",
+]
 
-VERSION = 2
-"""1 knew no revisions of cells and exemplars."""
+VERSION = 3
+"""1 knew no revisions of cells and exemplars, 2 no blocks of events."""
+
+_BLOCKS = (
+    """CREATE TABLE IF NOT EXISTS blocks (
+        first INTEGER PRIMARY KEY, last INTEGER NOT NULL, source INTEGER NOT NULL, seq_low INTEGER NOT NULL,
+        seq_high INTEGER NOT NULL, at_low REAL NOT NULL, at_high REAL NOT NULL, payload BLOB NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS blocks_by_seq ON blocks (source, seq_high, seq_low)",
+)
 
 _TABLES = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -31,6 +47,7 @@ _TABLES = (
     "CREATE INDEX events_by_id ON events (event_id)",
     """CREATE TABLE joins (
         what INTEGER, value TEXT, position INTEGER, PRIMARY KEY (what, value, position)) WITHOUT ROWID""",
+    *_BLOCKS,
     """CREATE TABLE cells (
         start_s INTEGER, width_s INTEGER, deployment TEXT, operation TEXT, agent TEXT, arm TEXT, fingerprint TEXT,
         cell BLOB NOT NULL, revision INTEGER NOT NULL DEFAULT 0,
@@ -72,15 +89,21 @@ def create_schema(connection: sqlite3.Connection) -> None:
 
 def migrate_schema(connection: sqlite3.Connection) -> None:
     """Bring the tables of an older version up to date; inside a transaction."""
-    if not has_revisions(connection):
-        for statement in _FROM_1:
-            connection.execute(statement)
-        put_meta(connection, "schema_version", str(VERSION))
+    if has_blocks(connection):
+        return
+    for statement in (*(() if has_revisions(connection) else _FROM_1), *_BLOCKS):
+        connection.execute(statement)
+    put_meta(connection, "schema_version", str(VERSION))
 
 
 def has_revisions(connection: sqlite3.Connection) -> bool:
     """False where a store of version 1 could not be migrated yet, since it is only read."""
     return get_meta(connection, "schema_version") != "1"
+
+
+def has_blocks(connection: sqlite3.Connection) -> bool:
+    """False where a store of version 1 or 2 could not be migrated yet."""
+    return get_meta(connection, "schema_version") not in ("1", "2")
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> bool:

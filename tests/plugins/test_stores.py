@@ -31,6 +31,14 @@ class TestSqliteStore(StoreContract):
         return SqliteStore(f"sqlite:///{folder}/hive.db", clock=clock, monotonic=monotonic)
 
 
+class TestSqliteStoreInBlocks(TestSqliteStore):
+    """The same with every event that can lie in a block in one, however few there are."""
+
+    @pytest.fixture(autouse=True)
+    def _blocks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("hivefeedback_stores.sqlite_log.FEWEST", 1)
+
+
 class TestJsonStore(StoreContract):
     def make_store(self, folder: Path) -> Store:
         return JsonStore(f"json:///{folder}/hive.json")
