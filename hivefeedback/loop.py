@@ -26,6 +26,7 @@ from hivefeedback.engine.asking import Asking
 from hivefeedback.engine.assemble import (
     begin_strictly,
     begin_with_store,
+    make_bus,
     make_control,
     make_policy,
     make_registry,
@@ -35,9 +36,11 @@ from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.changing import Changing, deployment_of
 from hivefeedback.engine.clearing import CLEARED
 from hivefeedback.engine.closing import close_within
+from hivefeedback.engine.dead_letters import erase_letters
 from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
+from hivefeedback.engine.listening import Listening
 from hivefeedback.engine.memory import Indices
 from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
@@ -67,7 +70,7 @@ T = TypeVar("T")
 Mode = Literal["off", "observe", "advise", "act"]
 
 
-class FeedbackLoop(Changing, Asking):
+class FeedbackLoop(Changing, Asking, Listening):
     """Decides, records, learns, and changes the configuration with proof.
 
     ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
@@ -126,6 +129,7 @@ class FeedbackLoop(Changing, Asking):
         self._passive = Passive(self.settings.mode, declared, texts)
         self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
         self._memories = Indices()
+        self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
         self._turns: BackgroundTurns | None = None
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
@@ -189,6 +193,7 @@ class FeedbackLoop(Changing, Asking):
             clock=self._clock,
             is_inline=self._is_inline,
             counters=self.counters,
+            bus=self._bus,
             on_poll=self._on_poll,
         )
 
@@ -203,6 +208,7 @@ class FeedbackLoop(Changing, Asking):
         if self._is_closed or self._engine is None:
             return
         self.registry.guard.renew()
+        self._bus.renew()
         self.flights.clear()
         self._memories = Indices()
         try:
@@ -505,6 +511,7 @@ class FeedbackLoop(Changing, Asking):
             self._control.erase_memory(str(agent))
         self._control.forget_erased(sources)
         self._memories.forget()
+        erase_letters(self.store, selector)
         if given == ["deployment"]:
             self.store.state.delete("observed", str(deployment))
             self.store.state.delete(CLEARED, str(deployment))
@@ -533,9 +540,11 @@ class FeedbackLoop(Changing, Asking):
         if engine is not None:
             self._lifetime.end()
             engine.stop(max(0.1, end - time.monotonic()))
+        self._bus.close(max(0.1, end - time.monotonic()))
         close_within(
             max(0.1, end - time.monotonic()),
             {
+                "dead letters could not be written": engine.put_last_letters if engine is not None else bool,
                 "the lease could not be given back": self._control.close,
                 "a plugin's thread did not end": self.registry.close,
                 "the store could not be closed": self.store.close,

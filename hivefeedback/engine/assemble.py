@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 
 from hivefeedback.control import Control, ControlOptions
+from hivefeedback.engine.bus import Bus
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Store
@@ -14,7 +15,15 @@ from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording import Counters
 
-__all__ = ["begin_strictly", "begin_with_store", "make_control", "make_policy", "make_registry", "open_store"]
+__all__ = [
+    "begin_strictly",
+    "begin_with_store",
+    "make_bus",
+    "make_control",
+    "make_policy",
+    "make_registry",
+    "open_store",
+]
 
 _MONITOR, _STORES = "sequential", "stores"
 
@@ -141,6 +150,17 @@ def _monitor_options(values: EngineValues) -> dict[str, object]:
         "max_age_s": values.canary_max_age_s,
         "steps": tuple(values.canary_steps),
     }
+
+
+def make_bus(values: EngineValues, counters: Counters, *, is_inline: bool) -> Bus:
+    """The event bus of a loop."""
+    return Bus(
+        counters,
+        is_inline=is_inline,
+        size=values.ring_size,
+        max_errors=values.plugin_max_errors,
+        poll_every_s=values.config_poll_s,
+    )
 
 
 def make_control(values: EngineValues, store: Store, registry: Registry, clock: Callable[[], float]) -> Control:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event
 from hivefeedback.model.item import Item
-from hivefeedback.recording import Committer, Counters, Outgoing, Recorder, write
+from hivefeedback.recording import Committer, Counters, Letters, Outgoing, Recorder, write
 from hivefeedback.serving import Ring
 
 __all__ = ["Desk"]
 
 _BACKLOG = 10_000
 T = TypeVar("T")
+Publish = Callable[[Sequence[Event]], object]
 
 
 class Desk:
@@ -33,12 +36,15 @@ class Desk:
     def __init__(self, store: Store, ring: Ring[Item], counters: Counters, *, is_inline: bool) -> None:
         self._store, self._ring, self._counters, self._is_inline = store, ring, counters, is_inline
         self._backlog: deque[Outgoing] = deque()
+        self.has_sent = False
+        """True once something was recorded."""
         self.n_asked = 0
         """Questions without an answer yet; of a loop with threads."""
 
-    def open(self, committer: Committer, recorder: Recorder) -> None:
-        """Who is served; called once, before anything else."""
-        self._committer, self._recorder = committer, recorder
+    def open(self, committer: Committer, recorder: Recorder, letters: Letters, publish: Publish) -> None:
+        """Who is served, whose letters go along, and who hears of each commit's events; called once, before
+        anything else."""
+        self._committer, self._recorder, self._letters, self._publish = committer, recorder, letters, publish
 
     def post(self, call: Callable[[], object]) -> None:
         """Have the recorder do something in its turn."""
@@ -77,6 +83,11 @@ class Desk:
 
     def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
         """Take a commit of the recorder."""
+        self.has_sent = True
+        if letters := self._letters.take():
+            commit = replace(commit, records=[*commit.records, *letters])
+        if commit.events:
+            self._publish(commit.events)
         if self._is_inline:
             self._backlog.append(Outgoing(commit, tuple(given), n_bytes))
             self.write()

@@ -16,13 +16,15 @@ from functools import partial
 from importlib.metadata import version
 
 from hivefeedback.control import Control
+from hivefeedback.engine.bus import Bus
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.identity import Identity, user_key
+from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.hooks import Policy, Store
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
+from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot, SystemSample, SystemState
 from hivefeedback.model.item import Item
 from hivefeedback.recording import (
     Awaiting,
@@ -32,8 +34,8 @@ from hivefeedback.recording import (
     EventMaker,
     HarmTests,
     Heard,
-    Intake,
     Joins,
+    Letters,
     Listener,
     Lookup,
     Outbox,
@@ -44,6 +46,7 @@ from hivefeedback.recording import (
     RecorderOptions,
     RecorderThread,
     Refresher,
+    RefusingIntake,
     RewardRule,
     Signals,
     cut,
@@ -84,6 +87,7 @@ class Engine:
         clock: Seconds since 1970 UTC.
         is_inline: Run on the caller's thread.
         counters: Where what goes wrong is counted.
+        bus: Hears of each commit's events.
         on_poll: Called whenever the journal was looked at, on the committer's thread.
     """
 
@@ -100,11 +104,12 @@ class Engine:
         clock: Callable[[], float],
         is_inline: bool,
         counters: Counters,
+        bus: Bus,
         on_poll: Callable[[], None] = lambda: None,
     ) -> None:
         self._values, self._registry, self._store, self._control = values, registry, store, control
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
-        self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
+        self.is_inline, self.counters, self._bus, self._on_poll = is_inline, counters, bus, on_poll
         self._lock = threading.RLock()
         self._is_draining = False
         self._n_erasures = control.n_erasures
@@ -122,6 +127,17 @@ class Engine:
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
         self._desk = Desk(store, self.ring, counters, is_inline=is_inline)
+        self.sampling = Sampling(registry, self.ring.__len__, clock)
+        self._letters = Letters(
+            identity.producer,
+            identity.epoch,
+            counters,
+            clock=clock,
+            horizon_s=values.judgement_horizon_s,
+        )
+        self._events = EventMaker(identity.producer, identity.epoch, self.numbers, clock)
+        self._outbox = Outbox(identity.producer, identity.epoch, self._desk.send, store_content=values.store_content)
+        bus.on_failed = self._note_failed
         self.decider = Decider(
             self.live,
             self.ring,
@@ -136,7 +152,7 @@ class Engine:
             store, self, counters, max_events=values.pending_commits, poll_every_s=values.config_poll_s
         )
         self.recorder = self._make_recorder(snapshot)
-        self._desk.open(self.committer, self.recorder)
+        self._desk.open(self.committer, self.recorder, self._letters, bus.publish)
         self.thread = RecorderThread(self.ring, self.recorder, counters, slice_runs=values.slice_runs, clock=clock)
 
     # --- building -----------------------------------------------------------------------------------
@@ -179,18 +195,22 @@ class Engine:
             breakers=self.breakers,
             harm=HarmTests(alpha=values.canary_alpha, unit_memory=values.session_memory),
             rule=self._make_rule(),
-            intake=Intake(counters, user_key=user_key(self._store), max_comment_bytes=values.max_comment_bytes),
-            joins=Joins(values.join_memory),
-            outbox=Outbox(
-                self.identity.producer, self.identity.epoch, self._desk.send, store_content=values.store_content
+            intake=RefusingIntake(
+                counters,
+                self._letters,
+                user_key=user_key(self._store),
+                max_comment_bytes=values.max_comment_bytes,
             ),
+            joins=Joins(values.join_memory),
+            outbox=self._outbox,
             refresher=Refresher(self.policy, snapshot, self._publish, counters),
             counters=counters,
-            events=EventMaker(self.identity.producer, self.identity.epoch, self.numbers, self.clock),
+            events=self._events,
             clock=self.clock,
             owners=self._owners,
             awaiting=Awaiting(origin, values.judgement_horizon_s),
             lookup=Lookup(self._store, self._owners),
+            letters=self._letters,
             ask=self._desk.ask,
             signals=self._signals,
         )
@@ -303,6 +323,14 @@ class Engine:
                         call()
         finally:
             self._is_draining = False
+        self._after_drain()
+
+    def _after_drain(self) -> None:
+        """Of a loop without threads: sample what is due, and tell subscribers, on this thread."""
+        state = self.sampling.sample_due(self.clock())
+        if state is not None:
+            self._tell_sample(state)
+        self._bus.deliver()
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything taken in so far is learnt and committed; False where time ran out."""
@@ -311,7 +339,9 @@ class Engine:
                 self._drain()
                 self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_flush=True)
-                return self._desk.write()
+                is_done = self._desk.write()
+                self._bus.deliver()
+                return is_done
         if self.thread.is_current:
             return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
@@ -386,6 +416,33 @@ class Engine:
         if news := self._peers.news():
             self._desk.post(partial(self.recorder.take, *news))
         self._on_poll()
+        state = self.sampling.sample_due(known_at_s)
+        if state is not None:
+            self._desk.post(partial(self._tell_sample, state))
+
+    def _tell_sample(self, state: SystemState) -> None:
+        """Log a sample; a process that records nothing leaves no trace."""
+        if self._desk.has_sent:
+            self._events.tell(SystemSample(dict(state.values)), state.at_s)
+
+    def _note_failed(self, subscriber: str, event: Event, reason: str) -> None:
+        """A subscriber failed on an event: a dead letter, written by whoever learns."""
+        self._letters.failed(subscriber, event, reason)
+        if not self.is_inline:
+            self._desk.post(self._put_letters)
+            return
+        with self._lock:
+            self._put_letters()
+            self._outbox.hand_over()
+
+    def _put_letters(self) -> None:
+        for record in self._letters.take():
+            self._outbox.put(record)
+
+    def put_last_letters(self) -> None:
+        """The threads have ended and subscribers were told the last events: write what they failed on."""
+        for record in self._letters.take(is_final=True):
+            self._store.state.put(record)
 
     def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
         """What other processes told of the open rollouts; all of it about those that are suspected."""

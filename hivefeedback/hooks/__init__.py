@@ -27,6 +27,7 @@ from hivefeedback.hooks.protocols import (
     Tag,
     Voice,
 )
+from hivefeedback.hooks.samples import Samples
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Ranked",
     "Ranker",
     "Record",
+    "Samples",
     "Scorer",
     "Selector",
     "Speaks",

@@ -26,6 +26,7 @@ from hivefeedback.model.change import (
     Verdict,
 )
 from hivefeedback.model.correction import CORRECTION, Correction, normalised, read_correction
+from hivefeedback.model.dead_letter import DEAD_LETTER, DEAD_LETTER_KEPT_S, Cause, DeadLetter
 from hivefeedback.model.decision import Assignment, Decision, learner_of, told_by
 from hivefeedback.model.deployment import Deployment, JsonValue, ParamValue, Price
 from hivefeedback.model.event import (
@@ -58,6 +59,7 @@ from hivefeedback.model.journal import (
     inverse,
     patched,
 )
+from hivefeedback.model.kinds import BODY_KINDS, CONTROL_KINDS, KINDS, check_kinds, kind_of
 from hivefeedback.model.ledger import Ledger, Life
 from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, served_as, variant_id
 from hivefeedback.model.live import live_value, route_value
@@ -80,13 +82,19 @@ from hivefeedback.model.prompt import MAX_PROMPT_BYTES, check_prompt, prompt_fie
 from hivefeedback.model.rollout import ArmCounts, Outlook, Rollout, StepCounts
 from hivefeedback.model.run import BLAMED, OUTCOMES, UNCOUNTED, Outcome, Run, RunKind, is_blamed, is_counted
 from hivefeedback.model.snapshot import OfferKey, Snapshot, offer_from
+from hivefeedback.model.system import SystemState
 from hivefeedback.model.target import Target, target_of, targets_of
 
 __all__ = [
     "BLAMED",
+    "BODY_KINDS",
+    "CONTROL_KINDS",
     "CORRECTION",
+    "DEAD_LETTER",
+    "DEAD_LETTER_KEPT_S",
     "HALF_LIFE_S",
     "INVERTED",
+    "KINDS",
     "KNOWN_NAMES",
     "MAX_MEMORY_BYTES",
     "MAX_PROMPT_BYTES",
@@ -104,10 +112,12 @@ __all__ = [
     "BatchCommitted",
     "Body",
     "CandidateSetSeen",
+    "Cause",
     "Configuration",
     "ConfigurationPublished",
     "Control",
     "Correction",
+    "DeadLetter",
     "Decided",
     "Decision",
     "DecisionRecord",
@@ -159,12 +169,14 @@ __all__ = [
     "Snapshot",
     "StepCounts",
     "SystemSample",
+    "SystemState",
     "Target",
     "UsePrompt",
     "Verdict",
     "WeightsRefreshed",
     "What",
     "agent_prefix",
+    "check_kinds",
     "check_prompt",
     "concerns",
     "content_id",
@@ -176,6 +188,7 @@ __all__ = [
     "inverse",
     "is_blamed",
     "is_counted",
+    "kind_of",
     "learner_of",
     "lineup_of",
     "live_value",

@@ -10,6 +10,7 @@ from hivefeedback.recording.heard import Heard, Listener
 from hivefeedback.recording.intake import Intake, clean_id, cut
 from hivefeedback.recording.join import Joins
 from hivefeedback.recording.learnt import most_learnt
+from hivefeedback.recording.letters import Letters, letter_key
 from hivefeedback.recording.lookup import Lookup
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.owners import Owners, origin_of
@@ -17,6 +18,7 @@ from hivefeedback.recording.parts import Parts, RecorderOptions, Signals
 from hivefeedback.recording.peers import Peers
 from hivefeedback.recording.recorder import Recorder
 from hivefeedback.recording.refresh import Refresher
+from hivefeedback.recording.refusing import RefusingIntake, why_refused
 from hivefeedback.recording.reward import RewardRule
 from hivefeedback.recording.thread import RecorderThread
 
@@ -30,6 +32,7 @@ __all__ = [
     "Heard",
     "Intake",
     "Joins",
+    "Letters",
     "Listener",
     "Lookup",
     "Outbox",
@@ -41,11 +44,14 @@ __all__ = [
     "RecorderOptions",
     "RecorderThread",
     "Refresher",
+    "RefusingIntake",
     "RewardRule",
     "Signals",
     "clean_id",
     "cut",
+    "letter_key",
     "most_learnt",
     "origin_of",
+    "why_refused",
     "write",
 ]

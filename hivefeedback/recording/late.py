@@ -44,6 +44,7 @@ class LateFeedback:
         self._unjoined: Recent[bool] = Recent(_ORPHANS)
         self._again: tuple[deque[tuple[float, Event]], ...] = tuple(deque(maxlen=_ORPHANS) for _ in _AGAIN_S)
         self._taken: Recent[bool] = Recent(_ORPHANS)
+        parts.letters.watch(self._is_waiting)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
         """Feedback as it comes in."""
@@ -58,6 +59,8 @@ class LateFeedback:
             self._look_up(event, feedback, 0)
         else:
             self._keep_unjoined(event, feedback)
+            if not name and not (feedback.deployment or feedback.agent_id):
+                self._p.letters.unmatched(event, "it names no run, session, agent or deployment")
 
     def _wait(self, name: str, event: Event) -> bool:
         """Keep it until its run comes; False where too much waits."""
@@ -89,7 +92,7 @@ class LateFeedback:
         if not found.is_ours:
             self._hand_over(event, feedback, found, found.run.body)
             return
-        known = self._known(found, found.run, found.run.body, event.event_id)
+        known = self._known(found, found.run, found.run.body, event.event_id, feedback.idempotency_key)
         self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
         self._settle(event, feedback, known, known if known.kind == "llm" else None)
 
@@ -98,9 +101,11 @@ class LateFeedback:
             self._keep_unjoined(event, feedback)
         if name.startswith("session/"):
             self._stop_waiting(name, event)  # a later run of the session is not what it was about
+            self._p.letters.unmatched(event, "no run of its session is known")
             return
         if n_tries == 0:
             self._unjoined.add(event.event_id, True)
+            self._p.letters.expect(event)
         if n_tries < len(_AGAIN_S):
             self._again[n_tries].append((self._p.clock() + _AGAIN_S[n_tries], event))
 
@@ -112,13 +117,14 @@ class LateFeedback:
                 if isinstance(event.body, Feedback) and self._is_waiting(event):
                     self._look_up(event, event.body, n_tries)
 
-    def _known(self, found: Found, event: Event, run: Run, feedback_id: str = "") -> KnownRun:
-        """The run of a lookup, in memory again."""
+    def _known(self, found: Found, event: Event, run: Run, *unsettled: str) -> KnownRun:
+        """The run of a lookup, in memory again; ``unsettled`` is feedback in the log that did not count yet:
+        the one that is learnt now, and the one that it is a retry of, whose id is its key."""
         if found.legacy is not None:
             self._p.awaiting.inherit(found.origin, found.legacy)
         known = self._p.joins.run(event.event_id)
         if known is None:
-            said = [e for e in found.said if e.event_id != feedback_id and not self._is_waiting(e)]
+            said = [e for e in found.said if e.event_id not in unsettled and not self._is_waiting(e)]
             known = self._recall.run(found, event, run, said)
             self._learner.remember(known, run)
         return known
@@ -162,7 +168,7 @@ class LateFeedback:
         if said.feedback_id in self._taken or not found.is_ours:
             return
         if found.run is not None and isinstance(found.run.body, Run):
-            self._take(origin, said, self._known(found, found.run, found.run.body, said.feedback_id))
+            self._take(origin, said, self._known(found, found.run, found.run.body, said.feedback_id, said.key))
         else:  # it was erased
             self._p.outbox.put(taken(origin, said.feedback_id))
 

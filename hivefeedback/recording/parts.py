@@ -15,6 +15,7 @@ from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.harm import HarmTests
 from hivefeedback.recording.intake import Intake
 from hivefeedback.recording.join import Joins
+from hivefeedback.recording.letters import Letters
 from hivefeedback.recording.lookup import Lookup
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.owners import Owners
@@ -86,6 +87,7 @@ class Parts:
     owners: Owners
     awaiting: Awaiting
     lookup: Lookup
+    letters: Letters
     ask: Ask
     signals: Signals = field(default_factory=Signals)
     variants: Variants = field(default_factory=Variants)
