@@ -34,6 +34,8 @@ class KnownRun(Struct, gc=False):
         reward: What was learnt, or None.
         is_awaiting: True while its judgement is expected.
         judged: Judgements by key: (name, value).
+        group: What its query is remembered by; empty: it is one of its own; None: it belongs to one that
+            is not known.
     """
 
     run_id: str
@@ -54,6 +56,7 @@ class KnownRun(Struct, gc=False):
     reward: float | None = None
     is_awaiting: bool = False
     judged: dict[str, tuple[str, float]] | None = None
+    group: str | None = ""
 
 
 class Recent(Generic[V]):
@@ -109,6 +112,7 @@ class Joins:
     """Recent runs by everything that feedback may name."""
 
     def __init__(self, size: int) -> None:
+        self.size = size
         self._runs: Recent[KnownRun] = Recent(size)
         self._decided: Recent[KnownRun] = Recent(size)
         self._responses: Recent[KnownRun] = Recent(size)
@@ -128,6 +132,10 @@ class Joins:
     def decision(self, decision_id: str) -> Decision | None:
         """A recent decision by its id."""
         return (self._decisions.get(decision_id) or self._assigned.get(decision_id)) if decision_id else None
+
+    def decided(self, decision_id: str) -> KnownRun | None:
+        """The newest run of a decision."""
+        return self._decided.get(decision_id)
 
     def claim(self, run_id: str) -> bool:
         """True the first time that a run of this id comes in (ids that we made are unique anyway)."""

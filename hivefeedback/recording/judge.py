@@ -10,6 +10,8 @@ from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.queries import Queries
+from hivefeedback.stats import REWARD
 
 __all__ = ["Judge"]
 
@@ -24,6 +26,7 @@ class Judge:
         self._p, self._newest = parts, newest
         self._observations: list[Observation] = []
         self._alike: list[tuple[str, str, float, Sequence[Event]]] = []
+        self.queries = Queries(parts.outbox, parts.joins, parts.rule, size=parts.joins.size)
 
     @property
     def is_full(self) -> bool:
@@ -50,11 +53,15 @@ class Judge:
 
     def judge(self, known: KnownRun, credited: KnownRun | None, key: str, name: str, value: float) -> None:
         """A judgement of a run: count it, and correct the reward of the run that is credited."""
+        query = self.queries.of(known)
+        success = self.queries.success(query) if query is not None else None
         self._put_judgement(known, key, name, value)
+        if credited is not None and credited is not known:
+            credited.judged = {**(credited.judged or {}), key: (name, value)}
+        if query is not None:
+            self.queries.correct(query, success)
         if credited is None:
             return
-        if credited is not known:
-            credited.judged = {**(credited.judged or {}), key: (name, value)}
         self.note_judged(credited.operation, name)
         if self._set_reward(credited, self.earned(credited)):
             self.settle_units(credited)
@@ -93,8 +100,8 @@ class Judge:
         for key in known.keys:
             cell = self._p.outbox.delta.cell(key, known.bucket)
             if before is not None:
-                cell.add_judged("reward", before, -1)
-            cell.add_judged("reward", reward)
+                cell.add_judged(REWARD, before, -1)
+            cell.add_judged(REWARD, reward)
         self._stop_waiting(known)
         if known.judged and known.kind == "llm":
             self._newest.add(known)
@@ -121,12 +128,13 @@ class Judge:
 
     def take_back(self, known: KnownRun) -> None:
         """The run does not count: neither its reward nor what was said of it."""
+        self.queries.take_back(known)
         for key in known.keys:
             cell = self._p.outbox.delta.cell(key, known.bucket)
             for name, value in (known.judged or {}).values():
                 cell.add_judged(name, value, -1)
             if known.reward is not None:
-                cell.add_judged("reward", known.reward, -1)
+                cell.add_judged(REWARD, known.reward, -1)
         self._stop_waiting(known)
 
     # --- rollouts -----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.lookup import Found
 from hivefeedback.recording.owners import Handed, taken
 from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.queries import Member, trace_name
 from hivefeedback.recording.recall import Recall
 from hivefeedback.stats import CellKey, bucket_of
 
@@ -127,7 +128,25 @@ class LateFeedback:
             said = [e for e in found.said if e.event_id not in unsettled and not self._is_waiting(e)]
             known = self._recall.run(found, event, run, said)
             self._learner.remember(known, run)
+            self._recall_query(found, known, run, feedback_id)
         return known
+
+    def _recall_query(self, found: Found, known: KnownRun, run: Run, *unsettled: str) -> None:
+        """The runs that are one query with it."""
+        members = []
+        for other in found.group:
+            if other.run is None or not isinstance(other.run.body, Run):
+                continue
+            member = known if other.run.event_id == known.run_id else self._p.joins.run(other.run.event_id)
+            if member is None:
+                said = [e for e in other.said if e.event_id not in unsettled and not self._is_waiting(e)]
+                member = self._recall.run(other, other.run, other.run.body, said)
+                self._p.joins.keep(member)
+            members.append(Member(member, not other.run.body.parent_id, other.run.body.attempt))
+        if members:
+            is_own = found.origin == self._p.awaiting.own
+            name = trace_name(run)
+            self._judge.queries.restore(name if is_own else f"{found.origin}/{name}", members)
 
     def recall(self, found: Found) -> KnownRun | None:
         """The run of a lookup, in memory again; None where it is gone, or another process's."""

@@ -82,6 +82,10 @@ class Learner:
             run.cost_usd,
             decision.propensity if decision is not None else None,
             decision,
+            None,
+            False,
+            None,
+            None if run.parent_id else "",
         )
 
     def wake(self, event: Event) -> KnownRun:
@@ -153,7 +157,7 @@ class Learner:
 
     def _count(self, known: KnownRun, run: Run, reward: float | None) -> None:
         outbox = self._p.outbox
-        outbox.count(known.keys, known.bucket, run, reward)
+        outbox.count(known.keys, known.bucket, run, reward, self._judge.queries.begin(known, run))
         if known.is_awaiting:
             for key in known.keys:
                 outbox.delta.cell(key, known.bucket).n_awaiting += 1

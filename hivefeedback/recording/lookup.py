@@ -12,7 +12,7 @@ from hivefeedback.recording.awaiting import AWAITING, Legacy, read_legacy
 from hivefeedback.recording.owners import Owners, origin_of
 from hivefeedback.recording.tidy import tidy
 
-__all__ = ["Found", "Lookup", "recorded"]
+__all__ = ["Found", "Lookup", "recorded", "runs_of"]
 
 
 class Found(Struct, frozen=True):
@@ -25,6 +25,8 @@ class Found(Struct, frozen=True):
         origin: Who recorded the run.
         is_ours: True where this process settles it.
         legacy: What the process that recorded it left, where that is gone.
+        group: The runs of its trace, else of its decision, that were recorded with it, in the order of
+            the log, where there are several; for each what was said of it.
     """
 
     run: Event | None = None
@@ -33,6 +35,7 @@ class Found(Struct, frozen=True):
     origin: str = ""
     is_ours: bool = True
     legacy: Legacy | None = None
+    group: tuple[Found, ...] = ()
 
 
 class Lookup:
@@ -69,6 +72,24 @@ class Lookup:
             origin,
             is_ours,
             self.legacy(origin) if is_inherited else None,
+            self._group(run, run.body, origin, waiting) if is_ours else (),
+        )
+
+    def _group(self, run: Event, body: Run, origin: str, waiting: Collection[str]) -> tuple[Found, ...]:
+        """The runs that may be one query with it; those of other processes are no part of it here."""
+        log = self._store.log
+        events = [e for e in runs_of(log, body) if (e.producer, e.epoch) == (run.producer, run.epoch)]
+        return tuple(self._member(e, origin, waiting) for e in events) if len(events) > 1 else ()
+
+    def _member(self, run: Event, origin: str, waiting: Collection[str]) -> Found:
+        assert isinstance(run.body, Run)
+        log, decision_id = self._store.log, run.body.decision_id
+        made = log.find(decision_id) if decision_id else None
+        return Found(
+            run,
+            made.body if made is not None and isinstance(made.body, DecisionRecord) else None,
+            tuple(event for event in log.said_of(run) if event.event_id not in waiting),
+            origin,
         )
 
     def legacy(self, origin: str) -> Legacy | None:
@@ -96,6 +117,17 @@ def _find_run(log: EventLog, feedback: Feedback) -> Event | None:
     if feedback.response_id:
         return log.find_run(response_id=feedback.response_id)
     return log.find_run(session_id=feedback.session_id) if feedback.session_id else None
+
+
+def runs_of(log: EventLog, run: Run) -> Sequence[Event]:
+    """The runs of a run's trace, else of its decision, in the order of the log; stores that can tell do
+    (``runs_by``), with others what is said late of a query corrects its root alone."""
+    runs_by: Callable[..., Sequence[Event]] | None = getattr(log, "runs_by", None)
+    if runs_by is None or not (run.trace_id or run.decision_id):
+        return ()
+    if run.trace_id:
+        return runs_by(trace_id=run.trace_id)
+    return runs_by(decision_id=run.decision_id)
 
 
 def recorded(log: EventLog, ids: Collection[str]) -> frozenset[str]:

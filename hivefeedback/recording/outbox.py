@@ -67,17 +67,22 @@ class Outbox:
         self._n_bytes += sum(len(text) for text in kept if text)
         return replace(run, input=kept[0], output=kept[1], reference=kept[2])
 
-    def count(self, keys: tuple[CellKey, ...], bucket: int, run: Run, reward: float | None) -> None:
-        """Count a run and its reward, if known, into the cells of those keys in that minute."""
+    def count(
+        self, keys: tuple[CellKey, ...], bucket: int, run: Run, reward: float | None, query: float | None
+    ) -> None:
+        """Count a run and its reward, if known, into the cells of those keys in that minute; and its
+        success, where it is a query of its own."""
         tally = self._tally
         for key in keys:
-            tally.add(key, bucket, run, reward)
+            tally.add(key, bucket, run, reward, query)
         if tally.is_long:
             tally.count_into(self.delta, self._breath)
 
-    def count_all(self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None) -> None:
-        """Count runs of one cell that ended alike, with the same reward."""
-        self._tally.add_all(key, bucket, runs, reward)
+    def count_all(
+        self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None, query: float | None
+    ) -> None:
+        """Count runs of one cell that ended alike, with the same reward; each a query of its own."""
+        self._tally.add_all(key, bucket, runs, reward, query)
         if self._tally.is_long:
             self._tally.count_into(self.delta, self._breath)
 

@@ -28,7 +28,7 @@ from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
 from hivefeedback.recording.reward import first_reward
-from hivefeedback.stats import BUCKET_S, CellKey
+from hivefeedback.stats import BUCKET_S, CellKey, outcome_success
 
 __all__ = ["Group", "PlainRuns"]
 
@@ -45,12 +45,12 @@ _TIME, _RUN = attrgetter("event_time_s"), attrgetter("body")
 class Group:
     """Runs of one deployment, operation and outcome that wait to be learnt."""
 
-    __slots__ = ("deployment", "events", "key", "operation", "outcome", "reward")
+    __slots__ = ("deployment", "events", "key", "operation", "outcome", "query", "reward")
 
     def __init__(self, deployment: str, operation: str, outcome: str) -> None:
         self.deployment, self.operation, self.outcome = deployment, operation, outcome
         self.key = CellKey(deployment, operation)
-        self.reward = first_reward(outcome)
+        self.reward, self.query = first_reward(outcome), outcome_success(outcome)
         self.events: list[Event] = []
 
 
@@ -154,10 +154,10 @@ class PlainRuns:
         first, last = int(min(times) // BUCKET_S), int(max(times) // BUCKET_S)
         runs: list[Run] = list(map(_RUN, events))
         if first == last:
-            self._p.outbox.count_all(group.key, first * BUCKET_S, runs, group.reward)
+            self._p.outbox.count_all(group.key, first * BUCKET_S, runs, group.reward, group.query)
         else:
             for bucket, some in _by_minute(times, runs).items():
-                self._p.outbox.count_all(group.key, bucket * BUCKET_S, some, group.reward)
+                self._p.outbox.count_all(group.key, bucket * BUCKET_S, some, group.reward, group.query)
         self._newest.add_all((group.deployment, group.operation), events)
         if group.reward is not None:
             self._judge.reward_all(group.operation, group.deployment, group.reward, events)

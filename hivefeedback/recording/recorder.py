@@ -231,6 +231,7 @@ class Recorder:
     def forget_runs(self) -> None:
         """Something was erased: nothing in memory may be judged any more without asking the log."""
         self._p.joins.forget_runs()
+        self._judge.queries.forget()
         self._p.awaiting.doubt()
         self._newest.forget()
 

@@ -25,6 +25,8 @@ from hivefeedback.stats.interval import (
     rate_difference,
     wilson_interval,
 )
+from hivefeedback.stats.names import NO_QUALITY, QUERY, REWARD
+from hivefeedback.stats.query import ENOUGH, Queried, Query, QueryTrace, outcome_success, query_success
 from hivefeedback.stats.recent import newest
 from hivefeedback.stats.repeat import Repeat
 from hivefeedback.stats.sample import Sample, newest_runs, newest_sample, sample_of, samples
@@ -58,11 +60,15 @@ from hivefeedback.stats.window import Window
 __all__ = [
     "BUCKET_S",
     "CHUNK",
+    "ENOUGH",
     "FAILED_SESSIONS",
     "GUARDRAILS",
     "JUDGED_UNIT",
     "MAX_EXEMPLARS",
+    "NO_QUALITY",
+    "QUERY",
     "RELATIVE_ERROR",
+    "REWARD",
     "ROLLOUT_COUNTS",
     "ROLLOUT_STOPS",
     "SEEN_SESSIONS",
@@ -77,6 +83,9 @@ __all__ = [
     "FailedSession",
     "FailingUnits",
     "Judged",
+    "Queried",
+    "Query",
+    "QueryTrace",
     "Repeat",
     "Sample",
     "Slice",
@@ -110,7 +119,9 @@ __all__ = [
     "newest",
     "newest_runs",
     "newest_sample",
+    "outcome_success",
     "quantile",
+    "query_success",
     "rate_difference",
     "rate_ratio_sequence",
     "rate_sequence",

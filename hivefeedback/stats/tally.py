@@ -20,6 +20,7 @@ from hivefeedback.model import UNCOUNTED, Run
 from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
 from hivefeedback.stats.delta import Delta
 from hivefeedback.stats.histogram import bins_of
+from hivefeedback.stats.names import QUERY, REWARD
 
 __all__ = ["Tally"]
 
@@ -51,6 +52,7 @@ class _Part(NamedTuple):
     runs: Sequence[Run]
     outcome: str
     reward: float | None
+    query: float | None
 
 
 class Tally:
@@ -70,14 +72,17 @@ class Tally:
         """True where it should be counted now."""
         return self._n_runs >= _LONGEST
 
-    def add(self, key: CellKey, bucket: int, run: Run, reward: float | None = None) -> None:
-        """A run that belongs to the cell of that key and minute, with its reward if that is known."""
-        self._parts.append(_Part(key, bucket, (run,), run.outcome, reward))
+    def add(self, key: CellKey, bucket: int, run: Run, reward: float | None = None, query: float | None = None) -> None:
+        """A run that belongs to the cell of that key and minute, with its reward if that is known, and
+        with its success where it is a query of its own."""
+        self._parts.append(_Part(key, bucket, (run,), run.outcome, reward, query))
         self._n_runs += 1
 
-    def add_all(self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None = None) -> None:
-        """Runs of one cell and minute with the same outcome and reward; at least one."""
-        self._parts.append(_Part(key, bucket, runs, runs[0].outcome, reward))
+    def add_all(
+        self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None = None, query: float | None = None
+    ) -> None:
+        """Runs of one cell and minute with the same outcome, reward and success; at least one."""
+        self._parts.append(_Part(key, bucket, runs, runs[0].outcome, reward, query))
         self._n_runs += len(runs)
 
     def count_into(self, delta: Delta, pause: Callable[[], object] = lambda: None) -> None:
@@ -112,23 +117,28 @@ def _count_one_by_one(part: _Part, delta: Delta) -> None:
     cell = delta.cell(part.key, part.bucket)
     for run in part.runs:
         cell.add_run(run)
-    if part.reward is not None:
-        _add_rewards(cell, part.reward, len(part.runs))
+    _add_judgements(cell, part)
 
 
 def _count_end(part: _Part, cell: Cell) -> None:
     """What the runs of a part have in common: how they ended, and what they earned."""
     n = len(part.runs)
     cell.outcomes[part.outcome] = cell.outcomes.get(part.outcome, 0) + n
+    _add_judgements(cell, part)
+
+
+def _add_judgements(cell: Cell, part: _Part) -> None:
     if part.reward is not None:
-        _add_rewards(cell, part.reward, n)
+        _add_judged(cell, REWARD, part.reward, len(part.runs))
+    if part.query is not None:
+        _add_judged(cell, QUERY, part.query, len(part.runs))
 
 
-def _add_rewards(cell: Cell, reward: float, n: int) -> None:
-    judged = cell.judged.get("reward")
+def _add_judged(cell: Cell, name: str, value: float, n: int) -> None:
+    judged = cell.judged.get(name)
     if judged is None:
-        judged = cell.judged["reward"] = Judged()
-    units = round(reward * JUDGED_UNIT)
+        judged = cell.judged[name] = Judged()
+    units = round(value * JUDGED_UNIT)
     judged.n += n
     judged.total += n * units
     judged.squares += n * units * units

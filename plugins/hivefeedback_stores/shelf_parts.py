@@ -43,6 +43,12 @@ class ShelfLog:
                 return choose_run(join, shelf.events.runs_by(join, value))
         return None
 
+    def runs_by(self, *, trace_id: str = "", decision_id: str = "") -> Sequence[Event]:
+        with self._access.read() as shelf:
+            for join, value in joins_of(trace_id, decision_id, "", ""):
+                return [event for _, event in sorted(shelf.events.runs_by(join, value))]
+        return []
+
     def said_of(self, run: Event) -> Sequence[Event]:
         with self._access.read() as shelf:
             return [event for _, event in said_of(shelf.events, run)]

@@ -217,6 +217,12 @@ class SqliteLog:
                 return rows.latest(_RUNS[join], value)
         return None
 
+    def runs_by(self, *, trace_id: str = "", decision_id: str = "") -> Sequence[Event]:
+        for join, value in joins_of(trace_id, decision_id, "", ""):
+            with self._database.read() as connection:
+                return [event for _, event in _Rows(connection).runs_by(join, value)]
+        return []
+
     def said_of(self, run: Event) -> Sequence[Event]:
         with self._database.read() as connection:
             return [event for _, event in said_of(_Rows(connection), run)]

@@ -14,8 +14,9 @@ from typing import TypeVar
 from msgspec import Struct
 
 from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed, told_by
-from hivefeedback.stats import Cell, CellKey, Judged, bucket_of
+from hivefeedback.stats import QUERY, REWARD, Cell, CellKey, Judged, bucket_of
 from hivefeedback_stores.erasure import Source, run_of, said_of
+from hivefeedback_stores.takeback_queries import query_changes, values_of
 
 __all__ = ["CellAt", "Share", "shares_of", "subtract", "take_back"]
 
@@ -47,17 +48,24 @@ def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
     """What the erased events had added: their runs, and judgements of runs that stay."""
     events = list(gone)
     erased = {e.event_id for e in events if isinstance(e.body, Run)}
+    queries = {change.run.event_id: change for change in query_changes(source, events)}
     shares: list[Share] = []
     for event in events:
         if isinstance(event.body, Run):
             said = [e for _, e in said_of(source, event)]
-            shares += _of_arms(source, event, _counted(event.body, said), may_await=not said)
+            cell = _counted(event.body, said)
+            if event.event_id in queries:
+                cell.judged[QUERY] = queries[event.event_id].lost
+            shares += _of_arms(source, event, cell, may_await=not said)
         elif isinstance(event.body, Feedback | Score):
             run = run_of(source, event)
             if run is not None and run.event_id not in erased:
                 shares += _of_arms(source, run, _judged([event]))
             elif run is None and isinstance(event.body, Feedback):
                 shares.append(_unjoined(event, event.body))
+    for run_id, change in queries.items():
+        if run_id not in erased:
+            shares += _of_arms(source, change.run, Cell(judged={QUERY: change.lost}))
     return shares
 
 
@@ -84,11 +92,11 @@ def _counted(run: Run, said: Sequence[Event]) -> Cell:
     cell.add_run(run)
     values = [1 - v if name in INVERTED else v for name, v in _values(said)]
     if is_blamed(run.outcome):
-        cell.add_judged("reward", 0.0)
+        cell.add_judged(REWARD, 0.0)
     elif run.outcome not in UNCOUNTED and values:
-        cell.add_judged("reward", min(1.0, max(0.0, sum(values) / len(values))))
+        cell.add_judged(REWARD, min(1.0, max(0.0, sum(values) / len(values))))
     elif run.outcome == "ok":
-        cell.add_judged("reward", 1.0)
+        cell.add_judged(REWARD, 1.0)
     return cell
 
 
@@ -100,21 +108,7 @@ def _judged(said: Sequence[Event]) -> Cell:
 
 
 def _values(said: Sequence[Event]) -> list[tuple[str, float]]:
-    """(name, value) of what was said; the same idempotency key or scorer replaces."""
-    latest: dict[str, tuple[str, float]] = {}
-    for event in said:
-        body = event.body
-        if isinstance(body, Score):
-            latest[f"{body.source}:{body.name}"] = (body.name, body.value)
-        elif isinstance(body, Feedback):
-            latest[body.idempotency_key or event.event_id] = (body.name, _value(body))
-    return list(latest.values())
-
-
-def _value(feedback: Feedback) -> float:
-    if feedback.rating is not None:
-        return (feedback.rating - 1) / 4
-    return 1.0 if feedback.value is None else float(feedback.value)
+    return list(values_of(said).values())
 
 
 def subtract(cell: Cell, taken: Cell) -> Cell:
@@ -129,7 +123,7 @@ def subtract(cell: Cell, taken: Cell) -> Cell:
             rest.bins[name] = left
     rest.judged = dict(cell.judged)
     for name, lost in taken.judged.items():
-        mine = rest.judged.pop(name, None)
+        mine = rest.judged.pop(name, None) or (Judged() if lost.n < 0 else None)
         if mine is not None and mine.n > lost.n:
             total, squares = max(0, mine.total - lost.total), max(0, mine.squares - lost.squares)
             rest.judged[name] = Judged(mine.n - lost.n, total, squares)
@@ -169,11 +163,11 @@ def _earned(share: Share, cell: Cell) -> Cell:
         return share.cell
     copy = Cell(n_awaiting=1)
     copy.merge(share.cell)
-    copy.judged.pop("reward", None)
+    copy.judged.pop(REWARD, None)
     return copy
 
 
 def _has(cell: Cell, taken: Cell) -> bool:
     if taken.outcomes:
         return all(cell.outcomes.get(name, 0) >= n for name, n in taken.outcomes.items())
-    return any(name in cell.judged for name in taken.judged)
+    return any(name in cell.judged or lost.n < 0 for name, lost in taken.judged.items())

@@ -69,7 +69,7 @@ def test_every_metric_has_a_trend(metric: str) -> None:
     expected = {
         "success_rate": 1.0, "mean_duration_s": 2.0, "ttft_s": 0.5, "mean_cost_usd": 0.02, "memory_mb": 512.0,
         "tokens_in": 10.0, "tokens_out": 40.0, "p50_s": 2.0, "p95_s": 2.0, "quality": 0.75, "reward": 0.75,
-        "accuracy": None, "rating": 4.0, "tokens_per_s": 20.0, "mean_tokens": 50.0, "cost_usd": 0.02, "n_runs": 1.0,
+        "accuracy": 1.0, "rating": 4.0, "tokens_per_s": 20.0, "mean_tokens": 50.0, "cost_usd": 0.02, "n_runs": 1.0,
         "failures": 0.0,
     }[metric]  # fmt: skip
     assert value == (None if expected is None else pytest.approx(expected, rel=0.011))

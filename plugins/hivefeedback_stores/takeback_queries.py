@@ -1,0 +1,120 @@
+"""How an erasure changes the success of queries, by run.
+
+A query may lose its root, a run below it, or something that was said of it. What it counted before
+and what it counts without the erased events is worked out from the log, by the default rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from msgspec import Struct
+
+from hivefeedback.model import Event, Feedback, Run, Score
+from hivefeedback.stats import JUDGED_UNIT, Judged, Query, QueryTrace, query_success
+from hivefeedback_stores.erasure import Join, Source, run_of, said_of
+
+__all__ = ["QueryChange", "query_changes", "values_of"]
+
+
+class QueryChange(Struct, frozen=True):
+    """What the cell of a run loses; negative counts are given back.
+
+    Args:
+        run: The run's event.
+        lost: n and Σ of its queries.
+    """
+
+    run: Event
+    lost: Judged
+
+
+class _Seen(Struct):
+    """A run as queries see it."""
+
+    run_id: str
+    deployment: str
+    outcome: str
+    kind: str
+    judged: dict[str, tuple[str, float]] | None
+
+
+def query_changes(source: Source, gone: Collection[Event]) -> list[QueryChange]:
+    """What changes where these events go.
+
+    Args:
+        source: The log, with them.
+        gone: Runs, feedback and scores; other events change nothing.
+    """
+    ids = {event.event_id for event in gone}
+    changes: list[QueryChange] = []
+    for runs in _groups(source, gone):
+        before = _successes(source, runs, ())
+        after = _successes(source, [run for run in runs if run.event_id not in ids], ids)
+        for run in runs:
+            old, new = before.get(run.event_id), after.get(run.event_id)
+            if old != new:
+                changes.append(QueryChange(run, _lost(old, new)))
+    return changes
+
+
+def _groups(source: Source, gone: Iterable[Event]) -> Iterator[list[Event]]:
+    """The runs of each query that may change, in the order of the log."""
+    done: set[tuple[str, int, str, str]] = set()
+    for event in gone:
+        run = event if isinstance(event.body, Run) else run_of(source, event)
+        if run is None or not isinstance(run.body, Run):
+            continue
+        join: Join = "trace_id" if run.body.trace_id else "decision_id"
+        value = run.body.trace_id or run.body.decision_id
+        name = (run.producer, run.epoch, join if value else "run_id", value or run.event_id)
+        if name in done:
+            continue
+        done.add(name)
+        placed = sorted(source.runs_by(join, value)) if value else [(0, run)]
+        yield [e for _, e in placed if (e.producer, e.epoch) == name[:2]]
+
+
+def _successes(source: Source, runs: Sequence[Event], gone: Collection[str]) -> dict[str, float]:
+    """Success of the queries that are counted at each run."""
+    trace: QueryTrace[_Seen] = QueryTrace()
+    for event in runs:
+        run = event.body
+        assert isinstance(run, Run)
+        said = [e for _, e in said_of(source, event) if e.event_id not in gone] if not run.parent_id else ()
+        seen = _Seen(event.event_id, run.deployment, run.outcome, run.kind, values_of(said))
+        trace.add(seen, _nothing, is_root=not run.parent_id, attempt=run.attempt)
+    found: dict[str, float] = {}
+    for query in trace.queries:
+        success = query_success(query.head.outcome, query.judged.values())
+        if success is not None:
+            found.update(dict.fromkeys((used.run_id for used in query.used.values()), success))
+    return found
+
+
+def values_of(said: Iterable[Event]) -> dict[str, tuple[str, float]]:
+    """(name, value) of what was said by key; the same idempotency key or scorer replaces."""
+    latest: dict[str, tuple[str, float]] = {}
+    for event in said:
+        body = event.body
+        if isinstance(body, Score):
+            latest[f"{body.source}:{body.name}"] = (body.name, body.value)
+        elif isinstance(body, Feedback):
+            latest[body.idempotency_key or event.event_id] = (body.name, _value(body))
+    return latest
+
+
+def _value(feedback: Feedback) -> float:
+    if feedback.rating is not None:
+        return (feedback.rating - 1) / 4
+    return 1.0 if feedback.value is None else float(feedback.value)
+
+
+def _lost(old: float | None, new: float | None) -> Judged:
+    n = (old is not None) - (new is not None)
+    total = round(((old or 0.0) - (new or 0.0)) * JUDGED_UNIT)
+    return Judged(n, total, total * JUDGED_UNIT)
+
+
+def _nothing(query: Query[_Seen], sign: int) -> None:
+    """Only the end counts."""
