@@ -128,7 +128,7 @@ class LateFeedback:
             said = [e for e in found.said if e.event_id not in unsettled and not self._is_waiting(e)]
             known = self._recall.run(found, event, run, said)
             self._learner.remember(known, run)
-            self._recall_query(found, known, run, feedback_id)
+            self._recall_query(found, known, run, *unsettled)
         return known
 
     def _recall_query(self, found: Found, known: KnownRun, run: Run, *unsettled: str) -> None:
