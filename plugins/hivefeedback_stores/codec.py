@@ -23,7 +23,17 @@ from hivefeedback.model import (
     encode_event,
 )
 
-__all__ = ["decode", "decode_config", "decode_entry", "decode_packed", "encode", "event_bytes", "finite", "packed"]
+__all__ = [
+    "decode",
+    "decode_config",
+    "decode_entry",
+    "decode_packed",
+    "encode",
+    "event_bytes",
+    "finite",
+    "finite_event",
+    "packed",
+]
 
 T = TypeVar("T")
 _LARGEST = 1.7976931348623157e308
@@ -54,14 +64,19 @@ def event_bytes(event: Event) -> bytes:
     if not isfinite(event.event_time_s + event.ingest_time_s):
         raise InvalidInputError(f"event {event.event_id!r} has a time that is not finite")
     if event.body.__class__ is not Run:
-        event = _finite_event(event)
+        event = finite_event(event)
     try:
         return encode_event(event)
     except UnicodeEncodeError as error:
         raise InvalidInputError(f"event {event.event_id!r} holds a lone surrogate; replace it") from error
 
 
-def _finite_event(event: Event) -> Event:
+def finite_event(event: Event) -> Event:
+    """The event with numbers that JSON knows, where nobody needs others.
+
+    Raises:
+        InvalidInputError: It is a score that is no number.
+    """
     body = event.body
     if isinstance(body, Score) and not isfinite(body.value):
         raise InvalidInputError(f"event {event.event_id!r} has a score that is not finite")

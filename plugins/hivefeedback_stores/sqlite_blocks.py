@@ -14,17 +14,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import isfinite
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET
 
-from hivefeedback.errors import StoreCorruptError
-from hivefeedback.model import Event, decode_event
+from hivefeedback.errors import InvalidInputError, StoreCorruptError
+from hivefeedback.model import Event, Run, decode_event
+from hivefeedback_stores.codec import finite_event
 from hivefeedback_stores.erasure import Placed
 from hivefeedback_stores.sqlite_schema import has_blocks
 
 __all__ = [
     "FEWEST",
+    "are_for_block",
     "blocks_with",
     "count_blocks",
     "encode_block",
@@ -33,7 +36,6 @@ __all__ = [
     "events_behind",
     "events_with_id",
     "insert_block",
-    "is_for_block",
     "latest_at",
     "seqs_between",
     "take_blocks",
@@ -46,27 +48,41 @@ FEWEST = 16
 _COLUMNS = "first, last, payload"
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_SEQ, _ID, _UNKNOWN = attrgetter("seq"), attrgetter("event_id"), attrgetter("unknown")
+_AT, _INGESTED = attrgetter("event_time_s"), attrgetter("ingest_time_s")
 
 
-def is_for_block(event: Event) -> bool:
-    """True where the event can be found in a block by its id, and nothing of it would get lost."""
-    made_of = f"{event.producer}-{event.epoch}-{event.seq}"
-    return event.unknown is UNSET and event.event_id[1:] in (made_of, f"-{made_of}")
+class _Numbered(msgspec.Struct):
+    seq: int
+
+
+_numbers = msgspec.json.Decoder(list[_Numbered])
+
+
+def are_for_block(events: Sequence[Event]) -> bool:
+    """True where the events, of one source, can be found in a block by their ids, and nothing of them
+    would get lost."""
+    made_of = f"{events[0].producer}-{events[0].epoch}-"
+    ends = [f"{made_of}{seq}" for seq in map(_SEQ, events)]
+    tails = [event_id[1:] for event_id in map(_ID, events)]
+    if tails != ends and tails != [f"-{end}" for end in ends]:
+        return False
+    return all(unknown is UNSET for unknown in map(_UNKNOWN, events))
 
 
 def encode_block(events: Sequence[Event]) -> bytes | None:
     """The events as they lie in a block; None where one cannot be written, which rows say better."""
-    if not isfinite(sum([event.event_time_s + event.ingest_time_s for event in events])):
+    if not isfinite(sum(map(_AT, events)) + sum(map(_INGESTED, events))):
         return None
     try:
-        return _encoder.encode(events)
-    except (UnicodeEncodeError, OverflowError, TypeError):
+        return _encoder.encode([e if e.body.__class__ is Run else finite_event(e) for e in events])
+    except (UnicodeEncodeError, OverflowError, TypeError, InvalidInputError):
         return None
 
 
 def insert_block(connection: sqlite3.Connection, first: int, source: int, events: Sequence[Event], data: bytes) -> None:
     """Write events of one source at the positions from ``first`` on."""
-    seqs, times = [event.seq for event in events], [event.event_time_s for event in events]
+    seqs, times = list(map(_SEQ, events)), list(map(_AT, events))
     row = (first, first + len(events) - 1, source, min(seqs), max(seqs), min(times), max(times), data)
     connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
@@ -162,11 +178,8 @@ def events_with_id(connection: sqlite3.Connection, event_id: str) -> list[Placed
 def seqs_between(connection: sqlite3.Connection, source: int, low: int, high: int) -> set[int]:
     """Numbers of a source's events that lie in blocks, of those blocks that reach into a range."""
     condition = "source = ? AND seq_high >= ? AND seq_low <= ?"
-    return {
-        event.seq
-        for first, _, data in _select(connection, condition, source, low, high)
-        for _, event in _events(first, data)
-    }
+    blocks = _select(connection, condition, source, low, high)
+    return {numbered.seq for _, _, payload in blocks for numbered in _numbers.decode(payload)}
 
 
 def blocks_with(

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import chain, groupby, islice
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
@@ -19,6 +19,7 @@ from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
 from hivefeedback_stores.sqlite_blocks import (
     FEWEST,
+    are_for_block,
     blocks_with,
     count_blocks,
     encode_block,
@@ -27,7 +28,6 @@ from hivefeedback_stores.sqlite_blocks import (
     events_behind,
     events_with_id,
     insert_block,
-    is_for_block,
     latest_at,
     seqs_between,
     take_blocks,
@@ -52,6 +52,7 @@ _ASKED = 500
 """Ids that are asked for by one statement."""
 _TOGETHER = 64
 """Events written by one statement; SQLite before 3.32 takes 999 values at a time."""
+_SOURCE = attrgetter("producer", "epoch")
 _JoinRow = tuple[int, str, int]
 _EventRow = tuple[int, int, int, float, int, str, bytes]
 _ROW = "(?, ?, ?, ?, ?, ?, ?)"
@@ -82,8 +83,8 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
     events = _unseen(connection, events, sources)
     position, breath = _last_position(connection) + 1, Breath()
     has_block = False
-    for some in _pieces(events):
-        data = encode_block(some) if len(some) >= FEWEST and is_for_block(some[0]) else None
+    for some, is_for_block in _pieces(events):
+        data = encode_block(some) if is_for_block and len(some) >= FEWEST else None
         if data is not None:
             insert_block(connection, position, sources[some[0].producer, some[0].epoch], some, data)
             has_block = True
@@ -105,38 +106,42 @@ def _last_position(connection: sqlite3.Connection) -> int:
 
 def _unseen(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> Sequence[Event]:
     """The events whose (producer, epoch, seq) is not there yet, each once."""
-    by_source: dict[tuple[str, int], list[int]] = {}
-    for event in events:
-        by_source.setdefault((event.producer, event.epoch), []).append(event.seq)
     known: dict[tuple[str, int], set[int]] = {}
-    for source, seqs in by_source.items():
+    for source in set(map(_SOURCE, events)):
+        seqs = [e.seq for e in events if e.epoch == source[1] and e.producer == source[0]]
         low, high = min(seqs), max(seqs)
         query = "SELECT seq FROM events WHERE source = ? AND seq BETWEEN ? AND ?"
         found = {seq for (seq,) in connection.execute(query, (sources[source], low, high))}
         found |= seqs_between(connection, sources[source], low, high)
-        if found or len(set(seqs)) < len(seqs):
+        if not found.isdisjoint(seqs) or len(set(seqs)) < len(seqs):
             known[source] = found
-    if not known:
-        return events
+    return _each_once(events, known) if known else events
+
+
+def _each_once(events: Sequence[Event], known: Mapping[tuple[str, int], set[int]]) -> list[Event]:
     kept = []
     for event in events:
-        seen = known.setdefault((event.producer, event.epoch), set())
-        if event.seq not in seen:
-            seen.add(event.seq)
+        seen = known.get((event.producer, event.epoch))
+        if seen is None or event.seq not in seen:
             kept.append(event)
+            if seen is not None:
+                seen.add(event.seq)
     return kept
 
 
-def _pieces(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """The events in order, in pieces of one source that go into a block, and others."""
-    for (_, _, _), run in groupby(events, _block_of):
-        some = list(run)
-        for start in range(0, len(some), _CHUNK):
-            yield some[start : start + _CHUNK]
+def _pieces(events: Sequence[Event]) -> Iterator[tuple[Sequence[Event], bool]]:
+    """The events in order, in pieces of one source, and whether a piece can lie in a block."""
+    for start in range(0, len(events), _CHUNK):
+        some = events[start : start + _CHUNK]
+        if len(set(map(_SOURCE, some))) == 1 and are_for_block(some):
+            yield some, True
+        else:
+            for (_, _, is_for_block), piece in groupby(some, _kind_of):
+                yield list(piece), is_for_block
 
 
-def _block_of(event: Event) -> tuple[str, int, bool]:
-    return event.producer, event.epoch, is_for_block(event)
+def _kind_of(event: Event) -> tuple[str, int, bool]:
+    return event.producer, event.epoch, are_for_block((event,))
 
 
 def _row(position: int, e: Event, sources: Sources) -> _EventRow:
