@@ -18,7 +18,7 @@ from hivefeedback.hooks import Aggregates, Commit, Config, EventLog, Journal, St
 from hivefeedback.model import decode_event
 from hivefeedback_stores.codec import decode_entry, decode_packed, packed
 from hivefeedback_stores.seen import Seen
-from hivefeedback_stores.sqlite_aggregates import SqliteAggregates, add_delta
+from hivefeedback_stores.sqlite_aggregates import SqliteAggregates, Written, add_delta
 from hivefeedback_stores.sqlite_blocks import unreadable_blocks
 from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_log import Sources, SqliteLog, insert_events
@@ -58,6 +58,7 @@ class SqliteStore:
         self._clock = clock
         path = path_of(url, "sqlite")
         self._database = Database(url, path, read_only=read_only, busy_timeout_s=busy_timeout_s)
+        self._written = Written()
         self.log: EventLog = SqliteLog(self._database)
         self.aggregates: Aggregates = SqliteAggregates(self._database)
         self.journal: Journal = SqliteJournal(self._database)
@@ -71,9 +72,10 @@ class SqliteStore:
             if not _is_new(connection, sources[commit.producer, commit.epoch], commit.number):
                 return
             insert_events(connection, commit.events, sources)
-            add_delta(connection, commit.delta)
+            add_delta(connection, commit.delta, self._written)
             for record in commit.records:
                 put_record(connection, record, self._clock())
+        self._written.keep()
 
     def check(self) -> Sequence[str]:
         """Check the file's structure, and read every event and entry."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import overload
 
 from msgspec import Struct
@@ -27,7 +28,7 @@ from hivefeedback_stores.sqlite_database import Database
 from hivefeedback_stores.sqlite_schema import get_meta, has_revisions, put_meta
 from hivefeedback_stores.takeback import CellAt, Share, take_back
 
-__all__ = ["SqliteAggregates", "add_delta", "fold", "forget_exemplars", "put_cell", "take_shares"]
+__all__ = ["SqliteAggregates", "Written", "add_delta", "fold", "forget_exemplars", "put_cell", "take_shares"]
 
 FOLD_AT = 16
 """Deltas that may wait: a fold then costs a few ms, a read decodes at most so many more rows."""
@@ -46,7 +47,35 @@ class _Waiting(Struct, array_like=True):
     exemplars: list[tuple[str, str, list[Exemplar]]]
 
 
-def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
+class Written:
+    """Deltas that this process wrote down and that wait, so that a fold need not read them back.
+
+    One that was written in a transaction counts once that is committed (``keep``).
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, _Waiting] = {}
+        self._new: tuple[int, _Waiting] | None = None
+
+    def note(self, number: int, row: _Waiting) -> None:
+        """A delta that was just written under a number."""
+        self._new = (number, row)
+
+    def keep(self) -> None:
+        """The transaction is committed."""
+        if self._new is not None:
+            self._kept[self._new[0]] = self._new[1]
+            self._new = None
+        while len(self._kept) > 2 * FOLD_AT:  # another process folded them
+            del self._kept[next(iter(self._kept))]
+
+    def take(self) -> dict[int, _Waiting]:
+        """All that are kept, for a fold that may change them; a fold that fails reads them back."""
+        kept, self._kept, self._new = self._kept, {}, None
+        return kept
+
+
+def add_delta(connection: sqlite3.Connection, delta: Delta, written: Written) -> None:
     """Write a delta down; folds when enough of them wait."""
     if not delta:
         return
@@ -54,10 +83,13 @@ def add_delta(connection: sqlite3.Connection, delta: Delta) -> None:
         [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
         [(*name, kept) for name, kept in delta.exemplars.items()],
     )
-    connection.execute("INSERT INTO deltas VALUES (?, ?)", (_last_number(connection) + 1, packed(row)))
+    number = _last_number(connection) + 1
+    connection.execute("INSERT INTO deltas VALUES (?, ?)", (number, packed(row)))
     (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()
-    if n >= FOLD_AT:
-        fold(connection)
+    if n < FOLD_AT:
+        written.note(number, row)
+    else:
+        fold(connection, {**written.take(), number: row})
 
 
 def _last_number(connection: sqlite3.Connection) -> int:
@@ -66,11 +98,22 @@ def _last_number(connection: sqlite3.Connection) -> int:
     return max(waiting or 0, int(get_meta(connection, "folded") or 0))
 
 
-def _gathered(connection: sqlite3.Connection, after: int = -1) -> Delta:
-    """All deltas that wait and have a larger number, merged."""
+def _waiting(connection: sqlite3.Connection, after: int, at_hand: Mapping[int, _Waiting]) -> Iterator[_Waiting]:
+    query = "SELECT number FROM deltas WHERE number > ? ORDER BY number"
+    for (number,) in connection.execute(query, (after,)).fetchall():
+        row = at_hand.get(number)
+        if row is None:
+            (data,) = connection.execute("SELECT delta FROM deltas WHERE number = ?", (number,)).fetchone()
+            row = decode_packed("a waiting delta", data, _Waiting)
+        yield row
+
+
+def _gathered(
+    connection: sqlite3.Connection, after: int = -1, at_hand: Mapping[int, _Waiting] = MappingProxyType({})
+) -> Delta:
+    """All deltas that wait and have a larger number, merged; those at hand may be changed by it."""
     delta, breath = Delta(), Breath()
-    for (data,) in connection.execute("SELECT delta FROM deltas WHERE number > ? ORDER BY number", (after,)):
-        row = decode_packed("a waiting delta", data, _Waiting)
+    for row in _waiting(connection, after, at_hand):
         for key, minute, cell in row.cells:
             known = delta.cells.get((key, minute))
             if known is None:
@@ -83,9 +126,9 @@ def _gathered(connection: sqlite3.Connection, after: int = -1) -> Delta:
     return delta
 
 
-def fold(connection: sqlite3.Connection) -> None:
+def fold(connection: sqlite3.Connection, at_hand: Mapping[int, _Waiting] = MappingProxyType({})) -> None:
     """Merge what waits into the cells and exemplars."""
-    delta, horizon, breath = _gathered(connection), _horizon(connection), Breath()
+    delta, horizon, breath = _gathered(connection, at_hand=at_hand), _horizon(connection), Breath()
     if not delta:
         return
     number = _last_number(connection)
