@@ -10,6 +10,7 @@ from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
 from hivefeedback.cli.checks import Check, check_environment, check_plugins, check_settings
 from hivefeedback.cli.checks_store import check_store
+from hivefeedback.cli.checks_system import check_system
 from hivefeedback.cli.exits import DONE, FAILED, code_of
 from hivefeedback.cli.spec import Spec
 from hivefeedback.cli.words import plain
@@ -45,6 +46,7 @@ def _checks(call: Call) -> Iterator[Check]:
     except HiveFeedbackError as error:
         yield Check("plugins", "wrong", str(error), code=FAILED)
         return
+    yield check_system(settings, call.clock())
     try:
         yield from check_store(settings, url, call.clock)
     except HiveFeedbackError as error:
