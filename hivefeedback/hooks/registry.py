@@ -21,16 +21,16 @@ import pluggy
 from opentelemetry import trace
 
 from hivefeedback import telemetry
-from hivefeedback.errors import ConfigurationError, PluginError, UnknownNameError
+from hivefeedback.errors import ConfigurationError, UnknownNameError
 from hivefeedback.hooks import specs
+from hivefeedback.hooks.border import CHECKS, anything, check_marks
 from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
-from hivefeedback.hooks.plugin import Plugin
-from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Tag, Voice
+from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Voice
 from hivefeedback.hooks.samples import Samples
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
-from hivefeedback.hooks.stages import CoreStages, check_score
+from hivefeedback.hooks.stages import CoreStages
 from hivefeedback.hooks.tracing import span
 from hivefeedback.model import (
     Configuration,
@@ -176,7 +176,7 @@ class Registry:
             raise ConfigurationError(f"plugin {name!r} is a class; pass an instance: {plugin.__name__}()")
         if name in self._infos:
             raise ConfigurationError(f"a plugin called {name!r} is registered already; give yours another name")
-        _check_marks(name, plugin)
+        check_marks(name, plugin)
         self._configure(name, plugin)
         try:
             self._manager.register(plugin, name=name)
@@ -248,7 +248,7 @@ class Registry:
     def _one(self, impl: _Impl, hook: str, values: dict[str, Any]) -> Any:
         """One implementation's answer; None where it has nothing to say or failed."""
         info, function, names = impl
-        check = _CHECKS.get(hook, _anything)
+        check = CHECKS.get(hook, anything)
         timeout_s = self._timeout_s(hook)
 
         def call() -> Any:
@@ -468,60 +468,3 @@ def _name(thing: Any) -> str:
 
 def _flat(answers: Iterable[Iterable[T]]) -> list[T]:
     return [item for answer in answers for item in answer]
-
-
-def _check_marks(name: str, plugin: object) -> None:
-    """Refuse a method that is called like a hook but carries no ``@hookimpl``: pluggy would skip it silently."""
-    for attribute in dir(plugin):
-        if not attribute.startswith("hive_"):
-            continue
-        method = getattr(plugin, attribute)
-        inherited = getattr(method, "__func__", None) is getattr(Plugin, attribute, object())
-        if callable(method) and not inherited and not hasattr(method, "hivefeedback_impl"):
-            raise ConfigurationError(f"plugin {name!r}: {attribute} is not marked; put @hookimpl above it")
-        marks = getattr(method, "hivefeedback_impl", None) or {}
-        if marks.get("wrapper") or marks.get("hookwrapper"):
-            raise ConfigurationError(f"plugin {name!r}: {attribute} is a wrapper; hivefeedback calls plain hooks only")
-
-
-def _one_of(kind: type) -> Callable[[Any], Any]:
-    def check(answer: Any) -> Any:
-        if not isinstance(answer, kind):
-            raise PluginError(f"answered {type(answer).__name__}; expected {kind.__name__} or None")
-        return answer
-
-    return check
-
-
-def _many_of(kind: type) -> Callable[[Any], Any]:
-    def check(answer: Any) -> Any:
-        items = list(answer) if isinstance(answer, Iterable) else [answer]
-        wrong = next((item for item in items if not isinstance(item, kind)), None)
-        if wrong is not None:
-            raise PluginError(f"answered {type(wrong).__name__}; expected a sequence of {kind.__name__}")
-        return items
-
-    return check
-
-
-def _collected(answer: Any) -> Collected:
-    collected: Collected = _one_of(Collected)(answer)
-    for score in collected.scores:
-        check_score(score)
-    for kind, things in ((Tag, collected.tags), (Event, collected.scrubbed)):
-        _many_of(kind)(things)
-    return collected
-
-
-def _anything(answer: Any) -> Any:
-    return answer
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "hive_collect": _collected,
-    "hive_analyze": _many_of(Finding),
-    "hive_plan": _many_of(Mutation),
-    "hive_validate": _many_of(Verdict),
-    "hive_execute": _one_of(Receipt),
-    "hive_monitor": _one_of(Outlook),
-}
