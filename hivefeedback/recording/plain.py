@@ -77,9 +77,8 @@ class PlainRuns:
         known, maker = self._groups, self._p.events
         producer, epoch, prefix = maker.producer, maker.epoch, maker.name("r", 0)[:-1]
         for seq, at_s, run in items:
-            if run.__class__ is not Run or not _is_plain(run):
+            if not isinstance(run, Run) or not _is_plain(run):
                 return None
-            assert isinstance(run, Run)
             try:
                 group = known[run.deployment, run.operation, run.outcome]
             except (KeyError, TypeError):

@@ -13,7 +13,8 @@ from hivefeedback.stats.delta import MAX_EXEMPLARS, Exemplar
 
 __all__ = ["Newest", "Pieces", "Sorted", "counted_runs", "newest"]
 
-_AGE = attrgetter("started_at_s", "run_id")
+_AGE, _STARTED = attrgetter("started_at_s", "run_id"), attrgetter("started_at_s")
+_ENOUGH = 2 * MAX_EXEMPLARS
 
 Name = tuple[str, str]
 Pieces = tuple[Sequence[Exemplar], ...]
@@ -28,6 +29,15 @@ def newest(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     >>> [e.reward for e in newest([Exemplar(1.0, "r", reward=0.5), Exemplar(1.0, "r")])]
     [0.5]
     """
+    if len(exemplars) > 2 * _ENOUGH:  # many at once: most are older than those that are wanted
+        since_s = sorted(map(_STARTED, exemplars))[-_ENOUGH]
+        found = _newest([e for e in exemplars if e.started_at_s >= since_s])
+        if len(found) == MAX_EXEMPLARS:
+            return found
+    return _newest(exemplars)
+
+
+def _newest(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     latest = {e.run_id: e for e in exemplars}
     if len(latest) < len(exemplars):  # seldom
         latest = {}

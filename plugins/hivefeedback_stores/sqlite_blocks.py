@@ -62,12 +62,13 @@ _numbers = msgspec.json.Decoder(list[_Numbered])
 def are_for_block(events: Sequence[Event]) -> bool:
     """True where the events, of one source, can be found in a block by their ids, and nothing of them
     would get lost."""
-    made_of = f"{events[0].producer}-{events[0].epoch}-"
-    ends = [f"{made_of}{seq}" for seq in map(_SEQ, events)]
-    tails = [event_id[1:] for event_id in map(_ID, events)]
-    if tails != ends and tails != [f"-{end}" for end in ends]:
+    if list(map(_UNKNOWN, events)).count(UNSET) < len(events):
         return False
-    return all(unknown is UNSET for unknown in map(_UNKNOWN, events))
+    made_of, ids, seqs = f"{events[0].producer}-{events[0].epoch}-", list(map(_ID, events)), list(map(_SEQ, events))
+    if ids == [f"r{made_of}{seq}" for seq in seqs]:  # runs, of which there are most
+        return True
+    tails, ends = [event_id[1:] for event_id in ids], [f"{made_of}{seq}" for seq in seqs]
+    return tails in (ends, [f"-{end}" for end in ends])
 
 
 def encode_block(events: Sequence[Event]) -> bytes | None:
