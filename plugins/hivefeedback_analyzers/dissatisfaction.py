@@ -1,8 +1,8 @@
 """Finds deployments whose users are not content.
 
 Ratings and "helpful" votes are held against thresholds (3.5 of 5 warns, 2.5 of 5 is critical) and
-against their own past; complaints and corrections against their own past. A finding needs an
-interval that lies wholly on the bad side. Options::
+against their own past; complaints, corrections and the tone of comments against their own past.
+A finding is more than chance, adjusted for everything that was compared. Options::
 
     options:
       dissatisfaction: {warn_rating: 3.5, critical_rating: 2.5, min_ratings: 10}
@@ -10,8 +10,8 @@ interval that lies wholly on the bad side. Options::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hivefeedback.hooks import Plugin, hookimpl
@@ -20,19 +20,21 @@ from hivefeedback.stats import (
     JUDGED_UNIT,
     Judged,
     View,
-    adjusted_p_values,
     mean_difference,
     mean_interval,
     rate_difference,
     wilson_interval,
 )
 from hivefeedback_analyzers.heard import Heard, heard
+from hivefeedback_analyzers.odds import adjusted_among, below_mean_p, more_p
 from hivefeedback_analyzers.windows import Key, split_s
 
 __all__ = ["DissatisfactionAnalyzer", "DissatisfactionOptions"]
 
 _VOTES = ("rating", "helpful", "overall", "relevance", "accuracy", "helpfulness")
 """Names whose mean is held against the thresholds; ratings 1–5 are stored as (r − 1)/4."""
+_TONES = ("sentiment",)
+"""Names whose mean is held against its past alone: who comments is seldom content, and 0.5 is no bad tone."""
 _REPROACHES = ("complaint", "correction")
 """Names that count per run."""
 _NONE = Judged()
@@ -47,7 +49,8 @@ class DissatisfactionOptions:
         recent_s: What counts as recent.
         min_ratings: Fewest ratings; people rate seldom, so fewer than for runs.
         min_runs: Fewest runs on either side for complaints and corrections.
-        alpha: Largest adjusted p-value of a change.
+        alpha: Largest p-value, adjusted for everything that was compared; small, since the turn looks
+            each minute.
     """
 
     warn_rating: float = 3.5
@@ -62,8 +65,11 @@ class DissatisfactionOptions:
             raise ValueError("1 <= critical_rating <= warn_rating <= 5 must hold")
 
 
+_Suspected = tuple[float, Finding]
+"""A p-value that is still to be adjusted, and what is to be said if it is small."""
+
+
 class _Worsening(NamedTuple):
-    key: Key
     name: str
     before: Interval
     after: Interval
@@ -87,68 +93,83 @@ class DissatisfactionAnalyzer(Plugin):
 
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
-        """At most one finding for each deployment × operation and name of feedback."""
+        """At most one finding for each deployment × operation and name of feedback, the gravest."""
         split = split_s(view, now_s=now_s, recent_s=self._options.recent_s)
         before = heard(view.between(float("-inf"), split)) if split is not None else {}
         recent = heard(view.between(split, float("inf")) if split is not None else view)
-        found = {f.finding_id: f for f in self._worsened(view, before, recent)}
-        for key, cell in recent.items():
-            for name in _VOTES if cell.judged else ():
-                low = self._below(view, key, name, cell.judged.get(name, _NONE))
-                if low is not None and low.severity >= _severity_of(found.get(low.finding_id)):
-                    found[low.finding_id] = low
+        low, n_low = self._low(view, recent)
+        worse, n_worse = self._worsened(view, before, recent)
+        suspected = [*worse, *low]
+        adjusted = adjusted_among([p_value for p_value, _ in suspected], n_low + n_worse)
+        found: dict[str, Finding] = {}
+        for (_, finding), p_value in zip(suspected, adjusted, strict=True):
+            known = found.get(finding.finding_id)
+            if p_value <= self._options.alpha and (known is None or finding.severity >= known.severity):
+                message = f"{finding.message}, p {p_value:.2g}"
+                found[finding.finding_id] = replace(finding, p_value=p_value, message=message)
         return list(found.values())
 
-    def _below(self, view: View, key: Key, name: str, judged: Judged) -> Finding | None:
-        """A finding where the mean is below a threshold, beyond doubt."""
-        o = self._options
-        if judged.n < o.min_ratings:
-            return None
-        after = mean_interval(judged)
-        for threshold, severity, word in ((o.critical_rating, 1.0, "critical"), (o.warn_rating, 0.6, "warning")):
-            if after.high < (threshold - 1) / 4:
+    def _low(self, view: View, recent: dict[Key, Heard]) -> tuple[list[_Suspected], int]:
+        """Means below a threshold, and how many were held against one."""
+        o, n_tests = self._options, 0
+        found: list[_Suspected] = []
+        for key, cell in recent.items():
+            for name in _VOTES:
+                judged = cell.judged.get(name)
+                if judged is None or judged.n < o.min_ratings:
+                    continue
+                n_tests += 2
+                for threshold, severity, word in (
+                    (o.critical_rating, 1.0, "critical"),
+                    (o.warn_rating, 0.6, "warning"),
+                ):
+                    if (judged.mean or 0.0) < (threshold - 1) / 4:
+                        after = mean_interval(judged)
+                        message = (
+                            f"{name} of {_who(key)} on {key[1]!r} is {_stars(after.estimate)} (at most "
+                            f"{_stars(after.high)}, n {judged.n}), below {threshold:g}: {word}"
+                        )
+                        finding = _finding(view, key, name, message, severity, None, after, judged.n)
+                        found.append((below_mean_p(judged, (threshold - 1) / 4), finding))
+        return found, n_tests
+
+    def _worsened(self, view: View, before: dict[Key, Heard], recent: dict[Key, Heard]) -> tuple[list[_Suspected], int]:
+        """What is worse than before, and how much was compared."""
+        found: list[_Suspected] = []
+        n_tests = 0
+        for key in recent.keys() & before.keys():
+            changes, n = self._changes(before[key], recent[key])
+            n_tests += n
+            for c in changes:
                 message = (
-                    f"{name} of {_who(key)} on {key[1]!r} is {_stars(after.estimate)} (at most {_stars(after.high)}, "
-                    f"n {judged.n}), below {threshold:g}: {word}"
+                    f"{c.name} of {_who(key)} on {key[1]!r} went from {c.before.estimate:.1%} "
+                    f"to {c.after.estimate:.1%} (n {c.n})"
                 )
-                return _finding(view, key, name, message, severity, None, after, None, judged.n)
-        return None
+                severity = min(1.0, 0.4 + abs(c.after.estimate - c.before.estimate))
+                finding = _finding(view, key, c.name, message, severity, c.before, c.after, c.n)
+                found.append((c.p_value, finding))
+        return found, n_tests
 
-    def _worsened(self, view: View, before: dict[Key, Heard], recent: dict[Key, Heard]) -> Iterator[Finding]:
-        changes = [c for key, cell in recent.items() if key in before for c in self._changes(key, before[key], cell)]
-        adjusted = adjusted_p_values([c.p_value for c in changes])
-        for change, p_value in zip(changes, adjusted, strict=True):
-            if p_value > self._options.alpha:
+    def _changes(self, before: Heard, after: Heard) -> tuple[list[_Worsening], int]:
+        o, n_tests = self._options, 0
+        found: list[_Worsening] = []
+        for name in (*_VOTES, *_TONES):
+            a, b = before.judged.get(name), after.judged.get(name)
+            if a is None or b is None or min(a.n, b.n) < o.min_ratings:
                 continue
-            worse = abs(change.after.estimate - change.before.estimate)
-            message = (
-                f"{change.name} of {_who(change.key)} on {change.key[1]!r} went from {change.before.estimate:.1%} "
-                f"to {change.after.estimate:.1%} (n {change.n}), p {p_value:.2g}"
-            )
-            severity = min(1.0, 0.4 + worse)
-            yield _finding(
-                view, change.key, change.name, message, severity, change.before, change.after, p_value, change.n
-            )
-
-    def _changes(self, key: Key, before: Heard, after: Heard) -> Iterator[_Worsening]:
-        o = self._options
-        for name in _VOTES:
-            b = after.judged.get(name, _NONE)
-            a = before.judged.get(name, _NONE) if b.n >= o.min_ratings else _NONE
-            if min(a.n, b.n) >= o.min_ratings and b.total * a.n < a.total * b.n:
-                difference = mean_difference(a, b)
-                if difference.interval.high < 0:
-                    yield _Worsening(key, name, mean_interval(a), mean_interval(b), b.n, difference.p_value)
-        for name in _REPROACHES:
-            if name in after.judged and min(before.n_runs, after.n_runs) >= o.min_runs:
-                (k_1, n_1), (k_2, n_2) = _reproaches(before, name), _reproaches(after, name)
-                if k_2 * n_1 <= k_1 * n_2:
-                    continue  # not more often than before
-                difference = rate_difference(k_1, n_1, k_2, n_2)
-                if difference.interval.low > 0:
-                    yield _Worsening(
-                        key, name, wilson_interval(k_1, n_1), wilson_interval(k_2, n_2), n_2, difference.p_value
-                    )
+            n_tests += 1
+            difference = mean_difference(a, b)
+            if difference.interval.high < 0:
+                found.append(_Worsening(name, mean_interval(a), mean_interval(b), b.n, difference.p_value))
+        for name in _REPROACHES if min(before.n_runs, after.n_runs) >= o.min_runs else ():
+            n_tests += 1
+            (k_1, n_1), (k_2, n_2) = _reproaches(before, name), _reproaches(after, name)
+            if k_2 * n_1 <= k_1 * n_2:
+                continue
+            if rate_difference(k_1, n_1, k_2, n_2).interval.low > 0:
+                first, second = wilson_interval(k_1, n_1), wilson_interval(k_2, n_2)
+                found.append(_Worsening(name, first, second, n_2, more_p(k_1, n_1, k_2, n_2)))
+        return found, n_tests
 
 
 def _reproaches(cell: Heard, name: str) -> tuple[int, int]:
@@ -165,7 +186,6 @@ def _finding(
     severity: float,
     before: Interval | None,
     after: Interval,
-    p_value: float | None,
     n: int,
 ) -> Finding:
     return Finding(
@@ -178,7 +198,6 @@ def _finding(
         severity=severity,
         before=before,
         after=after,
-        p_value=p_value,
         n_runs=n,
         evidence=view.evidence(key[0], key[1]),
     )
@@ -190,7 +209,3 @@ def _who(key: Key) -> str:
 
 def _stars(value: float) -> str:
     return f"{1 + 4 * value:.2f} of 5"
-
-
-def _severity_of(finding: Finding | None) -> float:
-    return finding.severity if finding else 0.0
