@@ -58,7 +58,8 @@ from hivefeedback.serving import Decider, Draws, Live, Ring
 __all__ = ["Engine"]
 
 _SHAPING = (
-    "mode", "judgements", "judgement_horizon_s", "unjudged", "session_memory", "join_memory", "slice_runs",
+    "mode", "judgements", "judgement_horizon_s", "query_success_from", "unjudged", "session_memory", "join_memory",
+    "slice_runs",
     "breaker_failures", "breaker_base_s", "breaker_cap_s", "canary_max_stale_s", "canary_alpha",
 )  # fmt: skip
 """Settings that shape what is learnt and served."""
@@ -216,6 +217,7 @@ class Engine:
         )
         options = RecorderOptions(
             judgement_horizon_s=values.judgement_horizon_s,
+            query_success_from=values.query_success_from,
             unjudged_earns=values.unjudged == "ok",
             agents_tracked=values.agents_tracked,
             commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,

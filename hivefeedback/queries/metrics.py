@@ -13,6 +13,9 @@ from hivefeedback.model import INVERTED, KNOWN_NAMES, Interval
 from hivefeedback.model.feedback import UNREWARDED
 from hivefeedback.stats import (
     JUDGED_UNIT,
+    NO_QUALITY,
+    QUERY,
+    REWARD,
     Cell,
     Difference,
     Judged,
@@ -26,12 +29,10 @@ from hivefeedback.stats import (
     wilson_interval,
 )
 
-__all__ = ["METRICS", "QUERY", "Metric", "accuracy_of", "metric_of", "quality_of", "rating_of", "tokens_per_s"]
+__all__ = ["METRICS", "Metric", "accuracy_of", "metric_of", "quality_of", "rating_of", "tokens_per_s"]
 
-QUERY: Final = "query"
-"""Name under which cells hold the success of the queries (root runs) that a deployment had a part in."""
 JUDGED: Final = "judged:"
-_NOT_QUALITY = frozenset({"reward", QUERY}) | UNREWARDED
+_NOT_QUALITY = NO_QUALITY | UNREWARDED
 _MEANS: Final = {
     "mean_duration_s": ("duration_us", 1e6, "s", False),
     "ttft_s": ("ttft_us", 1e6, "s", False),
@@ -176,7 +177,7 @@ def _all() -> Iterable[Metric]:
     yield _quantile_metric("p50_s", 0.5)
     yield _quantile_metric("p95_s", 0.95)
     yield _judged_metric("quality", "0-1", quality_of)
-    yield _judged_metric("reward", "0-1", lambda cell: cell.judged.get("reward") or Judged())
+    yield _judged_metric(REWARD, "0-1", lambda cell: cell.judged.get(REWARD) or Judged())
     yield _judged_metric("accuracy", "0-1", accuracy_of)
     yield Metric(
         name="rating",

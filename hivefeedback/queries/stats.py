@@ -11,7 +11,7 @@ from hivefeedback.queries.basis import Shut
 from hivefeedback.queries.cells import is_below
 from hivefeedback.queries.metrics import accuracy_of, quality_of, rating_of, tokens_per_s
 from hivefeedback.queries.newest import mean_of_newest
-from hivefeedback.stats import JUDGED_UNIT, Cell, CellKey, Coverage, View
+from hivefeedback.stats import JUDGED_UNIT, REWARD, Cell, CellKey, Coverage, View
 
 __all__ = ["DIMENSIONS", "RATINGS", "StatRow", "Stats", "stats_of"]
 
@@ -139,7 +139,7 @@ def _row(
 ) -> StatRow:
     n_runs = cell.n_runs
     duration_us, ttft_us, memory_kb = cell.mean("duration_us"), cell.mean("ttft_us"), cell.mean("memory_kb")
-    quality, reward, queries = quality_of(cell), cell.judged.get("reward"), accuracy_of(cell)
+    quality, reward, queries = quality_of(cell), cell.judged.get(REWARD), accuracy_of(cell)
     n_tokens = max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0))
     tokens = cell.sums.get("tokens_in", 0) + cell.sums.get("tokens_out", 0)
     return StatRow(

@@ -11,7 +11,7 @@ from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
 from hivefeedback.recording.queries import Queries
-from hivefeedback.stats import REWARD
+from hivefeedback.stats import ENOUGH, REWARD
 
 __all__ = ["Judge"]
 
@@ -22,11 +22,11 @@ class Judge:
     ``teach`` hands the rewards of a batch to the policy.
     """
 
-    def __init__(self, parts: Parts, newest: Newest) -> None:
+    def __init__(self, parts: Parts, newest: Newest, *, enough: float = ENOUGH) -> None:
         self._p, self._newest = parts, newest
         self._observations: list[Observation] = []
         self._alike: list[tuple[str, str, float, Sequence[Event]]] = []
-        self.queries = Queries(parts.outbox, parts.joins, parts.rule, size=parts.joins.size)
+        self.queries = Queries(parts.outbox, parts.joins, parts.rule, size=parts.joins.size, enough=enough)
 
     @property
     def is_full(self) -> bool:

@@ -59,6 +59,7 @@ class RecorderOptions:
     """
 
     judgement_horizon_s: float
+    query_success_from: float
     unjudged_earns: bool
     agents_tracked: int
     commit_every_s: float

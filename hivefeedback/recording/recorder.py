@@ -65,7 +65,7 @@ class Recorder:
         self._p, self._o = parts, options
         self._collector = Collector(parts)
         self._newest = Newest()
-        self._judge = Judge(parts, self._newest)
+        self._judge = Judge(parts, self._newest, enough=options.query_success_from)
         self._learner = Learner(parts, options, self._judge, self._newest)
         self._plain = PlainRuns(parts, self._learner, self._judge, self._newest)
         self._late = LateFeedback(parts, self._learner, self._judge, Recall(parts, options, self._learner))

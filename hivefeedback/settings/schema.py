@@ -75,6 +75,12 @@ class Settings(BaseSettings):
     judgement_horizon_s: float = Field(
         3600.0, gt=0, description="how long a judgement is awaited; an hour covers most sessions"
     )
+    query_success_from: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="mean judgement from which a query succeeded; the middle, so that a rating of 3 is enough",
+    )
     unjudged: Literal["wait", "ok"] = Field(
         "wait", description="ok: an ok run without a judgement earns 1 after the horizon"
     )

@@ -12,6 +12,7 @@ from hivefeedback.stats.block import Block, cells_of
 from hivefeedback.stats.cell import Cell, CellKey
 from hivefeedback.stats.delta import Exemplar
 from hivefeedback.stats.legend import AWAITING, Ints, Legend
+from hivefeedback.stats.names import REWARD
 from hivefeedback.stats.repeat import Repeat
 from hivefeedback.stats.spans import Bucket, Spans
 from hivefeedback.stats.view import Coverage, Slice, View
@@ -232,7 +233,7 @@ def _tally(legend: Legend, values: Ints) -> Ints:
     counted = _columns(legend, "outcomes", lambda name: name not in UNCOUNTED)
     good = _columns(legend, "outcomes", lambda name: name not in UNCOUNTED and name not in BLAMED)
     parts = [values[:, counted].sum(axis=1), values[:, good].sum(axis=1)]
-    rewards = legend.judged.get("reward")
+    rewards = legend.judged.get(REWARD)
     for i in range(3):
         parts.append(values[:, rewards + i] if rewards is not None else np.zeros(len(values), dtype=np.int64))
     return np.stack(parts, axis=1)

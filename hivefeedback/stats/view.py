@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from hivefeedback.stats.cell import Cell, CellKey, n_succeeded
 from hivefeedback.stats.delta import Exemplar
+from hivefeedback.stats.names import REWARD
 from hivefeedback.stats.repeat import Repeat
 
 __all__ = ["Coverage", "Slice", "View"]
@@ -155,7 +156,7 @@ class View:
             into = sums[name]
             into[0] += sign * cell.n_runs
             into[1] += sign * n_succeeded(cell.outcomes)
-            rewards = cell.judged.get("reward")
+            rewards = cell.judged.get(REWARD)
             if rewards is not None:
                 into[2] += sign * rewards.n
                 into[3] += sign * rewards.total

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hivefeedback.model import Run
-from hivefeedback.stats import BUCKET_S, MAX_EXEMPLARS, CellKey, Delta, Exemplar, Slice, View, bucket_of
+from hivefeedback.stats import BUCKET_S, MAX_EXEMPLARS, REWARD, CellKey, Delta, Exemplar, Slice, View, bucket_of
 
 __all__ = ["Seen", "view_of"]
 
@@ -55,7 +55,7 @@ def _add(delta: Delta, seen: Seen, run_id: str) -> None:
         cell = delta.cell(CellKey(run.deployment, run.operation, run.agent_id, arm), bucket_of(started_at_s))
         cell.add_run(run)
         if seen.reward is not None:
-            cell.add_judged("reward", seen.reward)
+            cell.add_judged(REWARD, seen.reward)
         for name, value in seen.judged.items():
             cell.add_judged(name, value)
     exemplar = Exemplar(

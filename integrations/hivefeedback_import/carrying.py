@@ -18,7 +18,7 @@ import msgspec
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Commit, Record, State
 from hivefeedback.model import Feedback, Run
-from hivefeedback.stats import JUDGED_UNIT, CellKey, Delta, Judged, bucket_of
+from hivefeedback.stats import JUDGED_UNIT, QUERY, CellKey, Delta, Judged, bucket_of
 from hivefeedback_import.carried import Carried, Quality, Total
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ __all__ = ["Brought", "carry_over"]
 
 _SPACE = "import"
 """Namespace of the notes in ``State``."""
-_QUERY = "query"
-"""Name under which cells hold the success of whole queries."""
 _KEPT_S = 400 * 86400.0
 """Older aggregates are dropped, so nothing older is carried."""
 _AHEAD_S = 3600.0
@@ -145,7 +143,7 @@ def _commit_total(loop: FeedbackLoop, key: str, total: Total, before: _Carried) 
     delta = Delta()
     cell = delta.cell(CellKey(total.deployment, total.operation), bucket_of(total.at_s))
     n, n_ok = total.n_queries - before.n_queries, total.n_successful - before.n_successful
-    cell.judged[_QUERY] = Judged(n, n_ok * JUDGED_UNIT, n_ok * JUDGED_UNIT**2)
+    cell.judged[QUERY] = Judged(n, n_ok * JUDGED_UNIT, n_ok * JUDGED_UNIT**2)
     for duration_s in total.latencies_s if not before.n_latencies else ():
         cell.add_run(Run(total.deployment, total.operation, "ok", duration_s))
     cell.outcomes.clear()  # how many calls there were, and how they ended, is not told

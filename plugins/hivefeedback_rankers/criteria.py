@@ -27,9 +27,10 @@ from math import inf
 from typing import Self
 
 from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.stats import QUERY
 from hivefeedback_rankers.check import check_count, check_positive
 from hivefeedback_rankers.contender import Contender, ViewRanker
-from hivefeedback_rankers.performance import QUERY, Performance
+from hivefeedback_rankers.performance import Performance
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = [

@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hivefeedback.model import INVERTED
-from hivefeedback.stats import JUDGED_UNIT, Cell, CellKey, Judged, View
+from hivefeedback.stats import JUDGED_UNIT, NO_QUALITY, Cell, CellKey, Judged, View
 
-__all__ = ["NOTHING", "QUERY", "Performance", "performances"]
+__all__ = ["NOTHING", "Performance", "performances"]
 
-QUERY = "query"
-"""Judgement that holds the success of the queries that a deployment was used in."""
 _RATINGS = ("rating", "overall", "quality")
-_NO_QUALITY = frozenset({"reward", QUERY, "success", "sentiment"})
+_NO_QUALITY = NO_QUALITY | {"success", "sentiment"}
 """Judgements that are made of others, or of the outcome."""
 
 

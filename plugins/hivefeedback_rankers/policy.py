@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from hivefeedback.hooks import Observation
-from hivefeedback.stats import JUDGED_UNIT, Judged
+from hivefeedback.stats import JUDGED_UNIT, QUERY, Judged
 from hivefeedback_rankers.contender import Contender, Placing
-from hivefeedback_rankers.performance import QUERY, Performance
+from hivefeedback_rankers.performance import Performance
 
 __all__ = ["RankedPolicy"]
 

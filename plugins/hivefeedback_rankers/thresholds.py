@@ -18,11 +18,12 @@ from typing import NamedTuple, Self
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.stats import QUERY
 from hivefeedback_rankers.check import check_count, check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.conversation import domain_of
 from hivefeedback_rankers.latency import latency_score
-from hivefeedback_rankers.performance import QUERY, Performance
+from hivefeedback_rankers.performance import Performance
 from hivefeedback_rankers.policy import RankedPolicy
 from hivefeedback_rankers.tiers import Graded, Tier, placed
 
