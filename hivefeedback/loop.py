@@ -51,13 +51,14 @@ from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Price, Run
-from hivefeedback.queries import StatRow, Stats, query_runs
+from hivefeedback.queries import InsightLimits, StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
 from hivefeedback.settings import (
     AdapterEntry,
     DeploymentEntry,
     PriceEntry,
     Settings,
+    insight_limits,
     load_settings,
     unknown_variables,
 )
@@ -128,6 +129,7 @@ class FeedbackLoop(Changing, Asking, Listening):
         texts = dict(prompts if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
         self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
+        self._insight_limits = InsightLimits(**insight_limits(self.settings.thresholds))
         self._memories = Indices()
         self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
         self._turns: BackgroundTurns | None = None

@@ -60,6 +60,7 @@ class Asking:
     store: Store
     _engine: Engine | None
     _clock: Callable[[], float]
+    _insight_limits: InsightLimits
 
     @property
     def configuration(self) -> Configuration:
@@ -174,9 +175,9 @@ class Asking:
         Args:
             window_s: How far back, in seconds.
             operation: Only this operation and those below it.
-            limits: From where on something is a warning.
+            limits: From where on something is a warning; default: what ``thresholds`` in the settings says.
         """
-        return insights(self._basis(window_s), operation=operation, limits=limits)
+        return insights(self._basis(window_s), operation=operation, limits=limits or self._insight_limits)
 
     def assign(
         self,

@@ -4,7 +4,7 @@ from hivefeedback.settings.aliases import ALIASES, Alias, aliases_in_force
 from hivefeedback.settings.entries import AdapterEntry, DeploymentEntry, PriceEntry
 from hivefeedback.settings.loading import default_store, find_config_file, load_settings, unknown_variables
 from hivefeedback.settings.schema import Mode, Settings
-from hivefeedback.settings.sections import Limits, StageEntry, Targets, Thresholds
+from hivefeedback.settings.sections import Limits, StageEntry, Targets, Thresholds, insight_limits
 
 __all__ = [
     "ALIASES",
@@ -21,6 +21,7 @@ __all__ = [
     "aliases_in_force",
     "default_store",
     "find_config_file",
+    "insight_limits",
     "load_settings",
     "unknown_variables",
 ]

@@ -7,12 +7,13 @@ is the one place where the one becomes the other. Where ``options`` names the sa
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "STAGES",
+    "InsightValues",
     "Limits",
     "Performance",
     "Rating",
@@ -22,6 +23,7 @@ __all__ = [
     "Targets",
     "Thresholds",
     "checked_pipeline",
+    "insight_limits",
     "plugin_options",
 ]
 
@@ -192,3 +194,25 @@ def plugin_options(
     if targets is not None:
         found["targets"] = {**found.get("targets", {}), **targets.model_dump()}
     return {name: {**found.get(name, {}), **given.get(name, {})} for name in {**found, **given}}
+
+
+class InsightValues(TypedDict, total=False):
+    """Limits of ``insights`` by their names there."""
+
+    slow_s: float
+    critical_slow_s: float
+    low_rating: float
+    critical_low_rating: float
+
+
+def insight_limits(thresholds: Thresholds | None) -> InsightValues:
+    """The same thresholds as the limits from where on ``insights`` warns; empty: as they are."""
+    if thresholds is None:
+        return {}
+    rating, response = thresholds.satisfaction.rating, thresholds.performance.response_time
+    return {
+        "slow_s": response.warning_threshold_ms / 1000.0,
+        "critical_slow_s": response.critical_threshold_ms / 1000.0,
+        "low_rating": rating.warning_threshold,
+        "critical_low_rating": rating.critical_threshold,
+    }

@@ -10,7 +10,7 @@ import pytest
 from hivefeedback import FeedbackLoop
 from hivefeedback.errors import ConfigurationError
 from hivefeedback.hooks import Plugin, hookimpl
-from hivefeedback.model import Configuration, Deployment, Finding, Price
+from hivefeedback.model import Configuration, Deployment, Finding, Price, Run
 from hivefeedback.settings import load_settings
 from hivefeedback.stats import View
 from hivefeedback.testing import FakeClock
@@ -130,3 +130,13 @@ def test_what_cannot_be_is_refused_with_its_name(tmp_path: Path, text: str, expe
         load_settings(written(tmp_path, text))
     assert expected in str(refused.value)
     assert "policy.yaml" in str(refused.value)
+
+
+def test_insights_warn_from_the_thresholds_of_the_file(tmp_path: Path) -> None:
+    """S4.17, S5.8."""
+    text = "thresholds: {performance: {response_time: {warning_threshold_ms: 100, critical_threshold_ms: 200}}}"
+    for content, told in (("{}", []), (text, ["critical"])):
+        with FeedbackLoop("memory://", ["a"], config=written(tmp_path, content), clock=FakeClock()) as loop:
+            for _ in range(20):
+                loop.record(Run("a", "x", "ok", 0.5))
+            assert [w.severity for w in loop.insights().warnings] == told

@@ -19,11 +19,13 @@ __all__ = ["SPEC"]
 
 def run(call: Call) -> Answer:
     """Read the window and look."""
-    from hivefeedback.queries import insights
+    from hivefeedback.queries import InsightLimits, insights
+    from hivefeedback.settings import insight_limits
 
     args = call.args
     with call.reader() as reader:
-        found = insights(reader.basis(args.window), operation=args.operation)
+        limits = InsightLimits(**insight_limits(call.settings.thresholds))
+        found = insights(reader.basis(args.window), operation=args.operation, limits=limits)
     return Answer(
         data={"window_s": args.window, **plain_data(found)}, text=_text(found), code=_code(found, args.fail_on)
     )
