@@ -51,8 +51,20 @@ class Judge:
         """First rewards of runs that are alike."""
         self._alike.append((operation, deployment, reward, events))
 
-    def judge(self, known: KnownRun, credited: KnownRun | None, key: str, name: str, value: float) -> None:
-        """A judgement of a run: count it, and correct the reward of the run that is credited."""
+    def judge(
+        self,
+        known: KnownRun,
+        credited: KnownRun | None,
+        key: str,
+        name: str,
+        value: float,
+        *,
+        is_of_trace: bool = False,
+    ) -> None:
+        """A judgement of a run: count it, and correct the reward of the run that is credited. It may be of
+        the whole trace, for which that run stands."""
+        if is_of_trace:
+            self.queries.hear(known)
         query = self.queries.of(known)
         success = self.queries.success(query) if query is not None else None
         self._put_judgement(known, key, name, value)

@@ -251,7 +251,8 @@ class LateFeedback:
 
     def _settle(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
         key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
-        self._judge.judge(known, credited, key, feedback.name, value)
+        is_of_trace = bool(feedback.trace_id) and not feedback.run_id
+        self._judge.judge(known, credited, key, feedback.name, value, is_of_trace=is_of_trace)
 
     def _keep_unjoined(self, event: Event, feedback: Feedback, sign: int = 1) -> None:
         self._p.counters["feedback_unjoined"] += sign

@@ -156,6 +156,17 @@ class Queries:
 
     # --- judgements -----------------------------------------------------------------------------------
 
+    def hear(self, known: KnownRun) -> None:
+        """Something is about to be said of the whole trace that a run is in: it is about its query."""
+        if not known.group:
+            return
+        trace = self._traces.get(known.group)
+        if trace is None:
+            trace = self._traces[known.group] = QueryTrace()
+        n_before = len(trace)
+        trace.hear(known)
+        self._n_held += len(trace) - n_before
+
     def of(self, known: KnownRun) -> Query[KnownRun] | None:
         """The query that a run decides, or None."""
         if known.group:

@@ -82,12 +82,14 @@ class Query(Generic[R]):
         head: The run whose outcome is the query's.
     """
 
-    __slots__ = ("head", "roots", "used")
+    __slots__ = ("head", "heard", "roots", "used")
 
     def __init__(self, head: R) -> None:
         self.head = head
         self.roots: list[R] = [head]
         """What is said of these is said of the query."""
+        self.heard: list[R] = []
+        """Runs that stood for the root when something was said of the trace, before the root came."""
         self.used: dict[str, R] = {}
         """Deployment → its first run; the query is counted where that was."""
 
@@ -99,19 +101,20 @@ class Query(Generic[R]):
     @property
     def judged(self) -> Mapping[str, tuple[str, float]]:
         """What was said of it, by key."""
-        if len(self.roots) == 1:
+        if len(self.roots) == 1 and not self.heard:
             return self.roots[0].judged or {}
-        return {key: said for root in self.roots for key, said in (root.judged or {}).items()}
+        return {key: said for run in (*self.heard, *self.roots) for key, said in (run.judged or {}).items()}
 
 
 class QueryTrace(Generic[R]):
     """The runs of one trace, sorted into queries."""
 
-    __slots__ = ("_below", "_is_headed", "queries")
+    __slots__ = ("_below", "_heard", "_is_headed", "queries")
 
     def __init__(self) -> None:
         self.queries: list[Query[R]] = []
         self._below: dict[str, R] = {}
+        self._heard: list[R] = []
         self._is_headed = False
 
     def add(self, run: R, settle: Callable[[Query[R], int], object], *, is_root: bool, attempt: int = 1) -> None:
@@ -157,7 +160,7 @@ class QueryTrace(Generic[R]):
     def _begin(self, run: R, settle: Callable[[Query[R], int], object]) -> None:
         query = Query(run)
         if not self.queries:
-            query.used, self._below = self._below, {}
+            self._give(query)
         query.use(run)
         self.queries.append(query)
         if len(self.queries) > _MOST:
@@ -167,18 +170,35 @@ class QueryTrace(Generic[R]):
     def _head(self, run: R, settle: Callable[[Query[R], int], object]) -> None:
         """All that the trace holds turns out to be one query."""
         query, self._is_headed = Query(run), True
-        query.used, self._below = self._below, {}
+        self._give(query)
         for other in self.queries:
             settle(other, -1)
             query.roots += other.roots
+            query.heard += other.heard
             for used in other.used.values():
                 query.use(used)
         self.queries = [query]
         settle(query, 1)
 
+    def _give(self, query: Query[R]) -> None:
+        """What waited for a root."""
+        query.used, self._below = self._below, {}
+        query.heard, self._heard = self._heard, []
+
+    def hear(self, run: R) -> None:
+        """Something is about to be said of the trace, and this run stands for its root: the root has not
+        come yet, or it is the run itself."""
+        heard = self.queries[0].heard if self.queries else self._heard
+        is_known = any(run is other for other in heard) or self.query_of(run.run_id) is not None
+        if not is_known and len(heard) < _MOST:
+            heard.append(run)
+
     def query_of(self, run_id: str) -> Query[R] | None:
         """The query that a run decides; None where it decides none."""
-        return next((query for query in self.queries if any(root.run_id == run_id for root in query.roots)), None)
+        for query in self.queries:
+            if any(run.run_id == run_id for run in (*query.roots, *query.heard)):
+                return query
+        return None
 
     def remove(self, run: R, settle: Callable[[Query[R], int], object]) -> None:
         """The run does not count: not as a use, and not as a root."""
@@ -189,6 +209,7 @@ class QueryTrace(Generic[R]):
             if query.used.get(run.deployment) is run:
                 del query.used[run.deployment]
             query.roots = [root for root in query.roots if root is not run]
+            query.heard = [other for other in query.heard if other is not run]
             if query.head is not run:
                 settle(query, 1)
                 continue
@@ -213,7 +234,8 @@ class QueryTrace(Generic[R]):
         return found
 
     def __len__(self) -> int:
-        return len(self._below) + sum(len(query.roots) + len(query.used) for query in self.queries)
+        held = (len(query.roots) + len(query.used) + len(query.heard) for query in self.queries)
+        return len(self._below) + len(self._heard) + sum(held)
 
 
 def _join(query: Query[R], run: R) -> None:

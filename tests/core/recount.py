@@ -11,7 +11,7 @@ from hivefeedback.model import BLAMED, INVERTED, UNCOUNTED, Event, Feedback, Run
 from hivefeedback.stats import JUDGED_UNIT, NO_QUALITY, QUERY, Cell
 from tests.core.loops import events
 
-__all__ = ["Totals", "assert_recount", "recount"]
+__all__ = ["Totals", "assert_queries", "assert_recount", "recount"]
 
 
 @dataclass
@@ -148,6 +148,12 @@ def assert_recount(loop: FeedbackLoop, *, awaited: frozenset[str] = frozenset(),
         assert total == settled + (n - n_settled) * JUDGED_UNIT, operation
         if operation in awaited:
             assert n == n_settled, operation
+
+
+def assert_queries(loop: FeedbackLoop) -> None:
+    """The success of queries is what the log says, where agents are judged, who earn nothing themselves."""
+    for operation, totals in recount(loop).items():
+        assert _queries(loop, operation) == totals.queries, operation
 
 
 def _queries(loop: FeedbackLoop, operation: str) -> dict[str, tuple[int, int]]:
