@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
@@ -11,6 +13,8 @@ from hivefeedback.cli.reference_hooks import markdown_of
 from hivefeedback.model import BODY_KINDS, CONTROL_KINDS, SCHEMA_VERSION, Event
 
 __all__ = ["events_reference"]
+
+_FIELD: Final = re.compile(r"^    (\w+(?:, \w+)*): (.*)$")
 
 
 def events_reference() -> str:
@@ -29,19 +33,39 @@ def events_reference() -> str:
 
 
 def _of(cls: type) -> str:
-    return f"{markdown_of(inspect.getdoc(cls) or '')}\n\n" + "\n".join(_rows(cls))
+    intro, meanings = _parts(inspect.getdoc(cls) or "")
+    return f"{intro}\n\n" + "\n".join(_rows(cls, meanings))
 
 
-def _rows(cls: type) -> Iterator[str]:
-    yield "| field | type | default |"
-    yield "|---|---|---|"
+def _parts(docstring: str) -> tuple[str, dict[str, str]]:
+    """What is said of the whole, and of each field."""
+    intro, _, arguments = docstring.partition("\nArgs:\n")
+    meanings: dict[str, str] = {}
+    names: list[str] = []
+    for line in arguments.splitlines():
+        found = _FIELD.match(line)
+        if found:
+            names = found[1].split(", ")
+        for name in names:
+            meanings[name] = f"{meanings.get(name, '')} {found[2] if found else line.strip()}".strip()
+    return markdown_of(intro.strip()), meanings
+
+
+def _rows(cls: type, meanings: dict[str, str]) -> Iterator[str]:
+    yield "| field | type | default | meaning |"
+    yield "|---|---|---|---|"
     for field in msgspec.structs.fields(cls):
-        yield f"| `{field.encode_name}` | `{_type_of(cls, field.name)}` | {_default_of(field)} |"
+        kind, meaning = (_cell(text) for text in (_type_of(cls, field.name), meanings.get(field.name, "")))
+        yield f"| `{field.encode_name}` | `{kind}` | {_default_of(field)} | {meaning} |"
 
 
 def _type_of(cls: type, name: str) -> str:
     """As it stands in the source: annotations are kept as texts."""
-    return str(inspect.get_annotations(cls)[name]).replace("|", "\\|")
+    return str(inspect.get_annotations(cls)[name])
+
+
+def _cell(text: str) -> str:
+    return text.replace("``", "`").replace("|", "\\|")
 
 
 def _default_of(field: msgspec.structs.FieldInfo) -> str:

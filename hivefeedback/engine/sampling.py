@@ -30,9 +30,9 @@ class Sampling:
 
     def sample_due(self, now_s: float) -> SystemState | None:
         """A new sample where it is time for one; None before, and where nobody measures."""
-        if 0 <= now_s - self._sampled_s < self._registry.sample_every_s():
-            return None
-        return self.sample(now_s)
+        every_s = self._registry.sample_every_s()
+        is_due = every_s < inf and not 0 <= now_s - self._sampled_s < every_s
+        return self.sample(now_s) if is_due else None
 
     def sample(self, now_s: float) -> SystemState | None:
         """A new sample; None where there is nothing to be measured."""

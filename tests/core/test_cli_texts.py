@@ -115,7 +115,7 @@ def test_every_table_of_the_reference_is_one(cli: Cli) -> None:
 
 def test_docs_are_a_document_for_programs(cli: Cli) -> None:
     data = cli.json("docs")
-    assert set(data) == {"format", "hooks", "settings"}
+    assert set(data) == {"format", "hooks", "settings", "events"}
     assert data["hooks"].startswith("# Hooks")
     assert set(cli.json("docs", "settings")) == {"format", "settings"}
     assert "choose from" in cli.refused(2, "docs", "plugins")
