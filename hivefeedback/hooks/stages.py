@@ -49,8 +49,9 @@ class CoreStages(Plugin):
         """Scores of every scorer for every run of the batch."""
         if not self.scorers:
             return None
-        runs = [e for e in events if isinstance(e.body, Run) and e.body.kind in JUDGED_KINDS]
-        answered = [e for e in runs if isinstance(e.body, Run) and e.body.output is not None]
+        answered = _judged([e for e in events if isinstance(e.body, Run) and e.body.output is not None])
+        needs_all = not all(getattr(scorer, "needs_output", False) for scorer in self.scorers)
+        runs = _judged([e for e in events if isinstance(e.body, Run)]) if needs_all else []
         scores: list[Score] = []
         for scorer in self.scorers:
             asked = answered if getattr(scorer, "needs_output", False) else runs
@@ -164,6 +165,11 @@ class CoreStages(Plugin):
                 f"see: hivefeedback plugins list"
             )
         raise PluginError(f"the {noun} failed in {what}: {type(failure).__name__}: {failure}") from failure
+
+
+def _judged(events: Sequence[Event]) -> list[Event]:
+    """Runs of kinds that are scored."""
+    return [e for e in events if isinstance(e.body, Run) and e.body.kind in JUDGED_KINDS]
 
 
 def _scores(scorer: Scorer, runs: Sequence[Event]) -> list[Score]:

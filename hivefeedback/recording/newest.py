@@ -38,7 +38,8 @@ class Newest:
         """Add the newest runs since the last call."""
         runs, self._runs = self._runs, {}
         for (deployment, operation), newest in runs.items():
-            outbox.delta.add_exemplars(deployment, operation, map(_exemplar, newest))
+            shown = [_of_event(kept) if isinstance(kept, Event) else _exemplar(kept) for kept in newest]
+            outbox.delta.add_exemplars(deployment, operation, shown)
             outbox.breathe()
 
     def forget(self) -> None:
@@ -46,9 +47,7 @@ class Newest:
         self._runs = {}
 
 
-def _exemplar(known: KnownRun | Event) -> Exemplar:
-    if isinstance(known, Event):
-        return _of_event(known)
+def _exemplar(known: KnownRun) -> Exemplar:
     keys = known.keys
     is_canary = len(keys) > 1 and any(key.arm.endswith(":canary") for key in keys)  # the first is the total's
     return Exemplar(

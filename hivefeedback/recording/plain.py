@@ -2,9 +2,9 @@
 
 A run is plain where it says what it served, how it ended and what it cost, and nothing else: no ids,
 no decision, no texts. Slices that hold nothing but plain runs are sorted by deployment, operation and
-outcome; what is the same for all runs of a group (their cell and their reward) is done once for all of
-them, some 20 ms later: when weights are refreshed, when something is committed, or when anything else
-has to be learnt. The runs themselves are kept as events, until somebody judges one of them; before
+outcome; what is the same for all runs of a group is done once for all of them, a moment later: the policy
+hears of their rewards when weights are refreshed, and their cells when something is committed; both
+when anything else has to be learnt. The runs themselves are kept as events, until somebody judges one of them; before
 they came in nobody could, since nobody knew their ids.
 
 What depends on the order of runs keeps it: breakers are settled at once, and so is everything about a
@@ -45,13 +45,15 @@ _TIME, _RUN = attrgetter("event_time_s"), attrgetter("body")
 class Group:
     """Runs of one deployment, operation and outcome that wait to be learnt."""
 
-    __slots__ = ("deployment", "events", "key", "operation", "outcome", "query", "reward")
+    __slots__ = ("deployment", "events", "key", "n_taught", "operation", "outcome", "query", "reward")
 
     def __init__(self, deployment: str, operation: str, outcome: str) -> None:
         self.deployment, self.operation, self.outcome = deployment, operation, outcome
         self.key = CellKey(deployment, operation)
         self.reward, self.query = first_reward(outcome), outcome_success(outcome)
         self.events: list[Event] = []
+        self.n_taught = 0
+        """So many of these the policy knows of."""
 
 
 class PlainRuns:
@@ -60,11 +62,17 @@ class PlainRuns:
     def __init__(self, parts: Parts, learner: Learner, judge: Judge, newest: Newest) -> None:
         self._p, self._learner, self._judge, self._newest = parts, learner, judge, newest
         self._groups: dict[tuple[str, str, str], Group] = {}
-        self._waiting: list[Group] = []
+        self._untaught: list[Group] = []
+        self._uncounted: list[Group] = []
         self._n_waiting = 0
 
     @property
-    def is_waiting(self) -> bool:
+    def is_untaught(self) -> bool:
+        """True where the policy does not know of some rewards."""
+        return bool(self._untaught)
+
+    @property
+    def is_uncounted(self) -> bool:
         """True where runs wait in groups."""
         return self._n_waiting > 0
 
@@ -121,34 +129,44 @@ class PlainRuns:
         breakers = self._p.breakers
         for event, group in zip(events, groups, strict=True):
             if group.reward == 0.0:
-                self.flush(group.deployment)
-            if not group.events:
-                self._waiting.append(group)
+                self.teach(group.deployment)
+            if group.n_taught == len(group.events):
+                self._untaught.append(group)
             group.events.append(event)
             if group.reward == 0.0 or (breakers.is_any_unclean and breakers.is_unclean(group.deployment)):
                 self._settle(group, now_s)
         if self._n_waiting >= _MOST:
-            self.flush()
+            self.count()
 
     def _settle(self, group: Group, now_s: float) -> None:
         if self._p.breakers.settle(group.deployment, group.outcome, now_s):
             self._p.signals.is_shut_dirty = True
 
-    def flush(self, deployment: str | None = None) -> None:
-        """Count what waits, of one deployment or of all, and hand its rewards to the judge."""
-        if not self._waiting:
+    def teach(self, deployment: str | None = None) -> None:
+        """Hand rewards that wait to the judge, of one deployment or of all."""
+        if not self._untaught:
             return
-        flushed = [g for g in self._waiting if deployment is None or g.deployment == deployment]
-        self._waiting = [] if deployment is None else [g for g in self._waiting if g.deployment != deployment]
-        for group in flushed:
-            events, group.events = group.events, []
-            if events:
-                self._n_waiting -= len(events)
-                self._count(group, events)
-                self._p.outbox.breathe()
+        taught = [g for g in self._untaught if deployment is None or g.deployment == deployment]
+        self._untaught = [] if deployment is None else [g for g in self._untaught if g.deployment != deployment]
+        for group in taught:
+            if not group.n_taught:
+                self._uncounted.append(group)
+                self._learner.observe(group.deployment, group.operation)
+            if group.reward is not None:
+                events = group.events[group.n_taught :] if group.n_taught else group.events.copy()
+                self._judge.reward_all(group.operation, group.deployment, group.reward, events)
+            group.n_taught = len(group.events)
+
+    def count(self) -> None:
+        """Do all that is left to do for the runs that wait."""
+        self.teach()
+        groups, self._uncounted, self._n_waiting = self._uncounted, [], 0
+        for group in groups:
+            events, group.events, group.n_taught = group.events, [], 0
+            self._count(group, events)
+            self._p.outbox.breathe()
 
     def _count(self, group: Group, events: Sequence[Event]) -> None:
-        self._learner.observe(group.deployment, group.operation)
         times = list(map(_TIME, events))
         first, last = int(min(times) // BUCKET_S), int(max(times) // BUCKET_S)
         runs: list[Run] = list(map(_RUN, events))
@@ -158,8 +176,6 @@ class PlainRuns:
             for bucket, some in _by_minute(times, runs).items():
                 self._p.outbox.count_all(group.key, bucket * BUCKET_S, some, group.reward, group.query)
         self._newest.add_all((group.deployment, group.operation), events)
-        if group.reward is not None:
-            self._judge.reward_all(group.operation, group.deployment, group.reward, events)
 
 
 def _by_minute(times: Sequence[float], runs: Sequence[Run]) -> dict[int, list[Run]]:

@@ -114,7 +114,7 @@ class Recorder:
         scores = self._collector.collect(events, now_s)
         self._sign()
         if scores or not all(map(is_, events, before)):  # hooks had something to say of single runs
-            self._plain.flush()
+            self._plain.count()
             self._learn_events(events, scores, now_s)
             return True
         self._plain.learn(events, groups, now_s)
@@ -124,7 +124,7 @@ class Recorder:
 
     def _learn_any(self, items: Sequence[Item], now_s: float) -> None:
         """Learn a slice run by run, after what came before it."""
-        self._plain.flush()
+        self._plain.count()
         events = self._taker.take_in(items, now_s)
         self._learn_events(events, self._collector.collect(events, now_s), now_s)
 
@@ -175,13 +175,14 @@ class Recorder:
     def _teach(self) -> None:
         """Hand rewards to the policy, those that came before first."""
         if self._judge.is_full:
-            self._plain.flush()
+            self._plain.teach()
         self._judge.teach()
 
     # --- other processes --------------------------------------------------------------------------
 
     def answered(self, take: Callable[[], object]) -> None:
         """The store's answer to what was asked; in a thread it comes between two slices."""
+        self._plain.count()
         try:
             take()
         finally:
@@ -204,6 +205,7 @@ class Recorder:
             lost: Origins that another process claimed, since this one gave no sign of life.
             breakers: What they know of variants.
         """
+        self._plain.count()
         if lost:
             self._p.awaiting.lose(lost)
             self.forget_runs()
@@ -273,7 +275,7 @@ class Recorder:
         if 0 <= now_s - self._refreshed_at_s < self._o.refresh_every_s:
             return
         self._refreshed_at_s = now_s
-        self._plain.flush()
+        self._plain.teach()
         self._judge.teach()
         nothing: tuple[str, ...] = ()
         due = self._ask_policy(lambda: tuple(str(operation) for operation in p.policy.due(now_s)), nothing)
@@ -285,9 +287,9 @@ class Recorder:
 
     def idle_s(self, now_s: float) -> float:
         """How long the recorder may sleep when nothing comes, in seconds."""
-        if self._p.refresher.is_dirty or self._plain.is_waiting:
+        if self._p.refresher.is_dirty or self._plain.is_untaught:
             return max(0.0, self._refreshed_at_s + self._o.refresh_every_s - now_s)
-        if not self._p.outbox.is_empty:
+        if self._plain.is_uncounted or not self._p.outbox.is_empty:
             return max(0.0, self._handed_at_s + self._o.commit_every_s - now_s)
         return 1.0
 
@@ -296,7 +298,7 @@ class Recorder:
     def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False) -> None:
         """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
-        self._plain.flush()
+        self._plain.count()
         self._judge.teach()
         if self._has_begun or events.n_own > _HELD_BACK:
             outbox.add(events.take_own())
