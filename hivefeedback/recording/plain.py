@@ -127,14 +127,17 @@ class PlainRuns:
         self._p.joins.keep_all(events)
         self._n_waiting += len(events)
         breakers = self._p.breakers
+        is_any_unclean = breakers.is_any_unclean
         for event, group in zip(events, groups, strict=True):
+            waiting = group.events
             if group.reward == 0.0:
                 self.teach(group.deployment)
-            if group.n_taught == len(group.events):
+            if group.n_taught == len(waiting):
                 self._untaught.append(group)
-            group.events.append(event)
-            if group.reward == 0.0 or (breakers.is_any_unclean and breakers.is_unclean(group.deployment)):
+            waiting.append(event)
+            if group.reward == 0.0 or (is_any_unclean and breakers.is_unclean(group.deployment)):
                 self._settle(group, now_s)
+                is_any_unclean = breakers.is_any_unclean
         if self._n_waiting >= _MOST:
             self.count()
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from operator import itemgetter
+from time import perf_counter
 from typing import Protocol
 
 from hivefeedback.hooks import Breath
@@ -16,6 +17,10 @@ from hivefeedback.recording.recorder import Recorder
 __all__ = ["RecorderThread", "Source"]
 
 _THING = itemgetter(2)
+_SLICE_S = 0.0003
+"""How long a slice may take, if it holds more than ``slice_runs``."""
+_LARGEST = 4
+"""So many times ``slice_runs`` is the largest slice."""
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +47,7 @@ class RecorderThread:
     ) -> None:
         self._source, self._recorder, self._counters = source, recorder, counters
         self._slice_runs, self._clock = slice_runs, clock
+        self._limit = slice_runs
         self._is_stopping = False
         self._breath = Breath()
         self._thread = threading.Thread(target=self._run, name="hivefeedback-recorder", daemon=True)
@@ -65,7 +71,7 @@ class RecorderThread:
 
     def _run(self) -> None:
         while True:
-            items = self._source.take(self._slice_runs)
+            items = self._source.take(self._limit)
             try:
                 if items:
                     self._work(items)
@@ -83,9 +89,16 @@ class RecorderThread:
         if any(map(callable, map(_THING, items))):
             self._work_with_markers(items)
         else:
+            start_s = perf_counter()
             self._recorder.process(items)
+            self._adapt(len(items), perf_counter() - start_s)
         if not self._is_stopping:
             self._breath()
+
+    def _adapt(self, n_items: int, took_s: float) -> None:
+        """Runs that are quickly learnt come in larger slices: what counts is how long others wait."""
+        fits = int(n_items * _SLICE_S / took_s) if took_s > 0.0 else self._limit
+        self._limit = max(self._slice_runs, min(fits, 2 * self._limit, _LARGEST * self._slice_runs))
 
     def _work_with_markers(self, items: list[Item]) -> None:
         batch: list[Item] = []
