@@ -546,7 +546,7 @@ class FeedbackLoop(Changing, Asking, Listening):
         close_within(
             max(0.1, end - time.monotonic()),
             {
-                "dead letters could not be written": engine.put_last_letters if engine is not None else bool,
+                "dead letters could not be written": engine.beside.put_last_letters if engine is not None else bool,
                 "the lease could not be given back": self._control.close,
                 "a plugin's thread did not end": self.registry.close,
                 "the store could not be closed": self.store.close,

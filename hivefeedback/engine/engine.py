@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import version
 
 from hivefeedback.control import Control
+from hivefeedback.engine.beside import Beside
 from hivefeedback.engine.bus import Bus
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.desk import Desk
@@ -24,7 +25,7 @@ from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.hooks import Policy, Store
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot, SystemSample, SystemState
+from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
 from hivefeedback.model.item import Item
 from hivefeedback.recording import (
     Awaiting,
@@ -110,7 +111,7 @@ class Engine:
     ) -> None:
         self._values, self._registry, self._store, self._control = values, registry, store, control
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
-        self.is_inline, self.counters, self._bus, self._on_poll = is_inline, counters, bus, on_poll
+        self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
         self._is_draining = False
         self._n_erasures = control.n_erasures
@@ -128,17 +129,7 @@ class Engine:
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
         self._desk = Desk(store, self.ring, counters, is_inline=is_inline)
-        self.sampling = Sampling(registry, self.ring.__len__, clock)
-        self._letters = Letters(
-            identity.producer,
-            identity.epoch,
-            counters,
-            clock=clock,
-            horizon_s=values.judgement_horizon_s,
-        )
-        self._events = EventMaker(identity.producer, identity.epoch, self.numbers, clock)
-        self._outbox = Outbox(identity.producer, identity.epoch, self._desk.send, store_content=values.store_content)
-        bus.on_failed = self._note_failed
+        self.beside = self._make_beside(bus)
         self.decider = Decider(
             self.live,
             self.ring,
@@ -153,7 +144,7 @@ class Engine:
             store, self, counters, max_events=values.pending_commits, poll_every_s=values.config_poll_s
         )
         self.recorder = self._make_recorder(snapshot)
-        self._desk.open(self.committer, self.recorder, self._letters, bus.publish)
+        self._desk.open(self.committer, self.recorder, self.beside.letters, bus.publish)
         self.thread = RecorderThread(self.ring, self.recorder, counters, slice_runs=values.slice_runs, clock=clock)
 
     # --- building -----------------------------------------------------------------------------------
@@ -187,6 +178,24 @@ class Engine:
             same={},
         )
 
+    def _make_beside(self, bus: Bus) -> Beside:
+        values, clock = self._values, self.clock
+        producer, epoch = self.identity.producer, self.identity.epoch
+        beside = Beside(
+            bus=bus,
+            letters=Letters(producer, epoch, self.counters, clock=clock, horizon_s=values.judgement_horizon_s),
+            sampling=Sampling(self._registry, self.ring.__len__, clock),
+            desk=self._desk,
+            outbox=Outbox(producer, epoch, self._desk.send, store_content=values.store_content),
+            events=EventMaker(producer, epoch, self.numbers, clock),
+            store=self._store,
+            lock=self._lock,
+            is_inline=self.is_inline,
+            clock=clock,
+        )
+        bus.on_failed = beside.note_failed
+        return beside
+
     def _make_recorder(self, snapshot: Snapshot) -> Recorder:
         values, counters = self._values, self.counters
         origin = self._owners.own
@@ -198,20 +207,20 @@ class Engine:
             rule=self._make_rule(),
             intake=RefusingIntake(
                 counters,
-                self._letters,
+                self.beside.letters,
                 user_key=user_key(self._store),
                 max_comment_bytes=values.max_comment_bytes,
             ),
             joins=Joins(values.join_memory),
-            outbox=self._outbox,
+            outbox=self.beside.outbox,
             refresher=Refresher(self.policy, snapshot, self._publish, counters),
             counters=counters,
-            events=self._events,
+            events=self.beside.events,
             clock=self.clock,
             owners=self._owners,
             awaiting=Awaiting(origin, values.judgement_horizon_s),
             lookup=Lookup(self._store, self._owners),
-            letters=self._letters,
+            letters=self.beside.letters,
             ask=self._desk.ask,
             signals=self._signals,
         )
@@ -325,14 +334,7 @@ class Engine:
                         call()
         finally:
             self._is_draining = False
-        self._after_drain()
-
-    def _after_drain(self) -> None:
-        """Of a loop without threads: sample what is due, and tell subscribers, on this thread."""
-        state = self.sampling.sample_due(self.clock())
-        if state is not None:
-            self._tell_sample(state)
-        self._bus.deliver()
+        self.beside.after_drain()
 
     def flush(self, timeout_s: float | None) -> bool:
         """Wait until everything taken in so far is learnt and committed; False where time ran out."""
@@ -342,7 +344,7 @@ class Engine:
                 self._hear_peers()
                 self.recorder.hand_over(self.clock(), is_flush=True)
                 is_done = self._desk.write()
-                self._bus.deliver()
+                self.beside.bus.deliver()
                 return is_done
         if self.thread.is_current:
             return False  # a hook asks: what it waits for comes after it
@@ -418,33 +420,7 @@ class Engine:
         if news := self._peers.news():
             self._desk.post(partial(self.recorder.take, *news))
         self._on_poll()
-        state = self.sampling.sample_due(known_at_s)
-        if state is not None:
-            self._desk.post(partial(self._tell_sample, state))
-
-    def _tell_sample(self, state: SystemState) -> None:
-        """Log a sample; a process that records nothing leaves no trace."""
-        if self._desk.has_sent:
-            self._events.tell(SystemSample(dict(state.values)), state.at_s)
-
-    def _note_failed(self, subscriber: str, event: Event, reason: str) -> None:
-        """A subscriber failed on an event: a dead letter, written by whoever learns."""
-        self._letters.failed(subscriber, event, reason)
-        if not self.is_inline:
-            self._desk.post(self._put_letters)
-            return
-        with self._lock:
-            self._put_letters()
-            self._outbox.hand_over()
-
-    def _put_letters(self) -> None:
-        for record in self._letters.take():
-            self._outbox.put(record)
-
-    def put_last_letters(self) -> None:
-        """The threads have ended and subscribers were told the last events: write what they failed on."""
-        for record in self._letters.take(is_final=True):
-            self._store.state.put(record)
+        self.beside.on_poll()
 
     def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
         """What other processes told of the open rollouts; all of it about those that are suspected."""

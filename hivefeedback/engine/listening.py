@@ -137,7 +137,7 @@ class Listening:
         self._check_open()
         if self._engine is None:
             return None
-        sampling = self._engine.sampling
+        sampling = self._engine.beside.sampling
         return sampling.latest or sampling.sample(self._clock())
 
     # --- dead letters -----------------------------------------------------------------------------

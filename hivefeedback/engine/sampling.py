@@ -24,8 +24,8 @@ class Sampling:
     """
 
     def __init__(self, registry: Registry, n_waiting: Callable[[], int], clock: Callable[[], float]) -> None:
-        self._registry, self._n_waiting, self._clock = registry, n_waiting, clock
-        self._sampled_s = -inf
+        self._registry, self._n_waiting = registry, n_waiting
+        self._sampled_s = clock()  # a process that ends before the first is due pays nothing
         self.latest: SystemState | None = None
 
     def sample_due(self, now_s: float) -> SystemState | None:
