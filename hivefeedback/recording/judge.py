@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hivefeedback.hooks import Observation, Policy
-from hivefeedback.hooks.protocols import LearnsAlike
+from hivefeedback.hooks import LearnsAlike, Observation, Policy
 from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.newest import Newest

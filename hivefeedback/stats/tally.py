@@ -26,8 +26,8 @@ __all__ = ["Tally"]
 
 _FEW = 32
 """Fewer runs are counted one by one: below that, arrays cost more than they save."""
-_LONGEST = 2048
-"""So many are counted at once at most: each of the steps between two pauses takes a third of a millisecond."""
+_LONGEST = 1024
+"""So many are counted at once at most, which takes about a millisecond."""
 _SPAN = 1 << 24
 """Larger than the distance of any two bins, so that (cell, bin) fits into one integer."""
 
