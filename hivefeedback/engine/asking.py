@@ -20,6 +20,7 @@ from hivefeedback.queries import (
     Basis,
     Blacklisted,
     Comparison,
+    Evaluations,
     InsightLimits,
     Insights,
     Ranks,
@@ -32,6 +33,7 @@ from hivefeedback.queries import (
     check_operation,
     check_positive,
     compare,
+    evaluations,
     insights,
     rank,
     recommend,
@@ -178,6 +180,19 @@ class Asking:
             limits: From where on something is a warning; default: what ``thresholds`` in the settings says.
         """
         return insights(self._basis(window_s), operation=operation, limits=limits or self._insight_limits)
+
+    def evaluations(
+        self, deployment: str | None = None, operation: str | None = None, window_s: float = _DAY_S
+    ) -> Evaluations:
+        """How deployments were judged on each operation, what they are good and bad at beyond chance, and
+        what could be done about it.
+
+        Args:
+            deployment: Only this one; it is still compared with the others.
+            operation: Only this operation and those below it.
+            window_s: How far back, in seconds.
+        """
+        return evaluations(self._basis(window_s), deployment=deployment, operation=operation)
 
     def assign(
         self,

@@ -49,7 +49,7 @@ from hivefeedback.model.event import (
     decode_event,
     encode_event,
 )
-from hivefeedback.model.feedback import INVERTED, KNOWN_NAMES, Feedback, Score
+from hivefeedback.model.feedback import INVERTED, KNOWN_NAMES, UNREWARDED, Feedback, Score
 from hivefeedback.model.journal import (
     Configuration,
     EntryState,
@@ -103,6 +103,7 @@ __all__ = [
     "PRUNED",
     "SCHEMA_VERSION",
     "UNCOUNTED",
+    "UNREWARDED",
     "WEIGHT_UNIT",
     "Adapter",
     "Alarm",

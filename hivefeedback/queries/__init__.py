@@ -6,6 +6,7 @@ from hivefeedback.queries.benefit import CostBenefit
 from hivefeedback.queries.blacklist import Blacklisted, blacklist
 from hivefeedback.queries.checks import check_operation, check_positive
 from hivefeedback.queries.compare import Comparison, ComparisonRow, Ranking, compare
+from hivefeedback.queries.evaluations import RATINGS, Evaluation, Evaluations, Judgement, evaluations
 from hivefeedback.queries.insight import Insight
 from hivefeedback.queries.insights import InsightLimits, Insights, insights
 from hivefeedback.queries.llmhive import LoggedQuery, query_runs
@@ -17,6 +18,7 @@ from hivefeedback.queries.trend import Trend, TrendPoint, trend
 
 __all__ = [
     "METRICS",
+    "RATINGS",
     "AgentAssignment",
     "Assignments",
     "Basis",
@@ -24,9 +26,12 @@ __all__ = [
     "Comparison",
     "ComparisonRow",
     "CostBenefit",
+    "Evaluation",
+    "Evaluations",
     "Insight",
     "InsightLimits",
     "Insights",
+    "Judgement",
     "LeftOut",
     "LoggedQuery",
     "RankRow",
@@ -43,6 +48,7 @@ __all__ = [
     "check_operation",
     "check_positive",
     "compare",
+    "evaluations",
     "insights",
     "query_runs",
     "rank",

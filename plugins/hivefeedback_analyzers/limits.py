@@ -29,6 +29,7 @@ __all__ = [
     "low_ratings",
     "low_success",
     "named",
+    "relative_variance",
     "slow",
     "slow_tail",
 ]

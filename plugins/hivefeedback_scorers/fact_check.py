@@ -44,6 +44,7 @@ class FactCheck:
     """
 
     name: str = "fact_check"
+    needs_output = True
 
     def __init__(
         self, check: Check, *, operations: Sequence[str] = ("",), is_slow: bool = False, max_waiting: int = 100

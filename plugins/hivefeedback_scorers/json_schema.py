@@ -61,6 +61,7 @@ class JsonSchema:
     """
 
     name = "json_schema"
+    needs_output = True
 
     def __init__(self, schemas: Mapping[str, Mapping[str, Any]], *, ignore_fence: bool = False) -> None:
         self._valid = {prefix: _is_valid(prefix, schema) for prefix, schema in schemas.items()}

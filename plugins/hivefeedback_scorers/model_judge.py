@@ -93,6 +93,7 @@ class ModelJudge:
     """
 
     name: str = "model_judge"
+    needs_output = True
     Options = ModelJudgeOptions
 
     def __init__(

@@ -54,6 +54,7 @@ class Pattern:
     """
 
     name = "pattern"
+    needs_output = True
 
     def __init__(self, patterns: Mapping[str, str]) -> None:
         self._patterns = {prefix: re.compile(pattern, re.DOTALL) for prefix, pattern in patterns.items()}

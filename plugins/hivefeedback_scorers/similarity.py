@@ -80,6 +80,7 @@ class Similarity:
     """
 
     name = "similarity"
+    needs_output = True
 
     def __init__(self, options: SimilarityOptions | None = None) -> None:
         options = options or SimilarityOptions(operations=("",))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hivefeedback import Deployment, FeedbackLoop, Run
+from hivefeedback import Deployment, Feedback, FeedbackLoop, Run
 from hivefeedback.cli import console
 from hivefeedback.cli.bars import bar
 from hivefeedback.testing import FakeClock
@@ -141,6 +141,23 @@ def test_insights_can_fail_a_script(cli: Cli) -> None:
     assert [w["kind"] for w in data["warnings"]] == ["errors"]
 
 
+def test_evaluations_show_what_was_judged_and_what_could_be_done(cli: Cli, url: str, clock: FakeClock) -> None:
+    """S2.3 S2.4."""
+    assert cli.done("evaluations", "--operation", "nowhere").out.startswith("nobody judged a run")
+    with FeedbackLoop(store=url, clock=clock) as loop:
+        for name, value in (("good", 0.9), (NAME, 0.2)):
+            for i in range(30):
+                run_id = loop.record(Run(name, "judged/task"))
+                loop.feedback(Feedback("relevance", value=value + 0.01 * (i % 5), run_id=run_id))
+    text = cli.done("evaluations", "--operation", "judged").out
+    assert "weakness" in text
+    assert f"relevance of '{NAME}' on 'judged/task' is 0.22 (n 30), 0.70" in text
+    assert "route 'judged/task' to 'good' (0.92), or say in its prompt" in text
+    data = cli.json("evaluations", "good", "--operation", "judged")
+    assert [(row["deployment"], len(row["strengths"])) for row in data["rows"]] == [("good", 1)]
+    assert "is not known" in cli.refused(2, "evaluations", "nobody")
+
+
 def test_assign_gives_one_record_per_agent(cli: Cli) -> None:
     """S3.8, S3.9 on the command line."""
     data = cli.json("assign", "a1", "a2=x", "--candidate", "good", "--candidate", NAME)
@@ -195,8 +212,8 @@ def test_two_versions_of_a_prompt_are_compared(cli: Cli) -> None:
 def test_asking_leaves_no_trace_in_the_store(cli: Cli, url: str) -> None:
     path = Path(url.removeprefix("sqlite:///"))
     before = path.read_bytes()
-    for words in ("compare", "rank", "recommend", "trend n_runs", "insights", "assign a1", "blacklist list",
-                  "prompts diff answer 1 2"):  # fmt: skip
+    for words in ("compare", "rank", "recommend", "trend n_runs", "insights", "evaluations", "assign a1",
+                  "blacklist list", "prompts diff answer 1 2"):  # fmt: skip
         cli.done(*words.split())
         assert path.read_bytes() == before, words
 
