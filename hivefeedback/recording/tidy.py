@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hivefeedback.hooks import State
+from hivefeedback.model import DEAD_LETTER
 from hivefeedback.recording.awaiting import AWAITING, read_legacy
 from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
 from hivefeedback.recording.learnt import POLICY, most_learnt
@@ -10,6 +11,8 @@ from hivefeedback.recording.owners import Owners
 
 __all__ = ["tidy"]
 
+_MOST_LETTERS = 10_000
+"""Dead letters of all processes together; each start of a process has up to a thousand places."""
 _KEPT_S = 60 * 86400.0
 """Twice as long as the log keeps runs by default: then no feedback can find them."""
 
@@ -19,7 +22,7 @@ def tidy(state: State, owners: Owners, policy: str, now_s: float) -> int:
 
     A policy's dump goes where another one has seen more, so there are at most as many as processes,
     and one. What is known of runs goes when the log has forgotten them, a breaker when no run has
-    touched it for a month.
+    touched it for a month; of dead letters the newest are kept.
 
     Args:
         state: The store's small records.
@@ -34,7 +37,15 @@ def tidy(state: State, owners: Owners, policy: str, now_s: float) -> int:
         legacy = read_legacy(record)
         if (legacy is None or legacy.at_s < now_s - _KEPT_S) and not owners.is_owned(record.key):
             gone.append((AWAITING, record.key))
+    gone += [(DEAD_LETTER, key) for key in _oldest_letters(state)]
     return sum(state.delete(namespace, key) for namespace, key in gone)
+
+
+def _oldest_letters(state: State) -> list[str]:
+    """Those beyond the bound; they expire in the order in which they were written."""
+    records = state.list(DEAD_LETTER)
+    kept = sorted(records, key=lambda r: r.expires_at_s or 0.0)
+    return [r.key for r in kept[: max(0, len(records) - _MOST_LETTERS)]]
 
 
 def _outdone(state: State, owners: Owners, policy: str) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
+from tests.bench.bus import bus_rows
 from tests.bench.hot_path import decide_rows, record_rows
 from tests.bench.questions import question_rows
 from tests.bench.recorder import recorder_rows, wakeup_rows
@@ -20,6 +21,7 @@ GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
     "decide": decide_rows,
     "record": record_rows,
     "recorder": recorder_rows,
+    "bus": bus_rows,
     "wakeup": wakeup_rows,
     "refresh": refresh_rows,
     "questions": question_rows,

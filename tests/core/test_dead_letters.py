@@ -291,6 +291,14 @@ def test_a_process_has_a_thousand_places_and_the_newest_letters_keep_them() -> N
     assert len(places) == 1000
 
 
+def test_of_all_processes_together_the_newest_ten_thousand_are_kept() -> None:
+    with sync_loop() as loop:
+        for i in range(10_003):
+            loop.store.state.put(Record(DEAD_LETTER, f"p-{i:05d}", b"{}", expires_at_s=4e9 + i))
+        loop.record(Run("a", "x"))  # with its first run a process looks after what others left
+        assert [r.key for r in loop.store.state.list(DEAD_LETTER)][:2] == ["p-00003", "p-00004"]
+
+
 def test_letters_expire_after_thirty_days() -> None:
     letters = _letters(FakeClock(5.0), now_s=1000.0)
     letters.refuse(Run(""), "bad")
