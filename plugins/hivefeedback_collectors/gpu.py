@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 __all__ = ["Gpus"]
@@ -17,11 +16,11 @@ class Gpus:
     """All GPUs of the host.
 
     Args:
-        library: Opens ``pynvml``; raises ImportError where it is not installed.
+        library: Opens it; raises ImportError where it is not installed. Default: ``pynvml``.
     """
 
-    def __init__(self, library: Callable[[], Any] = lambda: import_module("pynvml")) -> None:
-        self._open = library
+    def __init__(self, library: Callable[[], Any] | None = None) -> None:
+        self._open = library or _library
         self._nvml: Any = None
         self._is_absent = False
 
@@ -53,3 +52,9 @@ class Gpus:
         except nvml.NVMLError as error:
             log.debug("no GPU is sampled: %s", error)
             return []
+
+
+def _library() -> Any:
+    import pynvml  # type: ignore[import-untyped]  # it ships no types
+
+    return pynvml

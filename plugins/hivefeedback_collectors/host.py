@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from hivefeedback.errors import MissingExtraError
@@ -31,9 +30,10 @@ class Host:
 
     def __init__(self) -> None:
         try:
-            self._psutil: Any = import_module("psutil")
+            import psutil  # type: ignore[import-untyped]  # it ships no types
         except ImportError as error:
             raise MissingExtraError("the system collector", "system") from error
+        self._psutil: Any = psutil
 
     def times(self) -> Times:
         """CPU seconds so far. Of the process by whoever asks, since a fork has a process of its own."""

@@ -27,7 +27,6 @@ AWAITED = {
     "parquet": (("pyarrow",), "3 of 7"),
     "redis": (("redis",), "3 of 7"),
     "server": (("fastapi", "prometheus_client", "starlette", "uvicorn"), "7 of 7"),
-    "system": (("psutil",), "2 of 7"),
 }
 """Extras that are declared and that no room imports yet: their vendors, and the issue that will use them."""
 
@@ -122,7 +121,7 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
     [
         (
             ("hivefeedback", "plugins"),
-            ("dev", "schema", "sentiment", "similarity", *AWAITED),
+            ("dev", "schema", "sentiment", "similarity", "system", *AWAITED),
         ),  # dev, since the contract suites need pytest when they are used
         (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
         (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Mapping
 from math import inf
 from types import SimpleNamespace
@@ -186,9 +187,11 @@ def test_who_asked_for_samples_is_told_once_what_is_missing(caplog: pytest.LogCa
 
 
 def test_a_host_without_psutil_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    def gone(name: str) -> Any:
-        raise ImportError(name)
-
-    monkeypatch.setattr("hivefeedback_collectors.host.import_module", gone)
+    monkeypatch.setitem(sys.modules, "psutil", None)
     with pytest.raises(MissingExtraError, match=r"hivefeedback\[system\]"):
         Host()
+
+
+def test_the_library_of_the_gpus_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert Gpus().memory() == {}
