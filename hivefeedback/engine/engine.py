@@ -53,6 +53,7 @@ from hivefeedback.recording import (
     cut,
     most_learnt,
     origin_of,
+    tell_loaded,
 )
 from hivefeedback.serving import Decider, Draws, Live, Ring
 
@@ -248,6 +249,7 @@ class Engine:
 
     def start(self) -> None:
         """Serve the configuration and begin to learn."""
+        tell_loaded(self._store, self._control.configuration)
         self.recorder.recall_ended(self._control.ledger.ended_rollouts())
         self.recorder.begin(self._checkpoint())
         self._configuring(self.clock())()

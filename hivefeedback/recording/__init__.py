@@ -20,6 +20,7 @@ from hivefeedback.recording.recorder import Recorder
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.refusing import RefusingIntake, why_refused
 from hivefeedback.recording.reward import RewardRule
+from hivefeedback.recording.telling import tell_loaded
 from hivefeedback.recording.thread import RecorderThread
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "letter_key",
     "most_learnt",
     "origin_of",
+    "tell_loaded",
     "why_refused",
     "write",
 ]

@@ -22,6 +22,7 @@ from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event, Run, encode_event
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.lookup import recorded
+from hivefeedback.recording.telling import tell_saved
 
 __all__ = ["Committer", "Observer", "Outgoing", "write"]
 
@@ -72,6 +73,7 @@ def write(store: Store, outgoing: Outgoing, counters: Counters) -> None:
         good = [event for event in commit.events if _is_writable(event)]
         counters["events_unwritable"] += len(commit.events) - len(good)
         store.commit(msgspec.structs.replace(commit, events=good))
+    tell_saved(store, commit)
 
 
 def _drop_repeated(store: Store, outgoing: Outgoing, counters: Counters) -> None:

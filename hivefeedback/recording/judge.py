@@ -10,6 +10,7 @@ from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
 from hivefeedback.recording.queries import Queries
+from hivefeedback.recording.telling import TROUBLES, tell_trouble
 from hivefeedback.stats import ENOUGH, REWARD
 
 __all__ = ["Judge"]
@@ -62,6 +63,8 @@ class Judge:
     ) -> None:
         """A judgement of a run: count it, and correct the reward of the run that is credited. It may be of
         the whole trace, for which that run stands."""
+        if name in TROUBLES:
+            tell_trouble(name, value, known.operation)
         if is_of_trace:
             self.queries.hear(known)
         query = self.queries.of(known)

@@ -27,6 +27,7 @@ from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.prices import ListPrices
 from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import BUCKET_S, CellKey, outcome_success
 
@@ -62,6 +63,7 @@ class PlainRuns:
     def __init__(self, parts: Parts, learner: Learner, judge: Judge, newest: Newest) -> None:
         self._p, self._learner, self._judge, self._newest = parts, learner, judge, newest
         self._groups: dict[tuple[str, str, str], Group] = {}
+        self._prices = ListPrices(parts.refresher)
         self._untaught: list[Group] = []
         self._uncounted: list[Group] = []
         self._n_waiting = 0
@@ -82,7 +84,7 @@ class PlainRuns:
         """The events of a slice with the group of each; None where it is not plain. Changes nothing."""
         events: list[Event] = []
         of_events: list[Group] = []
-        known, maker = self._groups, self._p.events
+        known, maker, has_prices = self._groups, self._p.events, bool(self._prices.of_now)
         producer, epoch, prefix = maker.producer, maker.epoch, maker.name("r", 0)[:-1]
         for seq, at_s, run in items:
             if not isinstance(run, Run) or not _is_plain(run):
@@ -94,6 +96,8 @@ class PlainRuns:
                 if made is None:
                     return None
                 group = made
+            if has_prices and run.cost_usd is None:
+                run = self._prices.priced(run)
             started_at_s = run.started_at_s
             if started_at_s is None:
                 started_at_s = at_s if run.duration_s is None else at_s - run.duration_s

@@ -11,6 +11,7 @@ from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.model.item import Item
 from hivefeedback.recording.join import Recent
 from hivefeedback.recording.parts import Parts
+from hivefeedback.recording.prices import ListPrices
 
 __all__ = ["Taker"]
 
@@ -21,6 +22,7 @@ class Taker:
     def __init__(self, parts: Parts) -> None:
         self._p = parts
         self._sets: Recent[bool] = Recent(10_000)
+        self._prices = ListPrices(parts.refresher)
 
     def take_in(self, items: Sequence[Item], now_s: float) -> list[Event]:
         """Checked items as events; what cannot be used is counted and named."""
@@ -74,6 +76,8 @@ class Taker:
             self._p.outbox.note_given(run_id)
         if self._p.refresher.snapshot.config.rollouts:
             clean = self._with_prompts(clean)
+        if clean.cost_usd is None:
+            clean = self._prices.priced(clean, self._p.joins.decision(clean.decision_id))
         started = clean.started_at_s if clean.started_at_s is not None else at_s - (clean.duration_s or 0.0)
         return self._p.events.make(seq, run_id, started, now_s, clean)
 

@@ -29,7 +29,8 @@ from hivefeedback_rankers.tiers import Graded, Tier, placed
 
 __all__ = ["ThresholdsOptions", "ThresholdsPlugin", "ThresholdsRanker", "ThresholdsSpeedRanker"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("hivefeedback.rankers")
+"""Below the core's loggers, where whoever follows the feedback looks for these lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,13 +128,14 @@ def test_a_call_that_was_tried_again_is_one_query() -> None:
     """C25: two attempts, one decision."""
     with sync_loop("a", "b") as loop:
         decision = loop.decide("x")
-        other = "b" if decision.deployment == "a" else "a"
-        loop.record(Run(decision.deployment, "x", "timeout", decision_id=decision.decision_id))
-        assert queries(loop) == {decision.deployment: (1, 0)}
+        first = decision.deployment or ""
+        other = "b" if first == "a" else "a"
+        loop.record(Run(first, "x", "timeout", decision_id=decision.decision_id))
+        assert queries(loop) == {first: (1, 0)}
         loop.record(Run(other, "x", decision_id=decision.decision_id, attempt=2))
-        assert queries(loop) == {decision.deployment: (1, 1), other: (1, 1)}
+        assert queries(loop) == {first: (1, 1), other: (1, 1)}
         loop.feedback(Feedback("helpful", 0.0, decision_id=decision.decision_id))
-        assert queries(loop) == {decision.deployment: (1, 0), other: (1, 0)}
+        assert queries(loop) == {first: (1, 0), other: (1, 0)}
         assert_queries(loop)
 
 

@@ -37,7 +37,7 @@ def test_the_examples_of_the_source_are_filtered_and_boosted() -> None:
 
 def test_both_are_logged_as_in_the_source(caplog: pytest.LogCaptureFixture) -> None:
     """S1.14: two of the six lines, at DEBUG."""
-    with caplog.at_level(logging.DEBUG, logger="hivefeedback_rankers"):
+    with caplog.at_level(logging.DEBUG, logger="hivefeedback.rankers"):
         ranked(ThresholdsRanker(), [*queried("model-x", 20, 5), *queried("gpt-4o", 20, 17)], X, GPT)
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
         ("DEBUG", "Performance feedback: Deprioritizing model-x (domain accuracy: 0.25 < 0.30)"),
