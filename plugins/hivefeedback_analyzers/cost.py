@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hivefeedback.hooks import Plugin, hookimpl
-from hivefeedback.model import Configuration, Finding, Interval
+from hivefeedback.model import BLAMED, UNCOUNTED, Configuration, Finding, Interval
 from hivefeedback.stats import Cell, Sample, View, mean_difference, samples, spread_of
 from hivefeedback_analyzers.limits import named, relative_variance
 from hivefeedback_analyzers.odds import Ratio, adjusted_among, not_better_p, ratio_of
@@ -54,11 +54,20 @@ class CostOptions:
 
 
 class _Dear(NamedTuple):
-    key: Key
-    what: str
+    """A p-value that is still to be adjusted, and what is to be said if it is small."""
+
     p_value: float
-    ratio: float
     finding: Finding
+
+
+class _Price(NamedTuple):
+    """What the runs of a cell cost. ``cost`` is that of a success in USD; infinite without one."""
+
+    cell: Cell
+    n: int
+    good: int
+    mean_usd: float
+    cost: float
 
 
 class CostAnalyzer(Plugin):
@@ -92,11 +101,11 @@ class CostAnalyzer(Plugin):
         ]
         return sorted(told, key=lambda f: f.finding_id)
 
-    def _told(self, view: View) -> dict[Key, Cell]:
-        """Cells of deployments with enough runs of known cost, without histograms."""
+    def _told(self, view: View) -> dict[Key, _Price]:
+        """Deployments with enough runs of known cost, without histograms."""
         cells = view.totals("deployment", "operation", bins=False)
         return {
-            key: cell
+            key: _price(cell)
             for key, cell in cells.items()
             if key[0] and cell.ns.get("cost_nusd", 0) >= self._options.min_runs and cell.sums["cost_nusd"] > 0
         }
@@ -113,19 +122,19 @@ class CostAnalyzer(Plugin):
         pairs = zip(*(_with_bins(part, risen) for part in (past, recent)), strict=True) if risen else ()
         return [d for (key, a), (_, b) in pairs if (d := self._rise(view, key, a, b)) is not None], len(both)
 
-    def _rise(self, view: View, key: Key, before: Cell, after: Cell) -> _Dear | None:
+    def _rise(self, view: View, key: Key, before: _Price, after: _Price) -> _Dear | None:
         ratio = _ratio(before, after)
         if ratio is None:
             return None
-        i, first, second = ratio.interval, _cost(before), _cost(after)
+        i = ratio.interval
         message = (
-            f"a success of {named(key)} costs {_usd(second)} ({after.n_runs} runs), {i.estimate - 1:.0%} more than "
-            f"before ({_usd(first)}, {before.n_runs} runs; 95 %: {i.low - 1:+.0%} to {i.high - 1:+.0%})"
+            f"a success of {named(key)} costs {_usd(after.cost)} ({after.n} runs), {i.estimate - 1:.0%} more than "
+            f"before ({_usd(before.cost)}, {before.n} runs; 95 %: {i.low - 1:+.0%} to {i.high - 1:+.0%})"
         )
-        finding = _finding(view, "rise", key, message, 0.3 + 0.4 * (i.estimate - 1.0), i, after.n_runs)
-        return _Dear(key, "rise", ratio.above_p(1.0), i.estimate, finding)
+        finding = _finding(view, "rise", key, message, 0.3 + 0.4 * (i.estimate - 1.0), i, after.n)
+        return _Dear(ratio.above_p(1.0), finding)
 
-    def _excesses(self, view: View, whole: Mapping[Key, Cell]) -> tuple[list[_Dear], int]:
+    def _excesses(self, view: View, whole: Mapping[Key, _Price]) -> tuple[list[_Dear], int]:
         o, by_operation = self._options, dict[str, list[str]]()
         for deployment, operation in whole:
             by_operation.setdefault(operation, []).append(deployment)
@@ -133,13 +142,13 @@ class CostAnalyzer(Plugin):
         n_pairs = 0
         for operation, deployments in by_operation.items():
             n_pairs += len(deployments) * (len(deployments) - 1)
-            total = sum(whole[d, operation].n_runs for d in deployments)
-            cheapest = min(deployments, key=lambda d: (_cost(whole[d, operation]), d))
+            total = sum(whole[d, operation].n for d in deployments)
+            cheapest = min(deployments, key=lambda d: (whole[d, operation].cost, d))
             candidates += [
                 ((d, operation), (cheapest, operation))
                 for d in deployments
                 if _is_above(whole[cheapest, operation], whole[d, operation], 1.0 + o.min_excess)
-                and whole[d, operation].n_runs >= o.min_share * total
+                and whole[d, operation].n >= o.min_share * total
             ]
         if not candidates:
             return [], n_pairs
@@ -149,7 +158,7 @@ class CostAnalyzer(Plugin):
         return [d for d in found if d is not None], n_pairs
 
     def _excess(
-        self, view: View, dear: Key, cheap: Key, cells: Mapping[Key, Cell], quality: Mapping[Key, Sample]
+        self, view: View, dear: Key, cheap: Key, cells: Mapping[Key, _Price], quality: Mapping[Key, Sample]
     ) -> _Dear | None:
         """Dearer and not better: both must be beyond chance, so the larger p-value counts."""
         ratio = _ratio(cells[cheap], cells[dear])
@@ -161,47 +170,48 @@ class CostAnalyzer(Plugin):
         better, i = mean_difference(a, b).interval, ratio.interval
         p_value = max(ratio.above_p(1.0), not_better_p(a, b, self._options.margin))
         message = (
-            f"a success of {named(dear)} costs {_usd(_cost(cells[dear]))}, {i.estimate:.1f} times that of {cheap[0]!r} "
-            f"({_usd(_cost(cells[cheap]))}; 95 %: {i.low:.1f} to {i.high:.1f}), and it is no better: "
+            f"a success of {named(dear)} costs {_usd(cells[dear].cost)}, {i.estimate:.1f} times that of {cheap[0]!r} "
+            f"({_usd(cells[cheap].cost)}; 95 %: {i.low:.1f} to {i.high:.1f}), and it is no better: "
             f"{'quality' if is_judged else 'success'} {better.estimate:+.1%} ({better.low:+.1%} to {better.high:+.1%})"
         )
-        n = cells[dear].n_runs
-        finding = _finding(view, "excess", dear, message, 0.2 + 0.1 * (i.estimate - 1.0), i, n)
-        return _Dear(dear, "excess", p_value, i.estimate, finding)
+        finding = _finding(view, "excess", dear, message, 0.2 + 0.1 * (i.estimate - 1.0), i, cells[dear].n)
+        return _Dear(p_value, finding)
 
 
-def _with_bins(view: View, keys: set[Key]) -> Iterator[tuple[Key, Cell]]:
+def _with_bins(view: View, keys: set[Key]) -> Iterator[tuple[Key, _Price]]:
     """Some cells with their histograms; those of all would take most of a turn."""
     names = {key[0] for key in keys}
     cells = view.totals("deployment", "operation", where=lambda k: k.deployment in names and k[:2] in keys)
-    return iter(sorted((key, cell) for key, cell in cells.items()))
+    return ((key, _price(cells[key])) for key in sorted(cells))
 
 
-def _cost(cell: Cell) -> float:
-    """Mean cost of a run by the success rate, in USD; infinite without a success."""
-    mean, good = cell.mean("cost_nusd") or 0.0, cell.successes
-    return mean / 1e9 * cell.n_runs / good if good else float("inf")
+def _price(cell: Cell) -> _Price:
+    n = good = 0
+    for name, count in cell.outcomes.items():  # n_runs and successes at once: thousands are asked for
+        if name not in UNCOUNTED:
+            n += count
+            good += count if name not in BLAMED else 0
+    n_told = cell.ns.get("cost_nusd", 0)
+    mean_usd = cell.sums["cost_nusd"] / n_told / 1e9 if n_told else 0.0
+    return _Price(cell, n, good, mean_usd, mean_usd * n / good if good else float("inf"))
 
 
-def _is_above(first: Cell, second: Cell, limit: float) -> bool:
-    a, b = _cost(first), _cost(second)
-    return 0.0 < a < float("inf") and b < float("inf") and b >= limit * a
+def _is_above(first: _Price, second: _Price, limit: float) -> bool:
+    return 0.0 < first.cost < float("inf") and second.cost < float("inf") and second.cost >= limit * first.cost
 
 
-def _ratio(first: Cell, second: Cell) -> Ratio | None:
+def _ratio(first: _Price, second: _Price) -> Ratio | None:
     """Cost per success, second by first.
 
     The variances of cost and success are added as if they were independent. Failed runs cost at most
     what good ones do, as a rule; then the true variance is smaller, and this errs on the careful side.
     """
     sides = []
-    for cell in (first, second):
-        n, good = cell.n_runs, cell.successes
-        mean = cell.mean("cost_nusd")
-        if mean is None or not good:
+    for price in (first, second):
+        if not price.good:
             return None
-        spread = spread_of(cell.bins.get("cost_nusd", {}), mean / 1e9)
-        sides.append((_cost(cell), relative_variance(spread) + (n - good) / (good * n)))
+        spread = spread_of(price.cell.bins.get("cost_nusd", {}), price.mean_usd)
+        sides.append((price.cost, relative_variance(spread) + (price.n - price.good) / (price.good * price.n)))
     return ratio_of(sides[0], sides[1])
 
 

@@ -107,3 +107,22 @@ def test_what_is_said_of_agents_is_heard_without_blaming_a_deployment() -> None:
     (finding,) = _findings(seen)
     assert finding.deployment == ""
     assert finding.message.startswith("rating of agents on 'qa'")
+
+
+def test_a_tone_of_comments_that_turned_bad_is_found_and_a_steady_bad_tone_is_not() -> None:
+    """S4.3 S4.15 Dissatisfaction with the sentiment of comments."""
+    grim = _rated([1.8] * 60, name="sentiment")
+    assert _findings(grim, _rated([1.8] * 60, name="sentiment", from_s=5400)) == []
+    bright = _rated([4.2] * 60, name="sentiment")
+    (found,) = _findings(bright, _rated([2.2] * 60, name="sentiment", from_s=5400))
+    assert found.finding_id == "dissatisfaction:sentiment:a:qa"
+    assert "went from 80.0% to 30.0% (n 60)" in found.message
+
+
+def test_a_mean_just_below_a_threshold_may_be_chance() -> None:
+    """S4.3 Significance, adjusted over thresholds and changes together."""
+    assert _findings(_rated([3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 3.0, 4.0, 3.0, 3.0, 4.0, 3.0], from_s=5400)) == []
+    (found,) = _findings(_rated([2.0] * 60, from_s=5400))
+    assert found.severity == 1.0
+    assert found.p_value is not None
+    assert found.p_value <= 0.001
