@@ -234,8 +234,10 @@ class QueryTrace(Generic[R]):
         return found
 
     def __len__(self) -> int:
-        held = (len(query.roots) + len(query.used) + len(query.heard) for query in self.queries)
-        return len(self._below) + len(self._heard) + sum(held)
+        n = len(self._below) + len(self._heard)
+        for query in self.queries:  # written out: it is asked for each run of a trace
+            n += len(query.roots) + len(query.used) + len(query.heard)
+        return n
 
 
 def _join(query: Query[R], run: R) -> None:

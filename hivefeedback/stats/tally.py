@@ -44,15 +44,19 @@ _VALUES = attrgetter("duration_s", "tokens_in", "tokens_out", "cost_usd", "ttft_
 Column = Sequence[float | None]
 
 
+_Kind = tuple[CellKey, int, str, float | None, float | None]
+"""What runs have in common that are counted together: cell, minute, outcome, reward and success."""
+
+
 class _Part(NamedTuple):
-    """Runs of one cell and minute that ended alike and earned the same."""
+    """Runs of one kind."""
 
     key: CellKey
     bucket: int
-    runs: Sequence[Run]
     outcome: str
     reward: float | None
     query: float | None
+    runs: Sequence[Run]
 
 
 class Tally:
@@ -61,7 +65,7 @@ class Tally:
     __slots__ = ("_n_runs", "_parts")
 
     def __init__(self) -> None:
-        self._parts: list[_Part] = []
+        self._parts: dict[_Kind, list[Run]] = {}
         self._n_runs = 0
 
     def __len__(self) -> int:
@@ -75,14 +79,18 @@ class Tally:
     def add(self, key: CellKey, bucket: int, run: Run, reward: float | None = None, query: float | None = None) -> None:
         """A run that belongs to the cell of that key and minute, with its reward if that is known, and
         with its success where it is a query of its own."""
-        self._parts.append(_Part(key, bucket, (run,), run.outcome, reward, query))
+        kind = (key, bucket, run.outcome, reward, query)
+        try:
+            self._parts[kind].append(run)
+        except KeyError:
+            self._parts[kind] = [run]
         self._n_runs += 1
 
     def add_all(
         self, key: CellKey, bucket: int, runs: Sequence[Run], reward: float | None = None, query: float | None = None
     ) -> None:
         """Runs of one cell and minute with the same outcome, reward and success; at least one."""
-        self._parts.append(_Part(key, bucket, runs, runs[0].outcome, reward, query))
+        self._parts.setdefault((key, bucket, runs[0].outcome, reward, query), []).extend(runs)
         self._n_runs += len(runs)
 
     def count_into(self, delta: Delta, pause: Callable[[], object] = lambda: None) -> None:
@@ -92,8 +100,8 @@ class Tally:
             delta: Where to.
             pause: Called between two metrics, a fraction of a millisecond apart, so that other threads get a turn.
         """
-        parts, n_runs = self._parts, self._n_runs
-        self._parts, self._n_runs = [], 0
+        parts, n_runs = [_Part(*kind, runs) for kind, runs in self._parts.items()], self._n_runs
+        self._parts, self._n_runs = {}, 0
         if n_runs < _FEW:
             for part in parts:
                 _count_one_by_one(part, delta)
