@@ -44,6 +44,8 @@ __all__ = [
 
 FEWEST = 16
 """Fewer events at once are rows of their own."""
+_LONGEST = 4096
+"""No block holds more."""
 
 _COLUMNS = "first, last, payload"
 _encoder = msgspec.json.Encoder()
@@ -114,7 +116,7 @@ def _events(first: int, payload: bytes) -> list[Placed]:
 def events_behind(connection: sqlite3.Connection, after: int, limit: int) -> list[Placed]:
     """At most about ``limit`` events behind a position, in order."""
     found: list[Placed] = []
-    for first, _, payload in _select(connection, "last > ? ORDER BY first", after):
+    for first, _, payload in _select(connection, "first > ? AND last > ? ORDER BY first", after - _LONGEST, after):
         found += [placed for placed in _events(first, payload) if placed[0] > after]
         if len(found) >= limit:
             break
@@ -167,7 +169,7 @@ def events_with_id(connection: sqlite3.Connection, event_id: str) -> list[Placed
     if not (seq.isdecimal() and epoch.isdecimal() and len(seq) < 19 and len(epoch) < 19):
         return []
     mark, found = b'"event_id":%b,' % _encoder.encode(event_id), list[Placed]()
-    condition = "source = ? AND seq_high >= ? AND seq_low <= ? AND instr(payload, ?) ORDER BY first"
+    condition = "source = ? AND seq_high >= ? AND seq_low <= ? AND instr(payload, ?) ORDER BY seq_high LIMIT 1"
     query = "SELECT source FROM sources WHERE producer IN (?, ?) AND epoch = ?"
     for (source,) in connection.execute(query, (producer, producer.removeprefix("-"), int(epoch))).fetchall():
         for first, _, payload in _select(connection, condition, source, int(seq), int(seq), mark):
@@ -208,8 +210,9 @@ def ends_of_blocks(connection: sqlite3.Connection) -> tuple[int | None, int | No
     """The first and the last position in blocks."""
     if not has_blocks(connection):
         return None, None
-    low, high = connection.execute("SELECT min(first), max(last) FROM blocks").fetchone()
-    return low, high
+    (low,) = connection.execute("SELECT min(first) FROM blocks").fetchone()
+    high = connection.execute("SELECT last FROM blocks ORDER BY first DESC LIMIT 1").fetchone()
+    return low, high[0] if high else None
 
 
 def count_blocks(connection: sqlite3.Connection) -> int:

@@ -32,7 +32,7 @@ _BLOCKS = (
     """CREATE TABLE IF NOT EXISTS blocks (
         first INTEGER PRIMARY KEY, last INTEGER NOT NULL, source INTEGER NOT NULL, seq_low INTEGER NOT NULL,
         seq_high INTEGER NOT NULL, at_low REAL NOT NULL, at_high REAL NOT NULL, payload BLOB NOT NULL)""",
-    "CREATE INDEX IF NOT EXISTS blocks_by_seq ON blocks (source, seq_high, seq_low)",
+    "CREATE INDEX IF NOT EXISTS blocks_by_seq ON blocks (source, seq_high, seq_low, last)",
 )
 
 _TABLES = (
