@@ -10,14 +10,14 @@ __all__ = ["StoresPlugin"]
 
 
 class StoresPlugin(Plugin):
-    """``memory://``, ``sqlite:///file.db`` and ``json:///file.json``."""
+    """``memory://``, ``sqlite:///file.db``, ``json:///file.json`` and ``redis://host:6379/0``."""
 
     name = "stores"
 
     @hookimpl
     def hive_stores(self) -> Mapping[str, StoreFactory]:
-        """The three stores."""
-        return {"memory": _memory, "sqlite": _sqlite, "json": _json}
+        """The four stores; ``rediss`` is Redis with TLS."""
+        return {"memory": _memory, "sqlite": _sqlite, "json": _json, "redis": _redis, "rediss": _redis}
 
 
 def _memory(url: str, *, read_only: bool = False) -> Store:
@@ -36,3 +36,9 @@ def _json(url: str, *, read_only: bool = False) -> Store:
     from hivefeedback_stores.json import JsonStore
 
     return JsonStore(url, read_only=read_only)
+
+
+def _redis(url: str, *, read_only: bool = False) -> Store:
+    from hivefeedback_stores.redis import RedisStore
+
+    return RedisStore(url, read_only=read_only)

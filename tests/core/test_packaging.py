@@ -25,7 +25,6 @@ AWAITED = {
     "apprise": (("apprise",), "7 of 7"),
     "ml": (("sklearn",), "5 of 7"),
     "parquet": (("pyarrow",), "3 of 7"),
-    "redis": (("redis",), "3 of 7"),
     "server": (("fastapi", "prometheus_client", "starlette", "uvicorn"), "7 of 7"),
 }
 """Extras that are declared and that no room imports yet: their vendors, and the issue that will use them."""
@@ -121,7 +120,7 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
     [
         (
             ("hivefeedback", "plugins"),
-            ("dev", "schema", "sentiment", "similarity", "system", *AWAITED),
+            ("dev", "redis", "schema", "sentiment", "similarity", "system", *AWAITED),
         ),  # dev, since the contract suites need pytest when they are used
         (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
         (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),

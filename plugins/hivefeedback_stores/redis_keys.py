@@ -1,0 +1,72 @@
+"""The keys of a Redis store, and what each of them is.
+
+All keys of a shard carry one hash tag, so that they lie in one slot of a Cluster and one Lua call may
+change them together: ``hive:{main:0}:journal``. There is one shard so far. A second one would get its
+own log, aggregates and ``token`` in its own ``meta``; journal, lease and records stay in shard 0.
+
+The number of keys does not grow with the number of runs, but for one key per time bucket (some 700 at
+most). So every call can name all the keys that it touches, which is what lets Redis refuse it, rather
+than see half of them, while a slot moves to another node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["FIXED", "KINDS", "Bucket", "Keys", "bucket_name", "bucket_named"]
+
+Bucket = tuple[int, int]
+"""(start, width) of a time bucket, seconds."""
+
+KINDS = {
+    "meta": "hash",  # schema, salt, epoch, last position, numbers of deltas, horizon
+    "seen": "hash",  # (producer, epoch) → numbers of its commits and events that were applied
+    "events": "hash",  # position → time and JSON; a stream would keep erased bytes until its node is full of them
+    "joins": "zset",  # what an event is found by, in order of bytes: kind, digest of the value, (time,) position
+    "blocks": "hash",  # position ÷ 1000 → the earliest time in it, for retention
+    "deltas": "list",  # what waits to be folded into cells, each with its number
+    "buckets": "zset",  # "start:width" by the number of its last change
+    "cells": "hash",  # one for each bucket: cell's key → number of its last change and the cell
+    "newest": "hash",  # (deployment, operation) → number of the last change and the newest runs
+    "newestat": "zset",  # the same names by that number
+    "journal": "list",  # a mark of who appended, and the entry
+    "bodies": "hash",  # salted hash → text
+    "checkpoint": "hash",  # version, config
+    "lease": "hash",  # holder, token, until
+    "records": "hash",  # namespace and key → version, expiry, mark of who wrote, value
+    "names": "zset",  # namespaces and keys in order
+    "expiry": "zset",  # those that expire, by when
+}
+"""Last part of each key's name, and the type that Redis says it has."""
+
+FIXED = tuple(part for part in KINDS if part != "cells")
+
+
+class Keys:
+    """Names of one shard's keys.
+
+    >>> Keys("main").of("meta", "journal")
+    ['hive:{main:0}:meta', 'hive:{main:0}:journal']
+    """
+
+    def __init__(self, name: str, shard: int = 0) -> None:
+        self.prefix = f"hive:{{{name}:{shard}}}:"
+
+    def of(self, *parts: str) -> list[str]:
+        """Names of some fixed keys."""
+        return [self.prefix + part for part in parts]
+
+    def cells(self, buckets: Iterable[Bucket]) -> list[str]:
+        """Names of the keys that hold the cells of some buckets."""
+        return [f"{self.prefix}cells:{bucket_name(bucket)}" for bucket in buckets]
+
+
+def bucket_name(bucket: Bucket) -> str:
+    """A bucket as it is named in keys."""
+    return f"{bucket[0]}:{bucket[1]}"
+
+
+def bucket_named(name: bytes) -> Bucket:
+    """The bucket of that name."""
+    start, _, width = name.partition(b":")
+    return int(start), int(width)

@@ -1,0 +1,283 @@
+"""Journal, configuration and records in Redis: one Lua call for each thing that is done.
+
+An append or a put that was not answered is made again by the client, so each carries a mark of eight
+random bytes by which Redis knows that it has done this one already.
+"""
+
+from __future__ import annotations
+
+import secrets
+import struct
+from collections.abc import Callable, Sequence
+
+from hivefeedback.errors import StoreCorruptError
+from hivefeedback.hooks import Lease, Record
+from hivefeedback.model import Configuration, JournalEntry
+from hivefeedback_stores.bodies import hash_of
+from hivefeedback_stores.codec import decode_config, decode_entry, encode
+from hivefeedback_stores.lease import Heartbeat
+from hivefeedback_stores.redis_client import Script, Server
+from hivefeedback_stores.redis_errors import readable
+from hivefeedback_stores.rules import appended, check_version
+
+__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisJournal", "RedisState", "record_row"]
+
+Clock = Callable[[], float] | None
+"""Seconds since 1970 UTC; None: Redis's own clock."""
+_MARK = 8
+_PAGE = 1000
+"""Entries or records that one call reads."""
+
+_HEAD = Script("return redis.call('LLEN', KEYS[2])", needs_store=False)
+_ENTRIES = Script("return redis.call('LRANGE', KEYS[2], ARGV[1], ARGV[2])", needs_store=False)
+_APPEND = Script(
+    """
+local head, expected = redis.call('LLEN', KEYS[2]), tonumber(ARGV[3])
+if head == expected + 1 then
+  local last = redis.call('LINDEX', KEYS[2], -1)
+  if last and string.sub(last, 1, #ARGV[1]) == ARGV[1] then return {1} end
+end
+local lease = redis.call('HMGET', KEYS[3], 'token', 'holder')
+local token, given = tonumber(lease[1] or 0), tonumber(ARGV[4])
+if head ~= expected or (given > 0 and given < token) then return {0, head, token, lease[2] or ''} end
+redis.call('RPUSH', KEYS[2], ARGV[1] .. ARGV[2])
+return {1}
+"""
+)
+_PUT_BODY = Script("return redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2])")
+_BODY = Script("return redis.call('HGET', KEYS[2], ARGV[1])", needs_store=False)
+_ERASE_BODY = Script("return redis.call('HDEL', KEYS[2], ARGV[1])")
+
+
+class RedisJournal:
+    """``Journal`` in Redis. As durable as the server: see the room's README."""
+
+    def __init__(self, server: Server, salt: Callable[[], str]) -> None:
+        self._server, self._salt = server, salt
+
+    def head(self) -> int:
+        return int(self._server.read(_HEAD, self._server.keys.of("meta", "journal")))
+
+    def read(self, *, after: int = 0) -> Sequence[JournalEntry]:
+        found: list[JournalEntry] = []
+        while True:
+            first = max(0, after) + len(found)
+            page = self._server.read(_ENTRIES, self._server.keys.of("meta", "journal"), (first, first + _PAGE - 1))
+            found += [decode_entry(data[_MARK:]) for data in page]
+            if len(page) < _PAGE:
+                return tuple(found)
+
+    def append(self, entry: JournalEntry, *, expected_head: int) -> JournalEntry:
+        written = appended(entry, expected_head, expected_head, Heartbeat())
+        data = encode("a journal entry", written)
+        keys = self._server.keys.of("meta", "journal", "lease")
+        said = self._server.write(_APPEND, keys, (secrets.token_bytes(_MARK), data, expected_head, entry.token))
+        if not said[0]:
+            appended(entry, expected_head, said[1], Heartbeat(said[3].decode(), said[2]))
+            raise StoreCorruptError("the journal refused an entry for no reason")
+        return written
+
+    def put_body(self, text: str) -> str:
+        while True:
+            salt = self._salt()
+            name = hash_of(text, salt)
+            self._server.write(_PUT_BODY, self._server.keys.of("meta", "bodies"), (name, text.encode()))
+            if salt == self._salt():  # else Redis had lost the store, and it was made anew
+                return name
+
+    def body(self, content_hash: str) -> str | None:
+        with readable("the hash of a text"):
+            data = self._server.read(_BODY, self._server.keys.of("meta", "bodies"), (content_hash.encode(),))
+        if data is None:
+            return None
+        try:
+            return str(data.decode())
+        except UnicodeDecodeError as error:
+            raise StoreCorruptError(f"the text {content_hash} cannot be read: {error}") from error
+
+    def erase_body(self, content_hash: str) -> bool:
+        with readable("the hash of a text"):
+            name = content_hash.encode()
+        return bool(self._server.write(_ERASE_BODY, self._server.keys.of("meta", "bodies"), (name,)))
+
+
+# --- configuration and lease --------------------------------------------------------------------
+
+_LOAD = Script("return redis.call('HGET', KEYS[2], 'config')", needs_store=False)
+_SAVE = Script(
+    """
+local version = redis.call('HGET', KEYS[2], 'version')
+if not version or tonumber(version) <= tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[2], 'version', ARGV[1], 'config', ARGV[2])
+end
+"""
+)
+_ACQUIRE = Script(
+    """
+local now, lease = clock(ARGV[3]), redis.call('HMGET', KEYS[2], 'holder', 'token', 'until')
+local holder, token = lease[1] or '', tonumber(lease[2] or 0)
+if holder ~= ARGV[1] then
+  if holder ~= '' and tonumber(lease[3]) > now then return false end
+  -- larger than any token that a failover made us forget, as long as clocks go forward
+  token = math.max(token + 1, math.floor(now * 1000))
+end
+redis.call('HSET', KEYS[2], 'holder', ARGV[1], 'token', string.format('%.0f', token),
+  'until', string.format('%.6f', now + tonumber(ARGV[2])))
+return token
+"""
+)
+_RELEASE = Script(
+    "if redis.call('HGET', KEYS[2], 'holder') == ARGV[1] then redis.call('HSET', KEYS[2], 'holder', '') end"
+)
+
+
+class RedisConfig:
+    """``Config`` in Redis; the lease is judged by Redis's clock, so that hosts' clocks do not matter."""
+
+    def __init__(self, server: Server, clock: Clock) -> None:
+        self._server, self._clock = server, clock
+
+    def load(self) -> Configuration | None:
+        data = self._server.read(_LOAD, self._server.keys.of("meta", "checkpoint"))
+        return decode_config(data) if data is not None else None
+
+    def save(self, config: Configuration) -> None:
+        data = encode("the configuration", config)
+        self._server.write(_SAVE, self._server.keys.of("meta", "checkpoint"), (config.version, data))
+
+    def acquire(self, holder: str, *, length_s: float) -> Lease | None:
+        args = (holder.encode(), length_s, _given(self._clock))
+        token = self._server.write(_ACQUIRE, self._server.keys.of("meta", "lease"), args)
+        return Lease(holder, token, length_s) if token is not None else None
+
+    def release(self, holder: str) -> None:
+        self._server.write(_RELEASE, self._server.keys.of("meta", "lease"), (holder.encode(),))
+
+
+# --- records ------------------------------------------------------------------------------------
+
+RECORD_KEYS = ("records", "names", "expiry")
+_ROW = struct.Struct(">Qd8s")
+"""Version, when it expires (infinity: never) and the mark of who wrote it, in front of the value."""
+
+PUT = """
+local function sweep(now, records, names, expiry)
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now, 'LIMIT', 0, 100)) do
+    redis.call('HDEL', records, name); redis.call('ZREM', names, name); redis.call('ZREM', expiry, name)
+  end
+end
+local function version_of(records, name, now)
+  local row = redis.call('HGET', records, name)
+  if row then
+    local version, until_s, mark = struct.unpack('>I8dc8', row)
+    if until_s > now then return version, mark end
+  end
+  return 0, ''
+end
+local function put(name, row, now, records, names, expiry, expected)
+  local version, known = version_of(records, name, now)
+  local _, until_s, mark = struct.unpack('>I8dc8', row)
+  if expected and version ~= expected then
+    if version == expected + 1 and known == mark then return version, true end
+    return version, false
+  end
+  redis.call('HSET', records, name, struct.pack('>I8', version + 1) .. string.sub(row, 9))
+  redis.call('ZADD', names, 0, name)
+  if until_s < math.huge then redis.call('ZADD', expiry, until_s, name) else redis.call('ZREM', expiry, name) end
+  return version + 1, true
+end
+"""
+"""Lua: ``put`` writes a record under its next version; answers the version and whether it was written."""
+
+_PUT = Script(
+    PUT
+    + """
+local now, expected = clock(ARGV[3]), tonumber(ARGV[4])
+sweep(now, KEYS[2], KEYS[3], KEYS[4])
+local version, is_written = put(ARGV[1], ARGV[2], now, KEYS[2], KEYS[3], KEYS[4], expected)
+return {version, is_written and 1 or 0}
+"""
+)
+_GET = Script("return {redis.call('HGET', KEYS[2], ARGV[1]), string.format('%.6f', clock(ARGV[2]))}", needs_store=False)
+_DELETE = Script(
+    PUT
+    + """
+local version = version_of(KEYS[2], ARGV[1], clock(ARGV[2]))
+redis.call('HDEL', KEYS[2], ARGV[1]); redis.call('ZREM', KEYS[3], ARGV[1]); redis.call('ZREM', KEYS[4], ARGV[1])
+return version
+"""
+)
+_LIST = Script(
+    """
+local names = redis.call('ZRANGEBYLEX', KEYS[3], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[4])
+if #names == 0 then return {names, {}, '0'} end
+return {names, redis.call('HMGET', KEYS[2], unpack(names)), string.format('%.6f', clock(ARGV[3]))}
+""",
+    needs_store=False,
+)
+
+
+def _given(clock: Clock) -> str:
+    return "" if clock is None else repr(clock())
+
+
+def _name(namespace: str, key: str) -> bytes:
+    """A record's name; records of a namespace lie together, in order of their keys."""
+    with readable(f"the name of record {namespace!r}/{key!r}"):
+        start = namespace.encode()
+        return b"%d:%s%s" % (len(start), start, key.encode())
+
+
+def record_row(record: Record) -> tuple[bytes, bytes]:
+    """A record's name, and its content as ``put`` takes it."""
+    until_s = float("inf") if record.expires_at_s is None else record.expires_at_s
+    row = _ROW.pack(0, until_s, secrets.token_bytes(_MARK)) + record.value
+    return _name(record.namespace, record.key), row
+
+
+def _record(namespace: str, key: str, row: bytes, now_s: float) -> Record | None:
+    if len(row) < _ROW.size:
+        raise StoreCorruptError(f"record {namespace!r}/{key!r} cannot be read: it has {len(row)} bytes")
+    version, until_s, _ = _ROW.unpack_from(row)
+    if until_s <= now_s:
+        return None
+    return Record(namespace, key, row[_ROW.size :], version, None if until_s == float("inf") else until_s)
+
+
+class RedisState:
+    """``State`` in Redis; expiry is judged by Redis's clock."""
+
+    def __init__(self, server: Server, clock: Clock) -> None:
+        self._server, self._clock = server, clock
+        self._keys = server.keys.of("meta", *RECORD_KEYS)
+
+    def get(self, namespace: str, key: str) -> Record | None:
+        row, now_s = self._server.read(_GET, self._keys, (_name(namespace, key), _given(self._clock)))
+        return _record(namespace, key, row, float(now_s)) if row is not None else None
+
+    def put(self, record: Record, *, expected: int | None = None) -> Record:
+        name, row = record_row(record)
+        args = (name, row, _given(self._clock), "" if expected is None else expected)
+        version, is_written = self._server.write(_PUT, self._keys, args)
+        written = Record(record.namespace, record.key, record.value, version, record.expires_at_s)
+        if not is_written:
+            check_version(record, written, expected)
+        return written
+
+    def delete(self, namespace: str, key: str) -> bool:
+        return bool(self._server.write(_DELETE, self._keys, (_name(namespace, key), _given(self._clock))))
+
+    def list(self, namespace: str, *, prefix: str = "") -> Sequence[Record]:
+        head, name = _name(namespace, ""), _name(namespace, prefix)
+        low, high = b"[" + name, b"(" + name + b"\xff"  # no key holds this byte: they are UTF-8
+        found: list[Record] = []
+        while True:
+            args = (low, high, _given(self._clock), _PAGE)
+            names, rows, now_s = self._server.read(_LIST, self._keys, args)
+            for each, row in zip(names, rows, strict=True):
+                record = _record(namespace, each[len(head) :].decode(), row, float(now_s)) if row else None
+                if record is not None:
+                    found.append(record)
+            if len(names) < _PAGE:
+                return found
+            low = b"(" + names[-1]

@@ -1,0 +1,69 @@
+"""The Redis store keeps the contract that strangers' stores keep, on one server and on a Cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hivefeedback.errors import StoreUnreachableError
+from hivefeedback.hooks import Store
+from hivefeedback.testing import StoreContract
+from hivefeedback_stores.redis import RedisStore
+from tests.plugins.redis_servers import INSTALL, cluster, name_of, running
+
+
+@pytest.fixture(scope="module")
+def server_url(skip_or_fail: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Up to the store's name."""
+    with running(skip_or_fail("redis-server", INSTALL), tmp_path_factory.mktemp("redis")) as server:
+        yield server.url("")
+
+
+@pytest.fixture(scope="module")
+def cluster_url(skip_or_fail: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Up to the store's name, of a Cluster with three nodes."""
+    program = skip_or_fail("redis-server", INSTALL)
+    with cluster(program, tmp_path_factory.mktemp("cluster")) as nodes:
+        yield f"redis://127.0.0.1:{nodes[0].port}?cluster=true&name="
+
+
+class _RedisContract(StoreContract):
+    url = ""
+
+    def make_store(self, folder: Path) -> Store:
+        return RedisStore(self.url + name_of(folder))
+
+    def make_timed_store(self, folder: Path, *, clock: Callable[[], float], monotonic: Callable[[], float]) -> Store:
+        return RedisStore(self.url + name_of(folder), clock=clock)
+
+
+class TestRedisStore(_RedisContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, server_url: str) -> None:
+        self.url = server_url
+
+
+class TestRedisStoreThatFoldsAtOnce(_RedisContract):
+    """The same with hardly a delta waiting."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.url = server_url
+        monkeypatch.setattr("hivefeedback_stores.redis_commit.FOLD_AT", 2)
+
+
+class TestRedisStoreOnACluster(_RedisContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, cluster_url: str) -> None:
+        self.url = cluster_url
+
+
+def test_a_node_that_does_not_hold_the_store_says_how_to_name_the_cluster(cluster_url: str) -> None:
+    def open_all() -> None:
+        for name in "abcdef":  # at least one of them lies on another node
+            RedisStore(cluster_url.replace("cluster=true&", "") + name).close()
+
+    with pytest.raises(StoreUnreachableError, match=r"write \?cluster=true behind the URL"):
+        open_all()
