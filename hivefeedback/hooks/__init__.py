@@ -5,6 +5,9 @@ from hivefeedback.hooks.outside import AdapterServer, KeepsState, LoadedAdapter,
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import (
     Aggregates,
+    Archive,
+    ArchiveFactory,
+    CarriedJournal,
     Commit,
     Config,
     EventLog,
@@ -14,6 +17,7 @@ from hivefeedback.hooks.protocols import (
     Journal,
     LearnsAlike,
     Lease,
+    ListedState,
     Observation,
     Policy,
     Ranked,
@@ -26,6 +30,7 @@ from hivefeedback.hooks.protocols import (
     Store,
     StoreFactory,
     Tag,
+    TrimmedLog,
     Voice,
 )
 from hivefeedback.hooks.samples import Samples
@@ -34,8 +39,11 @@ from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, Po
 __all__ = [
     "AdapterServer",
     "Aggregates",
+    "Archive",
+    "ArchiveFactory",
     "Argument",
     "Breath",
+    "CarriedJournal",
     "Collected",
     "Command",
     "Commit",
@@ -49,6 +57,7 @@ __all__ = [
     "KeepsState",
     "LearnsAlike",
     "Lease",
+    "ListedState",
     "LoadedAdapter",
     "Observation",
     "Plugin",
@@ -66,6 +75,7 @@ __all__ = [
     "StoreFactory",
     "Tag",
     "Tends",
+    "TrimmedLog",
     "Voice",
     "hookimpl",
     "hookspec",

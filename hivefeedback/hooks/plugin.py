@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, StoreFactory
+from hivefeedback.hooks.protocols import ArchiveFactory, Executor, Gate, Ranker, Scorer, StoreFactory
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.model import (
     Configuration,
@@ -88,3 +88,6 @@ class Plugin:
 
     def hive_commands(self) -> Sequence[Command]:
         return ()
+
+    def hive_archives(self) -> Mapping[str, ArchiveFactory]:
+        return {}

@@ -5,7 +5,8 @@ Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedbac
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -28,6 +29,9 @@ from hivefeedback.stats import Changes, Delta, View
 
 __all__ = [
     "Aggregates",
+    "Archive",
+    "ArchiveFactory",
+    "CarriedJournal",
     "Commit",
     "Config",
     "EventLog",
@@ -37,6 +41,7 @@ __all__ = [
     "Journal",
     "LearnsAlike",
     "Lease",
+    "ListedState",
     "Observation",
     "Policy",
     "Ranked",
@@ -49,6 +54,7 @@ __all__ = [
     "Store",
     "StoreFactory",
     "Tag",
+    "TrimmedLog",
     "Voice",
 ]
 
@@ -140,6 +146,21 @@ class EventLog(Protocol):
         """Drop events older than that; aggregates stay. Answers how many went."""
 
 
+@runtime_checkable
+class TrimmedLog(EventLog, Protocol):
+    """A log from which exactly those events can be dropped that were archived.
+
+    Optional: without it the log is bounded by age alone, and nothing leaves it where an archive is set.
+    """
+
+    def older(self, *, before_s: float, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        """Events behind a position that are older than a time, in order; as ``read`` answers them."""
+
+    def drop(self, placed: Sequence[tuple[int, Event]]) -> int:
+        """Drop events that this log has answered; aggregates stay. Answers how many were still there.
+        Events that were committed meanwhile stay, whatever their time."""
+
+
 class Aggregates(Protocol):
     """Cells by key and time bucket: minutes, after 2 h hours, after 7 days days (UTC)."""
 
@@ -199,6 +220,27 @@ class Journal(Protocol):
         """Forget a text; the entries that name it stay."""
 
 
+@runtime_checkable
+class CarriedJournal(Journal, Protocol):
+    """A journal whose texts can be carried to another store under the names that entries know them by.
+
+    Optional: the texts of a journal without it stay where they are when a store is exported.
+    """
+
+    def salt(self) -> str:
+        """What the hashes of texts are salted with."""
+
+    def bodies(self) -> Iterable[tuple[str, str]]:
+        """All texts, each with its hash."""
+
+    def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
+        """Take over the salt and texts of another journal; a repeat changes nothing.
+
+        Raises:
+            ConflictError: There are texts here under another salt.
+        """
+
+
 class Config(Protocol):
     """A checkpoint of the journal's fold, and the lease of the one leader."""
 
@@ -238,6 +280,14 @@ class State(Protocol):
         """Records of a namespace in order of key."""
 
 
+@runtime_checkable
+class ListedState(State, Protocol):
+    """Records whose namespaces can be told. Optional: a store without it is exported without records."""
+
+    def namespaces(self) -> Sequence[str]:
+        """Namespaces that hold a record, in order."""
+
+
 class Store(Protocol):
     """Everything that is kept. Safe to call from any thread.
 
@@ -271,6 +321,49 @@ class StoreFactory(Protocol):
 
         Raises:
             StoreUnreachableError: It cannot be opened; the message names it and the remedy.
+        """
+
+
+# --- the archive -------------------------------------------------------------------------------
+
+
+class Archive(EventLog, Protocol):
+    """Where events go that leave the log; one writer at a time, readable as a log.
+
+    ``find`` and the like look through everything: an archive is for reading from end to end.
+    """
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps every other writer away, of other processes too, while the block runs.
+
+        Raises:
+            StoreUnreachableError: Another one is at work for too long.
+        """
+
+    def write(self, events: Sequence[Event]) -> None:
+        """Keep events; on the disk when it returns. Those that an interrupted writer kept before
+        they left the log are not kept twice.
+
+        Raises:
+            StoreUnreachableError: They could not be written; nothing of them counts.
+        """
+
+    def settle(self) -> None:
+        """Everything that was written has left the log."""
+
+    def check(self) -> Sequence[str]:
+        """Sentences about what is wrong with the archive; empty: every sum is right."""
+
+
+class ArchiveFactory(Protocol):
+    """Opens the archive in a folder, which is made where it is missing."""
+
+    def __call__(self, folder: str) -> Archive:
+        """Open it.
+
+        Raises:
+            MissingExtraError: The format needs an extra.
+            StoreUnreachableError, StoreCorruptError, StoreVersionError: It cannot be opened.
         """
 
 

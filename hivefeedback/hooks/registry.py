@@ -27,7 +27,7 @@ from hivefeedback.hooks.border import CHECKS, anything, check_marks
 from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
-from hivefeedback.hooks.protocols import Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Voice
+from hivefeedback.hooks.protocols import ArchiveFactory, Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Voice
 from hivefeedback.hooks.samples import Samples
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.hooks.stages import CoreStages
@@ -55,7 +55,8 @@ T = TypeVar("T")
 
 ENTRY_POINT_GROUP = "hivefeedback"
 _REGISTRATION = frozenset(
-    f"hive_{what}" for what in ["stores", "policies", "scorers", "rankers", "executors", "gates", "routes", "commands"]
+    f"hive_{what}"
+    for what in ["stores", "policies", "scorers", "rankers", "executors", "gates", "routes", "commands", "archives"]
 )
 """Hooks that are called once, when the loop is made; they are no part of a stage and make no span."""
 _Impl = tuple[PluginInfo, Callable[..., Any], tuple[str, ...]]
@@ -99,6 +100,7 @@ class Registry:
         self._impls: dict[str, list[_Impl]] = {}
         self._stages = CoreStages(self._guarded)
         self._stores: dict[str, StoreFactory] = {}
+        self._archives: dict[str, ArchiveFactory] = {}
         self._policies: dict[str, PolicyFactory] = {}
         self._rankers: dict[str, Ranker] = {}
         self._routes: list[HttpRoute] = []
@@ -232,6 +234,8 @@ class Registry:
             self._stages.executors[MutationKind(executor.kind)] = executor
         self._routes += self._things(info, "hive_routes")
         self._commands += self._things(info, "hive_commands")
+        for answer in self._ask(info, "hive_archives", Mapping):
+            self._archives.update(answer)
 
     def _things(self, info: PluginInfo, hook: str) -> list[Any]:
         things = [thing for answer in self._ask(info, hook, Sequence) for thing in answer]
@@ -355,6 +359,11 @@ class Registry:
     def stores(self) -> Mapping[str, StoreFactory]:
         """Store factories by URL scheme."""
         return MappingProxyType(self._stores)
+
+    @property
+    def archives(self) -> Mapping[str, ArchiveFactory]:
+        """Archive factories by format."""
+        return MappingProxyType(self._archives)
 
     @property
     def policies(self) -> Mapping[str, PolicyFactory]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pluggy
 from msgspec import Struct
 
-from hivefeedback.hooks.protocols import Executor, Gate, Policy, Ranker, Scorer, StoreFactory, Tag
+from hivefeedback.hooks.protocols import ArchiveFactory, Executor, Gate, Policy, Ranker, Scorer, StoreFactory, Tag
 from hivefeedback.model import (
     Configuration,
     Event,
@@ -232,3 +232,8 @@ def hive_routes() -> Sequence[HttpRoute]:
 @hookspec
 def hive_commands() -> Sequence[Command]:
     """Commands of the CLI."""
+
+
+@hookspec
+def hive_archives() -> Mapping[str, ArchiveFactory]:
+    """Archives for events that leave the log, by the name of their format (``jsonl``)."""

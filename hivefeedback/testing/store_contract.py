@@ -23,6 +23,7 @@ import pytest
 from hivefeedback.hooks import Store
 from hivefeedback.testing._contract_aggregates import AggregatesContract
 from hivefeedback.testing._contract_base import ContractTime
+from hivefeedback.testing._contract_carry import CarryContract
 from hivefeedback.testing._contract_commit import CommitContract
 from hivefeedback.testing._contract_config import ConfigContract
 from hivefeedback.testing._contract_erase import EraseContract
@@ -43,6 +44,7 @@ class StoreContract(
     JournalContract,
     ConfigContract,
     StateContract,
+    CarryContract,
 ):
     """Inherit, implement ``make_store``, name the class ``Test...``."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from hivefeedback.errors import InvalidInputError
+from hivefeedback.errors import ConflictError, InvalidInputError
 
-__all__ = ["MAX_BODY_BYTES", "hash_of", "new_salt"]
+__all__ = ["MAX_BODY_BYTES", "check_adopted", "hash_of", "new_salt"]
 
 MAX_BODY_BYTES = 256 * 1024
 
@@ -19,6 +19,16 @@ MAX_BODY_BYTES = 256 * 1024
 def new_salt() -> str:
     """A salt, made once for each store."""
     return secrets.token_hex(16)
+
+
+def check_adopted(salt: str, present: str) -> None:
+    """Texts of another journal keep their hashes only under their own salt.
+
+    Raises:
+        ConflictError: There are texts here under another one.
+    """
+    if salt != present:
+        raise ConflictError("the journal has texts of its own under another salt; name a store that is empty")
 
 
 def hash_of(text: str, salt: str) -> str:

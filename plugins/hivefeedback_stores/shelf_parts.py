@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import takewhile
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, takewhile
 from typing import TypeVar
 
 from hivefeedback.hooks import Lease, Record, Selector
 from hivefeedback.model import Configuration, Event, JournalEntry, Run
 from hivefeedback.stats import Changes, Slice, View, newest
-from hivefeedback_stores.bodies import hash_of
+from hivefeedback_stores.bodies import check_adopted, hash_of
 from hivefeedback_stores.buckets import Horizon, buckets_of, is_read
 from hivefeedback_stores.erasure import check_selector, choose_run, said_of, to_erase
 from hivefeedback_stores.lease import Observer
@@ -74,6 +74,16 @@ class ShelfLog:
     def retain(self, *, before_s: float) -> int:
         with self._access.write() as shelf:
             return shelf.events.remove(lambda _, event: event.event_time_s < before_s)
+
+    def older(self, *, before_s: float, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        with self._access.read() as shelf:
+            behind = shelf.events.after(after, len(shelf.events))
+        return list(islice((placed for placed in behind if placed[1].event_time_s < before_s), max(0, limit)))
+
+    def drop(self, placed: Sequence[tuple[int, Event]]) -> int:
+        gone = {position for position, _ in placed}
+        with self._access.write() as shelf:
+            return shelf.events.remove(lambda position, _: position in gone)
 
 
 def _cells_at(shelf: Shelf, deployment: str, operation: str, arm: str, minute: int) -> list[CellAt[Place]]:
@@ -185,6 +195,20 @@ class ShelfJournal:
         with self._access.write() as shelf:
             return shelf.bodies.pop(content_hash, None) is not None
 
+    def salt(self) -> str:
+        with self._access.read() as shelf:
+            return shelf.salt
+
+    def bodies(self) -> Iterable[tuple[str, str]]:
+        with self._access.read() as shelf:
+            return sorted(shelf.bodies.items())
+
+    def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
+        with self._access.write() as shelf:
+            check_adopted(salt, shelf.salt if shelf.bodies else salt)
+            shelf.salt = salt
+            shelf.bodies.update(bodies)
+
 
 class ShelfConfig:
     """``Config`` over a shelf."""
@@ -242,3 +266,8 @@ class ShelfState:
         with self._access.read() as shelf:
             named = sorted(n for n in shelf.records if n[0] == namespace and n[1].startswith(prefix))
             return [r for r in (shelf.records[n] for n in named) if is_live(r, now_s)]
+
+    def namespaces(self) -> Sequence[str]:
+        now_s = self._clock()
+        with self._access.read() as shelf:
+            return sorted({r.namespace for r in shelf.records.values() if is_live(r, now_s)})

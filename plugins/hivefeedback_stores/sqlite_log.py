@@ -57,6 +57,7 @@ _JoinRow = tuple[int, str, int]
 _EventRow = tuple[int, int, int, float, int, str, bytes]
 _ROW = "(?, ?, ?, ?, ?, ?, ?)"
 _INSERT = f"INSERT OR IGNORE INTO events VALUES {_ROW}"
+_FORGET_JOIN = "DELETE FROM joins WHERE what = ? AND value = ? AND position = ?"
 _INSERT_MANY = f"INSERT OR IGNORE INTO events VALUES {', '.join([_ROW] * _TOGETHER)}"
 
 
@@ -275,6 +276,51 @@ class SqliteLog:
                 connection.execute("DELETE FROM joins WHERE position < ?", (min(left, default=1 << 62),))
         return gone
 
+    def older(self, *, before_s: float, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        limit = max(0, limit)
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT position, payload FROM events WHERE position > ? AND at_s < ? ORDER BY position LIMIT ?",
+                (after, before_s, limit),
+            ).fetchall()
+            blocks = _older_in_blocks(connection, before_s, after, limit)
+        return list(islice(merge(_decoded(rows), blocks, key=itemgetter(0)), limit))
+
+    def drop(self, placed: Sequence[Placed]) -> int:
+        gone = 0
+        for start in range(0, len(placed), STEP):
+            some = dict(placed[start : start + STEP])
+            with self._database.write() as connection:
+                _keep_position(connection)
+                n_whole = _drop_whole_blocks(connection, some)
+                _unpack(connection, some)
+                before = connection.total_changes
+                connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in some])
+                gone += n_whole + connection.total_changes - before
+                connection.executemany(_FORGET_JOIN, _joins(some.items()))
+        return gone
+
+
+def _older_in_blocks(connection: sqlite3.Connection, before_s: float, after: int, limit: int) -> list[Placed]:
+    """At least ``limit`` events of blocks behind a position that are older than a time, as far as there are."""
+    found: list[Placed] = []
+    last = ends_of_blocks(connection)[1] or 0
+    for start in range(max(0, after - STEP), last + 1, STEP):  # a block that begins before may reach behind
+        some = blocks_with(connection, range(start, start + STEP), before_s, (), lambda e: e.event_time_s < before_s)
+        found += [placed for placed in some if placed[0] > after]
+        if len(found) >= limit:
+            break
+    return found
+
+
+def _drop_whole_blocks(connection: sqlite3.Connection, placed: Mapping[int, Event]) -> int:
+    """Drop the blocks of which every event is among these; answers how many events went."""
+    ends = (min(placed), max(placed))
+    blocks = connection.execute("SELECT first, last FROM blocks WHERE first >= ? AND last <= ?", ends).fetchall()
+    whole = [(first, last) for first, last in blocks if all(p in placed for p in range(first, last + 1))]
+    connection.executemany("DELETE FROM blocks WHERE first = ?", [(first,) for first, _ in whole])
+    return sum(last - first + 1 for first, last in whole)
+
 
 def _keep_position(connection: sqlite3.Connection) -> None:
     """Before events go: remember the last position, so that none is given twice."""
@@ -304,7 +350,7 @@ def _delete(connection: sqlite3.Connection, gone: Mapping[int, Event]) -> None:
     _keep_position(connection)
     _unpack(connection, gone)
     connection.executemany("DELETE FROM events WHERE position = ?", [(p,) for p in gone])
-    connection.executemany("DELETE FROM joins WHERE what = ? AND value = ? AND position = ?", _joins(gone.items()))
+    connection.executemany(_FORGET_JOIN, _joins(gone.items()))
 
 
 def _decoded(rows: Iterable[tuple[int, bytes]]) -> list[Placed]:

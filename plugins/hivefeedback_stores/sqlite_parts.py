@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hivefeedback.hooks import Lease, Record
 from hivefeedback.model import Configuration, JournalEntry
-from hivefeedback_stores.bodies import hash_of
+from hivefeedback_stores.bodies import check_adopted, hash_of
 from hivefeedback_stores.codec import decode_config, decode_entry, encode
 from hivefeedback_stores.lease import Heartbeat, Observer
 from hivefeedback_stores.rules import appended, check_version, released
 from hivefeedback_stores.sqlite_database import Database
-from hivefeedback_stores.sqlite_schema import get_meta
+from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 
 __all__ = ["SqliteConfig", "SqliteJournal", "SqliteState", "put_record"]
 
@@ -67,6 +67,21 @@ class SqliteJournal:
     def erase_body(self, content_hash: str) -> bool:
         with self._database.write(is_durable=True, is_secure=True) as connection:
             return connection.execute("DELETE FROM bodies WHERE hash = ?", (content_hash,)).rowcount > 0
+
+    def salt(self) -> str:
+        with self._database.read() as connection:
+            return get_meta(connection, "salt")
+
+    def bodies(self) -> Iterable[tuple[str, str]]:
+        with self._database.read() as connection:
+            return list(connection.execute("SELECT hash, text FROM bodies ORDER BY hash"))
+
+    def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
+        with self._database.write(is_durable=True) as connection:
+            has_own = connection.execute("SELECT 1 FROM bodies LIMIT 1").fetchone() is not None
+            check_adopted(salt, get_meta(connection, "salt") if has_own else salt)
+            put_meta(connection, "salt", salt)
+            connection.executemany("INSERT OR IGNORE INTO bodies VALUES (?, ?)", bodies)
 
 
 class SqliteConfig:
@@ -154,3 +169,8 @@ class SqliteState:
                     break  # keys are in order, so those with the prefix lie together
                 found.append(Record(*row))
         return found
+
+    def namespaces(self) -> Sequence[str]:
+        query = f"SELECT DISTINCT namespace FROM records WHERE {_LIVE} ORDER BY namespace"
+        with self._database.read() as connection:
+            return [namespace for (namespace,) in connection.execute(query, (self._clock(),))]

@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from hivefeedback.hooks import (
+    ArchiveFactory,
     Collected,
     Command,
     Executor,
@@ -118,6 +119,11 @@ class Stranger(Plugin):
         return {}
 
     @hookimpl
+    def hive_archives(self) -> Mapping[str, ArchiveFactory]:
+        CALLED.append("hive_archives")
+        return {}
+
+    @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         CALLED.append("hive_policies")
         return {}
@@ -183,9 +189,8 @@ def registry() -> Iterator[Registry]:
 def test_every_hook_of_an_installed_plugin_is_called(folder: Path, registry: Registry) -> None:
     install(folder, {"stranger": "hivefeedback_stranger:Stranger"})
     registry.load_entry_points(allow=["stranger"])
-    assert [
-        f"hive_{n}" for n in ["stores", "policies", "rankers", "scorers", "gates", "executors", "routes", "commands"]
-    ] == CALLED
+    things = ["stores", "policies", "rankers", "scorers", "gates", "executors", "routes", "commands", "archives"]
+    assert [f"hive_{n}" for n in things] == CALLED
     CALLED.clear()
     registry.collect([EVENT])
     findings = registry.analyze(VIEW, Configuration(), 0.0)
