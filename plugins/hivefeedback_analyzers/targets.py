@@ -45,7 +45,7 @@ class TargetsOptions:
             per run than before; users of a busy system complain more often.
         complaints_window_s: In seconds.
         is_count_enough: Take the number of complaints alone, as the rule was first written.
-        success_rate: Target in (0, 1); None, as for those that follow: nobody set one.
+        success_rate: Target in (0, 1]; None, as for those that follow: nobody set one.
         rating: Target for ``rating`` and ``overall``, 1–5.
         response_time_change, cost_change: Targets as a part of what was before: −0.2 is a fifth less.
             The recent part of the window is held against the rest of it.
@@ -71,15 +71,15 @@ class TargetsOptions:
     alpha: float = 0.001
 
     def __post_init__(self) -> None:
-        if not 0 < self.warn_response_ms <= self.critical_response_ms <= self.emergency_response_ms:
-            raise ValueError("0 < warn_response_ms <= critical_response_ms <= emergency_response_ms must hold")
+        if not 0 < self.warn_response_ms <= self.critical_response_ms or not self.emergency_response_ms > 0:
+            raise ValueError("0 < warn_response_ms <= critical_response_ms and 0 < emergency_response_ms must hold")
         rates = self.error_rates
         if list(rates) != sorted(set(rates)) or not all(0.0 < rate < 1.0 for rate in rates):
             raise ValueError(f"error_rates are {rates}; expected rising rates in (0, 1)")
-        if self.success_rate is not None and not 0.0 < self.success_rate < 1.0:
-            raise ValueError(f"success_rate is {self.success_rate}; expected a rate in (0, 1)")
-        if self.rating is not None and not 1.0 < self.rating <= 5.0:
-            raise ValueError(f"rating is {self.rating}; expected more than 1 and at most 5")
+        if self.success_rate is not None and not 0.0 < self.success_rate <= 1.0:
+            raise ValueError(f"success_rate is {self.success_rate}; expected a rate in (0, 1]")
+        if self.rating is not None and not 1.0 <= self.rating <= 5.0:
+            raise ValueError(f"rating is {self.rating}; expected 1 to 5")
         for name in ("response_time_change", "cost_change"):
             change = getattr(self, name)
             if change is not None and not -1.0 < change <= 10.0:

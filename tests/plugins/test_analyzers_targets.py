@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hivefeedback import FeedbackLoop, Run
 from hivefeedback.model import Finding
-from hivefeedback.testing import Seen
+from hivefeedback.testing import FakeClock, Seen
 from hivefeedback_analyzers import TargetsAnalyzer, TargetsOptions
 from tests.plugins.analyzed import HOUR, findings, runs
 
@@ -114,6 +116,27 @@ def test_success_below_its_target_is_told() -> None:
     assert set(found) == {"targets:success_rate:a:qa"}
     assert "the target is 95.0%" in found["targets:success_rate:a:qa"].message
     assert _found(runs(1000, bad=0.055), success_rate=0.95, error_rates=()) == {}
+
+
+def test_a_target_of_100_percent_is_missed_by_any_failure() -> None:
+    assert set(_found(runs(100, bad=0.01), success_rate=1.0)) == {"targets:success_rate:a:qa"}
+
+
+def test_sections_of_the_policy_file_reach_the_analyzer(tmp_path: Path) -> None:
+    """S4.17 S4.10 thresholds and targets in hivefeedback.yaml."""
+    path = tmp_path / "hivefeedback.yaml"
+    path.write_text(
+        "thresholds:\n  performance: {response_time: {warning_threshold_ms: 900, critical_threshold_ms: 20000}}\n"
+        "targets: {success_rate: 1.0}\n"
+    )
+    clock = FakeClock()
+    with FeedbackLoop(
+        "memory://", ["a"], clock=clock, config=path, plugins_allow=["stores", "policies", "targets"]
+    ) as loop:
+        for i in range(50):
+            loop.record(Run("a", "qa", "ok" if i else "model_error", 1.0 + 0.001 * i))
+        found = {f.finding_id for f in loop.turn().findings}
+        assert found == {"targets:response:a:", "targets:success_rate:a:qa"}
 
 
 def test_ratings_below_their_target_are_told() -> None:
