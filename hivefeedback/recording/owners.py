@@ -8,7 +8,8 @@ origins, not for runs: one record for each process, however many runs it made, a
 can keep in memory what it settled.
 
 Ownership is a record that expires, renewed as long as its process lives; by the store's clock, which
-is the machine's, also for a loop with a given clock. A process that ends gives its origins back at once.
+is the machine's, also for a loop with a given clock. A process that ends gives its origins back at once,
+and one that was killed on this machine is known to be gone.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from msgspec import Struct
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
+from hivefeedback.recording.alive import here, is_gone
 
-__all__ = ["HANDED", "OWNER", "Handed", "Owners", "origin_of", "taken"]
+__all__ = ["ASKED", "HANDED", "OWNER", "Handed", "Owners", "origin_of", "taken"]
 
 OWNER: Final = "owner"
 """Namespace of the records that say who settles the runs of an origin."""
+ASKED: Final = "asked"
+"""Namespace of feedback whose run the log is asked for, by the origin that asks and feedback."""
 HANDED: Final = "handed"
 """Namespace of judgements on their way to an owner, by origin and feedback."""
 
@@ -86,7 +90,17 @@ class Owners:
     def sign(self, origin: str) -> Record:
         """A sign of life, as it is written."""
         self._is_signed = self._is_signed or origin == self.own
-        return Record(OWNER, origin, self.own.encode(), expires_at_s=self._now() + self._length_s)
+        value = f"{self.own}\n{here()}".encode()
+        return Record(OWNER, origin, value, expires_at_s=self._now() + self._length_s)
+
+    @property
+    def is_signed(self) -> bool:
+        """True once the others know that this process lives."""
+        return self._is_signed
+
+    def now(self) -> float:
+        """Seconds since 1970 UTC by the machine's clock."""
+        return self._now()
 
     def settles(self, origin: str) -> bool:
         """True where this process owns an origin, or claims it now since nobody does."""
@@ -94,13 +108,15 @@ class Owners:
 
     def is_owned(self, origin: str) -> bool:
         """True where some process owns it."""
-        return self._state.get(OWNER, origin) is not None
+        found = self._state.get(OWNER, origin)
+        return found is not None and not _is_left(found)
 
     def _claim(self, origin: str) -> bool:
-        if self.is_owned(origin):
+        found = self._state.get(OWNER, origin)
+        if found is not None and not _is_left(found):
             return False
         try:
-            self._state.put(self.sign(origin), expected=0)
+            self._state.put(self.sign(origin), expected=found.version if found else 0)
         except ConflictError:
             return False
         self._held[origin] = None
@@ -126,7 +142,7 @@ class Owners:
     def _renew(self, origin: str) -> bool:
         """Write a new sign if the old one is ours or gone; False where another process holds it."""
         found = self._state.get(OWNER, origin)
-        if found is not None and found.value != self.own.encode():
+        if found is not None and not self._is_mine(found):
             return False
         try:
             self._state.put(self.sign(origin), expected=found.version if found else 0)
@@ -144,16 +160,33 @@ class Owners:
                 found.append((origin, _decoded(record)))
         return [(origin, handed) for origin, handed in found if handed is not None]
 
+    def asked(self) -> list[tuple[str, str]]:
+        """Feedback that processes which are gone had asked the log about, with their origin; those
+        origins are claimed."""
+        keys = [r.key.rpartition("/") for r in self._state.list(ASKED)]
+        return [(origin, name) for origin, _, name in keys if origin != self.own and self.settles(origin)]
+
     def waiting_for(self, origin: str) -> frozenset[str]:
-        """Ids of feedback that is on its way to the owner, so not settled."""
-        return frozenset(r.key.rpartition("/")[2] for r in self._state.list(HANDED, prefix=f"{origin}/"))
+        """Ids of feedback that is not settled: on its way to this owner, or its run is still looked for by
+        whatever process. To be asked for after the log was read, since what is settled meanwhile was
+        settled by this process; and in this order, since what was found is handed over."""
+        records = [*self._state.list(ASKED), *self._state.list(HANDED, prefix=f"{origin}/")]
+        return frozenset(r.key.rpartition("/")[2] for r in records)
 
     def release(self) -> None:
         """This process ends: others may claim what it owned."""
         for origin in self._signed():
             found = self._state.get(OWNER, origin)
-            if found is not None and found.value == self.own.encode():
+            if found is not None and self._is_mine(found):
                 self._state.delete(OWNER, origin)
+
+    def _is_mine(self, record: Record) -> bool:
+        return record.value.partition(b"\n")[0] == self.own.encode()
+
+
+def _is_left(record: Record) -> bool:
+    """True where the process that signed is gone for certain, though its time is not over."""
+    return is_gone(record.value.partition(b"\n")[2].decode("utf-8", "replace"))
 
 
 def _decoded(record: Record) -> Handed | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import Any
 import pytest
 
 from hivefeedback import FeedbackLoop
+from hivefeedback.hooks import Record
 from hivefeedback.model import Feedback, Run
+from hivefeedback.recording.alive import here
 from hivefeedback.recording.owners import OWNER, Owners
 from hivefeedback.testing import EvenPolicy, FakeClock
 from hivefeedback_stores.memory import MemoryStore
@@ -48,7 +52,7 @@ def look(clock: FakeClock, *loops: FeedbackLoop) -> None:
 def crash(loop: FeedbackLoop) -> None:
     """The process is gone without a word, and its sign of life has expired."""
     for record in loop.store.state.list(OWNER):
-        if record.value == loop._engine._owners.own.encode():  # type: ignore[union-attr]  # it has an engine
+        if record.value.startswith(loop._engine._owners.own.encode() + b"\n"):  # type: ignore[union-attr]  # it has an engine
             loop.store.state.delete(OWNER, record.key)
     loop._engine._owners._is_signed = False  # type: ignore[union-attr]  # the object stays, the process does not
     loop.store.close()
@@ -302,3 +306,21 @@ def test_a_process_that_recorded_nothing_leaves_no_sign() -> None:
     assert owners.renew() == ()
     owners.release()
     assert state.list(OWNER) == []
+
+
+def test_a_process_that_was_killed_on_this_machine_has_an_heir_at_once() -> None:
+    wall = Wall()
+    state = MemoryStore("memory://", clock=wall).state
+    one, two = Owners(state, "one/1", now=wall), Owners(state, "two/1", now=wall)
+    place, _, _ = here().rpartition(" ")
+    if not place:
+        pytest.skip("this system does not tell where a process runs")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    sign = one.sign("one/1")
+    state.put(sign)
+    assert not two.settles("one/1"), "it lives"
+    state.put(Record(OWNER, "one/1", f"one/1\n{place} {ended.pid}".encode(), expires_at_s=sign.expires_at_s))
+    assert not two.is_owned("one/1")
+    assert two.settles("one/1")
+    assert two.is_owned("one/1")
