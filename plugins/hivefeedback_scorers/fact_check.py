@@ -67,7 +67,7 @@ class FactCheck:
         if not by_prefix(self._operations, run.operation):
             return ()
         if self._later is not None:
-            return self._later.ask(partial(self._score, event.event_id, run))
+            return self._later.ask(partial(self._score, event.event_id, run)) if self._later.has_room() else ()
         score = self._score(event.event_id, run)
         return () if score is None else (score,)
 

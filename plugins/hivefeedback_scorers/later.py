@@ -16,6 +16,8 @@ from hivefeedback.model import Feedback, Score
 __all__ = ["Later"]
 
 Job = Callable[[], Score | None]
+_LINGER_S = 1.0
+"""How long the thread waits for more work before it ends; making one costs as much as a quick judgement."""
 
 
 class Later:
@@ -33,7 +35,7 @@ class Later:
 
     def _renew(self) -> None:
         """Also in a forked child, where the thread is gone and its lock may be held for ever."""
-        self._pid, self._lock = os.getpid(), threading.Lock()
+        self._pid, self._change = os.getpid(), threading.Condition()
         self._jobs: deque[Job] = deque()
         self._is_working = False
 
@@ -53,19 +55,25 @@ class Later:
             return () if score is None else (score,)
         if self._pid != os.getpid():
             self._renew()
-        with self._lock:
-            is_full = len(self._jobs) >= self._max_waiting
-            if not is_full:
-                self._jobs.append(job)
-                if not self._is_working:
-                    self._is_working = True
-                    threading.Thread(target=self._work, name=f"hivefeedback-{self._name}", daemon=True).start()
-        if is_full:
-            self.note("skipped_full", f"{self._max_waiting} judgements are waiting")
+        with self._change:
+            self._jobs.append(job)
+            self._change.notify()
+            if not self._is_working:
+                self._is_working = True
+                threading.Thread(target=self._work, name=f"hivefeedback-{self._name}", daemon=True).start()
         return ()
 
+    def has_room(self) -> bool:
+        """Whether one more may wait; counted where not. To be asked before ``ask``, on the same thread."""
+        if self._pid == os.getpid() and len(self._jobs) >= self._max_waiting:
+            self.note("skipped_full", f"{self._max_waiting} judgements are waiting")
+            return False
+        return True
+
     def _next(self) -> Job | None:
-        with self._lock:
+        with self._change:
+            if not self._jobs:
+                self._change.wait(_LINGER_S)
             self._is_working = bool(self._jobs)
             return self._jobs.popleft() if self._jobs else None
 

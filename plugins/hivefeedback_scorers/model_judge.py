@@ -139,15 +139,20 @@ class ModelJudge:
             return ()
         if not by_prefix(self._operations, run.operation) or not _is_drawn(event.event_id, self._options.share):
             return ()
+        if not self._later.has_room() or not self._is_allowed():
+            return ()
         prompt = prompt_of(run, event.event_id, self._options.criterion)
         return self._later.ask(partial(self._judge, event.event_id, prompt))
 
-    def _judge(self, run_id: str, prompt: str) -> Score | None:
-        assert self._ask is not None
+    def _is_allowed(self) -> bool:
+        """Take one call of the hour's allowance; before it waits, so that what is left out costs next to nothing."""
         shortage = self._allowance.take()
         if shortage is not None:
             self._later.note(f"skipped_{shortage}", "the hour's allowance is used up; the runs stay unjudged")
-            return None
+        return shortage is None
+
+    def _judge(self, run_id: str, prompt: str) -> Score | None:
+        assert self._ask is not None
         usd: float | None = None
         try:
             answer = self._ask(prompt)
