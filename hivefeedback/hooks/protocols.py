@@ -1,6 +1,7 @@
 """The few methods that a plugin implements, one protocol for each thing that a plugin can be.
 
-Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedback.stats``.
+Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedback.stats``. It is long
+since whoever writes a plugin finds here, in one place, everything that can be asked of it.
 """
 
 from __future__ import annotations
