@@ -67,7 +67,7 @@ class RedisStore:
         self._log = RedisLog(self._server, lambda selector: self._erase(aggregates, selector))
         self.log: EventLog = self._log
         self.aggregates: Aggregates = aggregates
-        self.journal: Journal = RedisJournal(self._server, lambda: self._salt)
+        self.journal: Journal = RedisJournal(self._server, lambda: self._salt, self._open)
         self.config: Config = RedisConfig(self._server, clock)
         self.state: State = RedisState(self._server, clock)
 

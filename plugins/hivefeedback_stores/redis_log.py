@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
 from hivefeedback.hooks import Selector
@@ -88,7 +90,7 @@ _PAGE = 100
 
 
 class RedisLog:
-    """``EventLog`` in Redis.
+    """``TrimmedLog`` in Redis.
 
     Args:
         server: Where.
@@ -143,23 +145,41 @@ class RedisLog:
         return self._erase(selector)
 
     def retain(self, *, before_s: float) -> int:
-        gone = sum(self._drop_before(block, before_s) for block in self._blocks_before(before_s))
-        _, last = self.bounds()  # before the blocks: what is committed meanwhile lies behind
-        kept = [number for number, _ in self._blocks()]
-        self._server.write(_FIRST, self._keys, (min(kept) * BLOCK if kept else last + 1,))
+        gone, last = 0, 0
+        while some := self.older(before_s=before_s, after=last):
+            gone += self.drop(some)
+            last = some[-1][0]
         return gone
 
-    def _blocks(self) -> list[tuple[int, float]]:
-        flat = self._server.read(_BLOCKS, self._keys)
-        return [(int(n), TIME.unpack(at)[0]) for n, at in zip(flat[::2], flat[1::2], strict=True)]
+    def older(self, *, before_s: float, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
+        found: list[Placed] = []
+        for block in self._blocks_before(before_s):
+            start, last = max(block * BLOCK, after + 1), block * BLOCK + BLOCK - 1
+            if start <= last and len(found) < limit:
+                flat = self._server.read(_MATCHING, self._keys, (repr(before_s), start, last))
+                found += [decoded(int(p), row) for p, row in zip(flat[::2], flat[1::2], strict=True)]
+        return found[: max(0, limit)]
 
     def _blocks_before(self, before_s: float) -> list[int]:
-        return sorted(number for number, at_s in self._blocks() if at_s < before_s)
+        """Blocks that hold something older, in order."""
+        flat = self._server.read(_BLOCKS, self._keys)
+        blocks = [(int(n), TIME.unpack(at)[0]) for n, at in zip(flat[::2], flat[1::2], strict=True)]
+        return sorted(number for number, at_s in blocks if at_s < before_s)
 
-    def _drop_before(self, block: int, before_s: float) -> int:
-        old = [(p, e) for p, e in self.block(block * BLOCK, BLOCK) if e.event_time_s < before_s]
-        gone = [argument for p, e in old for argument in (p, members_of(p, e))]
-        return int(self._server.write(_DROP, self._keys, gone))
+    def drop(self, placed: Sequence[tuple[int, Event]]) -> int:
+        gone = 0
+        for _, block in groupby(sorted(placed, key=itemgetter(0)), key=lambda each: each[0] // BLOCK):
+            args = [argument for p, e in block for argument in (p, members_of(p, e))]
+            gone += int(self._server.write(_DROP, self._keys, args))
+        if gone:
+            self._begin_later()
+        return gone
+
+    def _begin_later(self) -> None:
+        """Remember where the first event lies now, so that nobody looks for those before it."""
+        _, last = self.bounds()  # before the blocks: what is committed meanwhile lies behind
+        kept = self._blocks_before(float("inf"))
+        self._server.write(_FIRST, self._keys, (min(kept) * BLOCK if kept else last + 1,))
 
 
 class Rows:

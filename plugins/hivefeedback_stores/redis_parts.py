@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Lease, Record
 from hivefeedback.model import Configuration, JournalEntry
-from hivefeedback_stores.bodies import hash_of
+from hivefeedback_stores.bodies import check_adopted, hash_of
 from hivefeedback_stores.codec import decode_config, decode_entry, encode
 from hivefeedback_stores.lease import Heartbeat
 from hivefeedback_stores.redis_client import Script, Server
@@ -25,6 +25,8 @@ __all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisJournal", "RedisS
 Clock = Callable[[], float] | None
 """Seconds since 1970 UTC; None: Redis's own clock."""
 _MARK = 8
+_TEXTS = 64
+"""Texts that one call takes; each has up to 256 KiB."""
 _PAGE = 1000
 """Entries or records that one call reads."""
 
@@ -46,14 +48,30 @@ return {1}
 )
 _PUT_BODY = Script("return redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2])")
 _BODY = Script("return redis.call('HGET', KEYS[2], ARGV[1])", needs_store=False)
+_SALT = Script("return redis.call('HGET', KEYS[1], 'salt')", needs_store=False)
+_BODIES = Script("return redis.call('HGETALL', KEYS[2])", needs_store=False)
+_ADOPT = Script(
+    """
+if redis.call('HLEN', KEYS[2]) > 0 and redis.call('HGET', KEYS[1], 'salt') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'salt', ARGV[1])
+for i = 2, #ARGV, 2 do redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1]) end
+return 1
+"""
+)
 _ERASE_BODY = Script("return redis.call('HDEL', KEYS[2], ARGV[1])")
 
 
 class RedisJournal:
-    """``Journal`` in Redis. As durable as the server: see the room's README."""
+    """``Journal`` in Redis. As durable as the server: see the room's README.
 
-    def __init__(self, server: Server, salt: Callable[[], str]) -> None:
-        self._server, self._salt = server, salt
+    Args:
+        server: Where.
+        salt: The salt that this process knows.
+        renew: Called when another salt was taken over.
+    """
+
+    def __init__(self, server: Server, salt: Callable[[], str], renew: Callable[[], None]) -> None:
+        self._server, self._salt, self._renew = server, salt, renew
 
     def head(self) -> int:
         return int(self._server.read(_HEAD, self._server.keys.of("meta", "journal")))
@@ -99,6 +117,24 @@ class RedisJournal:
         with readable("the hash of a text"):
             name = content_hash.encode()
         return bool(self._server.write(_ERASE_BODY, self._server.keys.of("meta", "bodies"), (name,)))
+
+    def salt(self) -> str:
+        return str((self._server.read(_SALT, self._server.keys.of("meta")) or b"").decode())
+
+    def bodies(self) -> Iterable[tuple[str, str]]:
+        flat = self._server.read(_BODIES, self._server.keys.of("meta", "bodies"))
+        try:
+            return sorted((name.decode(), text.decode()) for name, text in zip(flat[::2], flat[1::2], strict=True))
+        except UnicodeDecodeError as error:
+            raise StoreCorruptError(f"a text beside the journal cannot be read: {error}") from error
+
+    def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
+        texts = list(bodies)
+        for start in range(0, max(1, len(texts)), _TEXTS):
+            some = [part.encode() for pair in texts[start : start + _TEXTS] for part in pair]
+            if not self._server.write(_ADOPT, self._server.keys.of("meta", "bodies"), (salt.encode(), *some)):
+                check_adopted(salt, "")
+        self._renew()
 
 
 # --- configuration and lease --------------------------------------------------------------------
@@ -281,3 +317,16 @@ class RedisState:
             if len(names) < _PAGE:
                 return found
             low = b"(" + names[-1]
+
+    def namespaces(self) -> Sequence[str]:
+        found: list[str] = []
+        low = b"-"
+        while True:  # names of a namespace lie together: look at the first, and go on behind them
+            names, _, _ = self._server.read(_LIST, self._keys, (low, b"+", _given(self._clock), 1))
+            if not names:
+                return sorted(found)
+            n, _, rest = names[0].partition(b":")
+            namespace = rest[: int(n)].decode()
+            if self.list(namespace):
+                found.append(namespace)
+            low = b"(" + _name(namespace, "") + b"\xff"
