@@ -9,8 +9,8 @@ that. A run without trace is mostly a query of its own; of such runs nothing is 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from collections.abc import Iterable
+from typing import Final, NamedTuple, cast
 
 from hivefeedback.model import Run
 from hivefeedback.recording.join import Joins, KnownRun
@@ -22,8 +22,9 @@ __all__ = ["Member", "Queries", "trace_name"]
 
 _HELD_FOR_EACH: Final = 2
 """So many times more runs are held in traces than traces are remembered."""
+_MOST_OF_ONE: Final = 64
+"""Further runs of one trace hold no further memory."""
 Trace = QueryTrace[KnownRun]
-Settle = Callable[[Query[KnownRun], int], object]
 
 
 class Member(NamedTuple):
@@ -62,7 +63,8 @@ class Queries:
 
     def __init__(self, outbox: Outbox, joins: Joins, rule: RewardRule, *, size: int, enough: float = ENOUGH) -> None:
         self._outbox, self._joins, self._rule, self._size, self._enough = outbox, joins, rule, size, enough
-        self._traces: OrderedDict[str, Trace] = OrderedDict()
+        self._traces: OrderedDict[str, Trace | KnownRun] = OrderedDict()
+        """A bare call, as most traces are, stands there as it is until another run of its trace comes."""
         self._n_held = 0
 
     # --- runs ---------------------------------------------------------------------------------------
@@ -80,52 +82,74 @@ class Queries:
         return outcome_success(known.outcome)
 
     def _in_trace(self, known: KnownRun, run: Run) -> float | None:
-        is_root, trace = not run.parent_id, self._traces.get(run.trace_id)
-        if run.kind != "llm" and not is_root:
-            return None
-        if trace is None:
-            trace = self._traces[run.trace_id] = QueryTrace()
-            if is_root and run.kind == "llm":  # the common case of a bare call
-                self._add(trace, known, run, _quietly)
+        name = run.trace_id
+        if run.kind == "llm":
+            if not run.parent_id and name not in self._traces:  # a bare call: nothing but the run is kept
+                self._traces[name] = known
+                self._n_held += 1
+                self._trim()
                 return outcome_success(known.outcome)
+        elif run.parent_id:
+            return None
+        trace = self._traces.get(name)
+        if run.parent_id and trace.__class__ is QueryTrace and not trace.queries:  # the root comes last, as a rule
+            trace.wait(known)
         else:
-            self._traces.move_to_end(run.trace_id)
-        self._add(trace, known, run, self._settle)
+            self._add(name, known, run)
         return None
 
     def _tried_again(self, known: KnownRun, run: Run) -> float | None:
         """A further attempt of a decision goes on with the query of the one before."""
         name = trace_name(run)
-        trace = self._traces.get(name)
-        if trace is None:
+        if name not in self._traces:
             before = self._joins.decided(run.decision_id)
             if before is None or before.group != "":
                 return outcome_success(known.outcome)
-            trace = self._traces[name] = QueryTrace()
-            trace.add(before, _quietly, is_root=True)
-            self._n_held += len(trace)
+            self._traces[name] = before
+            self._n_held += 1
             before.group = name
         known.group = name
-        self._add(trace, known, run, self._settle)
+        self._add(name, known, run)
         return None
 
-    def _add(self, trace: Trace, known: KnownRun, run: Run, settle: Settle) -> None:
-        n_before = len(trace)
-        trace.add(known, settle, is_root=not run.parent_id, attempt=run.attempt)
-        self._n_held += len(trace) - n_before
-        while self._traces and (len(self._traces) > self._size or self._n_held > _HELD_FOR_EACH * self._size):
+    def _add(self, name: str, known: KnownRun, run: Run) -> None:
+        trace = self._trace(name)
+        trace.add(known, self._settle, is_root=not run.parent_id, attempt=run.attempt)
+        if trace.n <= _MOST_OF_ONE:
+            self._n_held += 1
+        self._trim()
+
+    def _trace(self, name: str) -> Trace:
+        """The trace of that name; from now on it is remembered longer than the others."""
+        traces = self._traces
+        found = traces.get(name)
+        if found.__class__ is QueryTrace:
+            traces.move_to_end(name)
+            return found
+        trace = Trace()
+        if found is not None:
+            trace.add(cast(KnownRun, found), _quietly, is_root=True)
+        traces[name] = trace
+        return trace
+
+    def _trim(self) -> None:
+        while len(self._traces) > self._size or self._n_held > _HELD_FOR_EACH * self._size:
             _, oldest = self._traces.popitem(last=False)
-            self._n_held -= len(oldest)
+            if isinstance(oldest, KnownRun):
+                self._n_held -= 1
+                oldest.group = ""
+            else:
+                self._n_held -= min(oldest.n, _MOST_OF_ONE)
 
     def take_back(self, known: KnownRun) -> None:
         """The run does not count."""
-        trace = self._traces.get(known.group) if known.group else None
-        if trace is not None:
-            self._n_held -= len(trace)
-            trace.remove(known, self._settle)
-            self._n_held += len(trace)
-        elif known.group == "":
-            self._settle(_alone(known), -1)
+        found = self._traces.get(known.group) if known.group else None
+        if found is None or found is known:
+            if known.group == "" or found is known:
+                self._settle(_alone(known), -1)
+                known.group = None
+        elif isinstance(found, QueryTrace):
+            found.remove(known, self._settle)
 
     def forget(self) -> None:
         """Something was erased: nothing in memory may be corrected any more without asking the log."""
@@ -139,39 +163,35 @@ class Queries:
             name: Under which it is remembered.
             members: Its runs, in the order of the log.
         """
-        before, trace = self._traces.pop(name, None), Trace()
-        held = {run.run_id for run in before.runs} if before is not None else ()
+        before, trace = self._trace(name), Trace()
+        held = {run.run_id for run in before.runs}
         for known, is_root, attempt in members:
             known.group = name
             if known.run_id not in held:
                 trace.add(known, _quietly, is_root=is_root, attempt=attempt)
-        if before is not None:  # what came in since then was counted without knowing of these
-            self._n_held -= len(before)
-            for query in before.queries:
-                self._settle(query, -1)
-            for known, is_root, attempt in before.parts:
-                trace.add(known, self._settle, is_root=is_root, attempt=attempt)
+        for query in before.queries:  # what came in since then was counted without knowing of these
+            self._settle(query, -1)
+        for known, is_root, attempt in before.parts:
+            trace.add(known, self._settle, is_root=is_root, attempt=attempt)
         self._traces[name] = trace
-        self._n_held += len(trace)
+        self._n_held += min(trace.n, _MOST_OF_ONE) - min(before.n, _MOST_OF_ONE)
+        self._trim()
 
     # --- judgements -----------------------------------------------------------------------------------
 
     def hear(self, known: KnownRun) -> None:
         """Something is about to be said of the whole trace that a run is in: it is about its query."""
-        if not known.group:
-            return
-        trace = self._traces.get(known.group)
-        if trace is None:
-            trace = self._traces[known.group] = QueryTrace()
-        n_before = len(trace)
-        trace.hear(known)
-        self._n_held += len(trace) - n_before
+        if known.group and self._traces.get(known.group) is not known:
+            self._trace(known.group).hear(known)
+            self._trim()
 
     def of(self, known: KnownRun) -> Query[KnownRun] | None:
         """The query that a run decides, or None."""
         if known.group:
-            trace = self._traces.get(known.group)
-            return trace.query_of(known.run_id) if trace is not None else None
+            found = self._traces.get(known.group)
+            if isinstance(found, QueryTrace):
+                return found.query_of(known.run_id)
+            return _alone(known) if found is known else None
         return _alone(known) if known.group == "" and known.kind == "llm" else None
 
     def success(self, query: Query[KnownRun]) -> float | None:
@@ -202,8 +222,9 @@ class Queries:
                 self._count(run, success, sign)
 
     def _count(self, run: KnownRun, success: float, sign: int) -> None:
+        delta, bucket = self._outbox.delta, run.bucket
         for key in run.keys:
-            self._outbox.delta.cell(key, run.bucket).add_judged(QUERY, success, sign)
+            delta.cell(key, bucket).add_judged(QUERY, success, sign)
 
 
 def _alone(known: KnownRun) -> Query[KnownRun]:

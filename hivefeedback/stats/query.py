@@ -86,9 +86,9 @@ class Query(Generic[R]):
 
     def __init__(self, head: R) -> None:
         self.head = head
-        self.roots: list[R] = [head]
+        self.roots: tuple[R, ...] = (head,)
         """What is said of these is said of the query."""
-        self.heard: list[R] = []
+        self.heard: tuple[R, ...] = ()
         """Runs that stood for the root when something was said of the trace, before the root came."""
         self.used: dict[str, R] = {}
         """Deployment → its first run; the query is counted where that was."""
@@ -109,13 +109,15 @@ class Query(Generic[R]):
 class QueryTrace(Generic[R]):
     """The runs of one trace, sorted into queries."""
 
-    __slots__ = ("_below", "_heard", "_is_headed", "queries")
+    __slots__ = ("_below", "_heard", "_is_headed", "n", "queries")
 
     def __init__(self) -> None:
-        self.queries: list[Query[R]] = []
+        self.queries: tuple[Query[R], ...] = ()
         self._below: dict[str, R] = {}
-        self._heard: list[R] = []
+        self._heard: tuple[R, ...] = ()
         self._is_headed = False
+        self.n = 0
+        """Runs that were added, however many of them it holds."""
 
     def add(self, run: R, settle: Callable[[Query[R], int], object], *, is_root: bool, attempt: int = 1) -> None:
         """A run came in.
@@ -127,6 +129,7 @@ class QueryTrace(Generic[R]):
             is_root: It has no parent.
             attempt: 1 for the first try.
         """
+        self.n += 1
         if not is_root:
             self._add_below(run, settle)
         elif self._is_headed:
@@ -140,15 +143,18 @@ class QueryTrace(Generic[R]):
             self._begin(run, settle)
 
     def _add_below(self, run: R, settle: Callable[[Query[R], int], object]) -> None:
-        if run.kind != "llm" or run.outcome in UNCOUNTED:
+        if not self.queries:
+            self.wait(run)
             return
-        used = self.queries[0].used if self.queries else self._below
-        if run.deployment in used or len(used) >= _MOST:
-            return
-        if self.queries:
-            self._change(self.queries[0], settle, lambda query: query.use(run))
-        else:
-            used[run.deployment] = run
+        query = self.queries[0]
+        if run.deployment not in query.used and len(query.used) < _MOST:
+            self._change(query, settle, lambda query: query.use(run))
+
+    def wait(self, run: R) -> None:
+        """A run that names a parent came in before any root."""
+        below = self._below
+        if run.deployment not in below and run.kind == "llm" and run.outcome not in UNCOUNTED and len(below) < _MOST:
+            below[run.deployment] = run
 
     def _change(
         self, query: Query[R], settle: Callable[[Query[R], int], object], change: Callable[[Query[R]], object]
@@ -162,9 +168,10 @@ class QueryTrace(Generic[R]):
         if not self.queries:
             self._give(query)
         query.use(run)
-        self.queries.append(query)
+        self.queries = (*self.queries, query)
         if len(self.queries) > _MOST:
-            settle(self.queries.pop(0), 0)
+            settle(self.queries[0], 0)
+            self.queries = self.queries[1:]
         settle(query, 1)
 
     def _head(self, run: R, settle: Callable[[Query[R], int], object]) -> None:
@@ -177,21 +184,24 @@ class QueryTrace(Generic[R]):
             query.heard += other.heard
             for used in other.used.values():
                 query.use(used)
-        self.queries = [query]
+        self.queries = (query,)
         settle(query, 1)
 
     def _give(self, query: Query[R]) -> None:
         """What waited for a root."""
         query.used, self._below = self._below, {}
-        query.heard, self._heard = self._heard, []
+        query.heard, self._heard = self._heard, ()
 
     def hear(self, run: R) -> None:
         """Something is about to be said of the trace, and this run stands for its root: the root has not
         come yet, or it is the run itself."""
         heard = self.queries[0].heard if self.queries else self._heard
-        is_known = any(run is other for other in heard) or self.query_of(run.run_id) is not None
-        if not is_known and len(heard) < _MOST:
-            heard.append(run)
+        if any(run is other for other in heard) or self.query_of(run.run_id) is not None or len(heard) >= _MOST:
+            return
+        if self.queries:
+            self.queries[0].heard = (*heard, run)
+        else:
+            self._heard = (*heard, run)
 
     def query_of(self, run_id: str) -> Query[R] | None:
         """The query that a run decides; None where it decides none."""
@@ -208,12 +218,12 @@ class QueryTrace(Generic[R]):
             settle(query, -1)
             if query.used.get(run.deployment) is run:
                 del query.used[run.deployment]
-            query.roots = [root for root in query.roots if root is not run]
-            query.heard = [other for other in query.heard if other is not run]
+            query.roots = tuple(root for root in query.roots if root is not run)
+            query.heard = tuple(other for other in query.heard if other is not run)
             if query.head is not run:
                 settle(query, 1)
                 continue
-            self.queries.remove(query)
+            self.queries = tuple(other for other in self.queries if other is not query)
             self._is_headed = False
             for used in query.used.values():
                 self._below.setdefault(used.deployment, used)
@@ -242,11 +252,11 @@ class QueryTrace(Generic[R]):
 
 def _join(query: Query[R], run: R) -> None:
     if len(query.roots) < _MOST:
-        query.roots.append(run)
+        query.roots = (*query.roots, run)
     query.use(run)
 
 
 def _go_on(query: Query[R], run: R) -> None:
     query.head = run
-    query.roots.append(run)
+    query.roots = (*query.roots, run)
     query.use(run)
