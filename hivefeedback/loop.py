@@ -542,7 +542,7 @@ class FeedbackLoop(Changing, Asking, Listening):
         if engine is not None:
             self._lifetime.end()
             engine.stop(max(0.1, end - time.monotonic()))
-        self._bus.close(max(0.1, end - time.monotonic()))
+        self._bus.close(max(0.1, (end - time.monotonic()) / 2))  # a subscriber that hangs leaves time for the rest
         close_within(
             max(0.1, end - time.monotonic()),
             {

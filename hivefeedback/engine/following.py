@@ -31,6 +31,10 @@ class Following:
         """Nothing is kept in memory: it is read when it is stored."""
         return 0
 
+    def clear(self) -> int:
+        """Nothing waits."""
+        return 0
+
     def take(self) -> Iterator[tuple[int, Event]]:
         """What was stored behind the position."""
         for position, event in pages(self._store(), self._position):

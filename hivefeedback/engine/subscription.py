@@ -37,6 +37,9 @@ class Source(Protocol):
     def take(self) -> Iterator[tuple[int, Event]]:
         """What there is now, each with its position in the log, or 0."""
 
+    def clear(self) -> int:
+        """Forget what waits in memory; answers how many."""
+
 
 class Waiting:
     """What waits for a subscriber in memory, up to a bound. One writer, one reader, no lock.
@@ -66,10 +69,11 @@ class Waiting:
                 self._n_taken += 1
                 yield 0, event
 
-    def clear(self) -> None:
-        """Forget what waits."""
+    def clear(self) -> int:
+        """See ``Source``."""
         self._batches.clear()
-        self._n_taken = self._n_put
+        n, self._n_taken = self._n_put - self._n_taken, self._n_put
+        return n
 
 
 class Subscription:
@@ -113,12 +117,14 @@ class Subscription:
         """Events of a commit."""
         if self.state != "open":
             return
-        n_lost = self._source.put(events)
-        if n_lost:
-            self.n_dropped += n_lost
-            self._counters.note("subscriber_dropped", f"{self.name} is too slow; events are not told to it")
-            self._counters["subscriber_dropped"] += n_lost - 1
+        self._drop(self._source.put(events))
         self._wake.set()
+
+    def _drop(self, n: int) -> None:
+        if n:
+            self.n_dropped += n
+            self._counters.note("subscriber_dropped", f"{self.name} is too slow; events are not told to it")
+            self._counters["subscriber_dropped"] += n - 1
 
     def start(self, every_s: float | None) -> None:
         """Deliver on a thread of its own; ``every_s``: look also without being told that there is something."""
@@ -189,8 +195,7 @@ class Subscription:
     def renew(self) -> None:
         """In a forked child: the thread is gone, and what waited is told by the parent."""
         self._is_busy = False
-        if isinstance(self._source, Waiting):
-            self._source.clear()
+        self._source.clear()
         if self._thread is not None:
             self.start(None)
 
@@ -203,6 +208,7 @@ class Subscription:
         elif self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
         self.close(0.0)
+        self._drop(self._source.clear())
 
     # --- the application --------------------------------------------------------------------------
 

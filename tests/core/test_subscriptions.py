@@ -235,14 +235,23 @@ def test_who_hangs_loses_events_up_to_a_bound_and_nobody_waits() -> None:
 
 def test_a_subscriber_that_never_returns_does_not_keep_the_loop_open() -> None:
     gate = threading.Event()
+    began = threading.Event()
+
+    def hang(event: Event) -> None:
+        began.set()
+        gate.wait(60.0)
+
     loop = live_loop()
-    loop.subscribe(lambda event: gate.wait(60.0), kinds=("run",))
-    record(loop, "x", "y")
+    subscription = loop.subscribe(hang, kinds=("run",))
+    record(loop, "x")
+    assert began.wait(20.0)
+    record(loop, "y", "z")
     loop.flush()
     closing = threading.Thread(target=loop.close, args=(1.0,))
     closing.start()
     closing.join(20.0)
     assert not closing.is_alive()
+    assert subscription.n_dropped >= 2
     gate.set()
 
 

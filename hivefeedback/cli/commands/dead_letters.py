@@ -89,7 +89,7 @@ SPEC: Final = Spec(
             name="show",
             help="one of them, with what is left of it",
             run=show_letter,
-            arguments=(arg("letter_id", metavar="LETTER"),),
+            arguments=(arg("letter_id", metavar="LETTER", help="which one"),),
         ),
         Spec(
             name="retry",
