@@ -57,22 +57,18 @@ class RedisStore:
         self.url = url
         self._server = Server(address_of(url), read_only=read_only, timeout_s=timeout_s)
         try:
-            self._open()
+            salt = open_store(self._server)
         except BaseException:
             self._server.close()  # nobody else will: what cannot be opened has no owner
             raise
-        self._server.on_emptied = self._open
         aggregates = RedisAggregates(self._server)
         self._committer = Committer(self._server, aggregates, clock)
         self._log = RedisLog(self._server, lambda selector: self._erase(aggregates, selector))
         self.log: EventLog = self._log
         self.aggregates: Aggregates = aggregates
-        self.journal: Journal = RedisJournal(self._server, lambda: self._salt, self._open)
+        self.journal: Journal = RedisJournal(self._server, salt)
         self.config: Config = RedisConfig(self._server, clock)
         self.state: State = RedisState(self._server, clock)
-
-    def _open(self) -> None:
-        self._salt = open_store(self._server)
 
     def _erase(self, aggregates: RedisAggregates, selector: Selector) -> int:
         return erase(self._server, self._log, aggregates, selector)

@@ -100,8 +100,8 @@ class Server:
 
     def __init__(self, address: Address, *, read_only: bool, timeout_s: float) -> None:
         self.address, self.read_only, self.keys = address, read_only, Keys(address.name)
-        self.on_emptied: Callable[[], None] = lambda: None
-        """Called when a write finds that the store's keys are gone; makes the store anew."""
+        self.make_anew: Callable[[], object] = lambda: None
+        """Called when a write finds that the store's keys are gone."""
         self._timeout_s = timeout_s
         self._is_closed = False
         _need_redis()
@@ -136,7 +136,7 @@ class Server:
             return self.read(script, parts, args)
         except EmptiedError:
             log.error("%s lost the store: events, aggregates and journal begin anew", self.address.shown)
-            self.on_emptied()
+            self.make_anew()
             return self.read(script, parts, args)
         except StoreUnreachableError:
             self._reconnect()  # the name may stand for another server after a failover

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Lease, Record
@@ -25,8 +25,6 @@ __all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisJournal", "RedisS
 Clock = Callable[[], float] | None
 """Seconds since 1970 UTC; None: Redis's own clock."""
 _MARK = 8
-_TEXTS = 64
-"""Texts that one call takes; each has up to 256 KiB."""
 _PAGE = 1000
 """Entries or records that one call reads."""
 
@@ -46,32 +44,37 @@ redis.call('RPUSH', KEYS[2], ARGV[1] .. ARGV[2])
 return {1}
 """
 )
-_PUT_BODY = Script("return redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2])")
+_PUT_BODY = Script(
+    """
+local salt = redis.call('HGET', KEYS[1], 'salt')
+if salt == ARGV[1] then redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3]) end
+return salt
+"""
+)
 _BODY = Script("return redis.call('HGET', KEYS[2], ARGV[1])", needs_store=False)
-_SALT = Script("return redis.call('HGET', KEYS[1], 'salt')", needs_store=False)
-_BODIES = Script("return redis.call('HGETALL', KEYS[2])", needs_store=False)
+_SALT = Script("return redis.call('HGET', KEYS[1], 'salt') or ''", needs_store=False)
+_NAMES_OF_BODIES = Script("return redis.call('HKEYS', KEYS[2])", needs_store=False)
 _ADOPT = Script(
     """
-if redis.call('HLEN', KEYS[2]) > 0 and redis.call('HGET', KEYS[1], 'salt') ~= ARGV[1] then return 0 end
+if redis.call('HLEN', KEYS[2]) > 0 then return redis.call('HGET', KEYS[1], 'salt') end
 redis.call('HSET', KEYS[1], 'salt', ARGV[1])
-for i = 2, #ARGV, 2 do redis.call('HSETNX', KEYS[2], ARGV[i], ARGV[i + 1]) end
-return 1
+return ARGV[1]
 """
 )
 _ERASE_BODY = Script("return redis.call('HDEL', KEYS[2], ARGV[1])")
 
 
 class RedisJournal:
-    """``Journal`` in Redis. As durable as the server: see the room's README.
+    """``CarriedJournal`` in Redis. As durable as the server: see the room's README.
 
     Args:
         server: Where.
-        salt: The salt that this process knows.
-        renew: Called when another salt was taken over.
+        salt: What the hashes of texts are salted with, as far as is known.
     """
 
-    def __init__(self, server: Server, salt: Callable[[], str], renew: Callable[[], None]) -> None:
-        self._server, self._salt, self._renew = server, salt, renew
+    def __init__(self, server: Server, salt: str) -> None:
+        self._server, self._salt = server, salt
+        self._bodies = server.keys.of("meta", "bodies")
 
     def head(self) -> int:
         return int(self._server.read(_HEAD, self._server.keys.of("meta", "journal")))
@@ -97,44 +100,45 @@ class RedisJournal:
 
     def put_body(self, text: str) -> str:
         while True:
-            salt = self._salt()
-            name = hash_of(text, salt)
-            self._server.write(_PUT_BODY, self._server.keys.of("meta", "bodies"), (name, text.encode()))
-            if salt == self._salt():  # else Redis had lost the store, and it was made anew
+            name = hash_of(text, self._salt)
+            salt = self._server.write(_PUT_BODY, self._bodies, (self._salt, name, text.encode())).decode()
+            if salt == self._salt:
                 return name
+            self._salt = salt  # another journal's texts were taken over, or Redis had lost the store
 
     def body(self, content_hash: str) -> str | None:
         with readable("the hash of a text"):
-            data = self._server.read(_BODY, self._server.keys.of("meta", "bodies"), (content_hash.encode(),))
-        if data is None:
-            return None
-        try:
-            return str(data.decode())
-        except UnicodeDecodeError as error:
-            raise StoreCorruptError(f"the text {content_hash} cannot be read: {error}") from error
+            name = content_hash.encode()
+        data = self._server.read(_BODY, self._bodies, (name,))
+        return _text(content_hash, data) if data is not None else None
 
     def erase_body(self, content_hash: str) -> bool:
         with readable("the hash of a text"):
             name = content_hash.encode()
-        return bool(self._server.write(_ERASE_BODY, self._server.keys.of("meta", "bodies"), (name,)))
+        return bool(self._server.write(_ERASE_BODY, self._bodies, (name,)))
 
     def salt(self) -> str:
-        return str((self._server.read(_SALT, self._server.keys.of("meta")) or b"").decode())
+        return str(self._server.read(_SALT, self._bodies).decode())
 
     def bodies(self) -> Iterable[tuple[str, str]]:
-        flat = self._server.read(_BODIES, self._server.keys.of("meta", "bodies"))
-        try:
-            return sorted((name.decode(), text.decode()) for name, text in zip(flat[::2], flat[1::2], strict=True))
-        except UnicodeDecodeError as error:
-            raise StoreCorruptError(f"a text beside the journal cannot be read: {error}") from error
+        for data in sorted(self._server.read(_NAMES_OF_BODIES, self._bodies)):
+            name = data.decode()
+            text = self.body(name)
+            if text is not None:
+                yield name, text
 
     def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
-        texts = list(bodies)
-        for start in range(0, max(1, len(texts)), _TEXTS):
-            some = [part.encode() for pair in texts[start : start + _TEXTS] for part in pair]
-            if not self._server.write(_ADOPT, self._server.keys.of("meta", "bodies"), (salt.encode(), *some)):
-                check_adopted(salt, "")
-        self._renew()
+        check_adopted(salt, self._server.write(_ADOPT, self._bodies, (salt,)).decode())
+        for name, text in bodies:
+            check_adopted(salt, self._server.write(_PUT_BODY, self._bodies, (salt, name, text.encode())).decode())
+        self._salt = salt
+
+
+def _text(name: str, data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise StoreCorruptError(f"the text {name} cannot be read: {error}") from error
 
 
 # --- configuration and lease --------------------------------------------------------------------
@@ -304,29 +308,35 @@ class RedisState:
         return bool(self._server.write(_DELETE, self._keys, (_name(namespace, key), _given(self._clock))))
 
     def list(self, namespace: str, *, prefix: str = "") -> Sequence[Record]:
+        return [*self._records(namespace, prefix, _PAGE)]
+
+    def _records(self, namespace: str, prefix: str, n_at_once: int) -> Iterator[Record]:
         head, name = _name(namespace, ""), _name(namespace, prefix)
         low, high = b"[" + name, b"(" + name + b"\xff"  # no key holds this byte: they are UTF-8
-        found: list[Record] = []
         while True:
-            args = (low, high, _given(self._clock), _PAGE)
-            names, rows, now_s = self._server.read(_LIST, self._keys, args)
+            names, rows, now_s = self._page(low, high, n_at_once)
             for each, row in zip(names, rows, strict=True):
-                record = _record(namespace, each[len(head) :].decode(), row, float(now_s)) if row else None
+                record = _record(namespace, each[len(head) :].decode(), row, now_s) if row else None
                 if record is not None:
-                    found.append(record)
-            if len(names) < _PAGE:
-                return found
+                    yield record
+            if len(names) < n_at_once:
+                return
             low = b"(" + names[-1]
+
+    def _page(self, low: bytes, high: bytes, n: int) -> tuple[Sequence[bytes], Sequence[bytes | None], float]:
+        """Names in a range with their rows, and what time it is."""
+        names, rows, now_s = self._server.read(_LIST, self._keys, (low, high, _given(self._clock), n))
+        return names, rows, float(now_s)
 
     def namespaces(self) -> Sequence[str]:
         found: list[str] = []
         low = b"-"
-        while True:  # names of a namespace lie together: look at the first, and go on behind them
-            names, _, _ = self._server.read(_LIST, self._keys, (low, b"+", _given(self._clock), 1))
+        while True:  # names of a namespace lie together: look at the first that lives, and go on behind them
+            names, _, _ = self._page(low, b"+", 1)
             if not names:
                 return sorted(found)
             n, _, rest = names[0].partition(b":")
             namespace = rest[: int(n)].decode()
-            if self.list(namespace):
+            if next(self._records(namespace, "", 100), None) is not None:
                 found.append(namespace)
             low = b"(" + _name(namespace, "") + b"\xff"

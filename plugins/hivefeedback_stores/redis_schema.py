@@ -40,7 +40,7 @@ return redis.call('HGET', KEYS[1], 'salt')
 
 
 def open_store(server: Server) -> str:
-    """Make the store where it is missing; answers its salt.
+    """Make the store where it is missing, now and whenever its keys are gone; answers its salt.
 
     Raises:
         StoreUnreachableError: The server cannot be reached, or holds no store and may only be read.
@@ -58,8 +58,14 @@ def open_store(server: Server) -> str:
     if policy not in (b"", b"noeviction") and most not in (b"", b"0"):
         log.warning("%s may evict the store's keys (%s); set `maxmemory-policy noeviction`",
                     server.address.shown, policy.decode())  # fmt: skip
+    server.make_anew = lambda: _create(server)
     if schema is not None:
         return str((salt or b"").decode())
     if server.read_only:
         raise StoreUnreachableError(f"{server.address.shown} holds no store of that name; open it once for writing")
-    return str(server.read(_CREATE, keys, (new_salt(), secrets.token_hex(8))).decode())
+    return _create(server)
+
+
+def _create(server: Server) -> str:
+    salt = server.read(_CREATE, server.keys.of(*FIXED), (new_salt(), secrets.token_hex(8)))
+    return str(salt.decode())

@@ -25,10 +25,11 @@ from hivefeedback.errors import (
     StoreUnreachableError,
     StoreVersionError,
 )
-from hivefeedback.hooks import FollowedAggregates, Record, Selector, Store
+from hivefeedback.hooks import CarriedJournal, FollowedAggregates, Record, Selector, Store
 from hivefeedback.model import JournalEntry
 from hivefeedback.stats import Window
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, feedback_event, run_event
+from hivefeedback_stores.bodies import hash_of
 from hivefeedback_stores.plugin import StoresPlugin
 from hivefeedback_stores.redis import RedisStore
 from hivefeedback_stores.redis_url import address_of
@@ -426,6 +427,16 @@ def test_nothing_is_left_of_what_was_erased_or_is_too_old(
         assert server.cli("EXISTS", _key(tmp_path, part)) == "0"
     store.commit(commit_of(2, [run_event(3000)]))
     assert [p for p, _ in store.log.read()] == [2500]
+
+
+def test_texts_get_the_salt_that_another_process_has_taken_over(store: RedisStore, url: str) -> None:
+    other = RedisStore(url)
+    assert isinstance(other.journal, CarriedJournal)
+    other.journal.adopt("another salt", [])
+    name = store.journal.put_body("why")
+    assert name == other.journal.put_body("why") == hash_of("why", "another salt")
+    assert list(other.journal.bodies()) == [(name, "why")]
+    other.close()
 
 
 # --- many at once ---------------------------------------------------------------------------------
