@@ -82,6 +82,17 @@ class LogContract:
         assert store.log.find_run(decision_id="d") == runs[0]
         assert store.log.find_run(session_id="s") == runs[0]
 
+    def test_the_runs_of_a_trace_or_a_decision_come_in_the_order_of_the_log(self, store: Store) -> None:
+        """Only for logs that offer ``runs_by``: with it, what is said late of a query reaches all below it."""
+        runs_by = getattr(store.log, "runs_by", None)
+        if runs_by is None:
+            return
+        runs = [run_event(n, at_s=T0 - n, trace_id="t", decision_id="d") for n in (1, 2, 3)]
+        said = feedback_event(5, at_s=T0, trace_id="t", decision_id="d")
+        store.commit(commit_of(1, [*runs, run_event(4, trace_id="u"), said]))
+        assert list(runs_by(trace_id="t")) == list(runs_by(decision_id="d")) == runs
+        assert list(runs_by(trace_id="nothing")) == list(runs_by()) == []
+
     def test_a_response_finds_its_run(self, store: Store) -> None:
         store.commit(commit_of(1, [run_event(1, response_id="x"), run_event(2, response_id="y")]))
         found = store.log.find_run(response_id="x")

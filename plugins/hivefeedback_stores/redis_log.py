@@ -135,6 +135,11 @@ class RedisLog:
             return next((event for _, event in rows.newest(RUNS[join], value)), None)
         return None
 
+    def runs_by(self, *, trace_id: str = "", decision_id: str = "") -> Sequence[Event]:
+        for join, value in joins_of(trace_id, decision_id, "", ""):
+            return [event for _, event in sorted(Rows(self._server).runs_by(join, value))]
+        return []
+
     def said_of(self, run: Event) -> Sequence[Event]:
         return [event for _, event in said_of(Rows(self._server), run)]
 
