@@ -45,6 +45,8 @@ __all__ = ["FOLD_AT", "RedisAggregates", "delta_bytes"]
 FOLD_AT = 64
 """Deltas that wait until they are folded: of one process some 6 s, of ten less than one."""
 MAX_TRIES = 50
+_NONE = 1 << 53
+"""A number that nothing has."""
 _Place = tuple[Bucket, CellKey]
 
 
@@ -66,10 +68,11 @@ class RedisAggregates:
         moment = snapshot(self._server, lambda bucket: is_read(*bucket, from_s, to_s))
         cells = {(b, key): cell for b, rows in moment.cells.items() for key, cell in decoded_cells(rows)}
         kept = {name_of(n): decode_packed("an exemplar", d, list[Exemplar]) for n, d in moment.newest.items()}
-        for place, cell, _ in _waiting(moment.head):
+        waiting = _gathered(moment.head)
+        for place, (cell, _) in waiting.cells.items():
             if is_read(*place[0], from_s, to_s):
                 cells.setdefault(place, Cell()).merge(cell)
-        for name, more, _ in _waiting_runs(moment.head):
+        for name, (more, _) in waiting.runs.items():
             kept.setdefault(name, []).extend(more)
         return View(
             asked_from_s=from_s,
@@ -87,14 +90,15 @@ class RedisAggregates:
         replaced = {(b, key_of(field)) for b, rows in moment.cells.items() for field, _ in rows}
         runs = {name_of(n): decode_packed("an exemplar", d, list[Exemplar]) for n, d in moment.newest.items()}
         newer: dict[Name, list[Exemplar]] = {}
-        for name, more, number in _waiting_runs(head):
-            if number > since or name in runs:
-                newer.setdefault(name, []).extend(more)
-        added = [
-            Slice(*place[0], place[1], cell)
-            for place, cell, number in _waiting(head)
-            if is_wanted(place[0]) and (number > since or place in replaced)
-        ]
+        added: list[Slice] = []
+        for number, delta in head.deltas():
+            is_new = number > since
+            for place, cell in _placed(head, delta):
+                if is_wanted(place[0]) and (is_new or place in replaced):
+                    added.append(Slice(*place[0], place[1], cell))
+            for deployment, operation, more in delta.exemplars:
+                if is_new or (deployment, operation) in runs:
+                    newer.setdefault((deployment, operation), []).extend(more)
         return Changes(
             mark=head.mark_at(head.number),
             is_whole=since < 0,
@@ -108,7 +112,7 @@ class RedisAggregates:
 
     def fold(self) -> bool:
         """Merge what waits into the cells; False where another process has changed them meanwhile."""
-        head = head_of(self._server, 1 << 53)
+        head = head_of(self._server, names_after=_NONE)
         if not head.waiting:
             return True
         waiting = _gathered(head)
@@ -169,11 +173,11 @@ class RedisAggregates:
 
     def compact(self, *, now_s: float) -> None:
         target, n_lost = Horizon.at(now_s), 0
-        if head_of(self._server, 1 << 53).horizon == target:
+        if head_of(self._server, names_after=_NONE, waiting_after=_NONE).horizon == target:
             return
         self.fold_all()  # what waits is of the time before
         while n_lost < MAX_TRIES:
-            head = head_of(self._server, 1 << 53)
+            head = head_of(self._server, names_after=_NONE, waiting_after=_NONE)
             if head.horizon == target:
                 return
             if not self._take_step(head, target):
@@ -214,17 +218,10 @@ def _next_step(head: Head, target: Horizon) -> Horizon:
     return Horizon(max(hours, start + HOUR_S), max(days, start + DAY_S) if width == DAY_S else days, gone)
 
 
-def _waiting(head: Head) -> Iterator[tuple[_Place, Cell, int]]:
-    """Cells that wait, each with the place where it would be folded into and its delta's number."""
-    for number, delta in head.deltas():
-        for key, minute, cell in delta.cells:
-            yield (head.horizon.bucket(minute), key), cell, number
-
-
-def _waiting_runs(head: Head) -> Iterator[tuple[Name, list[Exemplar], int]]:
-    for number, delta in head.deltas():
-        for deployment, operation, runs in delta.exemplars:
-            yield (deployment, operation), runs, number
+def _placed(head: Head, delta: Waiting) -> Iterator[tuple[_Place, Cell]]:
+    """Cells of a delta, each with the place where it would be folded into."""
+    for key, minute, cell in delta.cells:
+        yield (head.horizon.bucket(minute), key), cell
 
 
 class _Gathered(NamedTuple):
@@ -237,16 +234,17 @@ class _Gathered(NamedTuple):
 def _gathered(head: Head) -> _Gathered:
     found = _Gathered({}, {})
     breath = Breath()
-    for place, cell, number in _waiting(head):
-        known = found.cells.get(place)
-        if known is not None:
-            known[0].merge(cell)
-            breath()
-        found.cells[place] = (known[0] if known is not None else cell, number)
-    for name, more, number in _waiting_runs(head):
-        runs, _ = found.runs.get(name, ([], 0))
-        runs.extend(more)
-        found.runs[name] = (runs, number)
+    for number, delta in head.deltas():
+        for place, cell in _placed(head, delta):
+            known = found.cells.get(place)
+            if known is not None:
+                known[0].merge(cell)
+                breath()
+            found.cells[place] = (known[0] if known is not None else cell, number)
+        for deployment, operation, more in delta.exemplars:
+            runs, _ = found.runs.get((deployment, operation), ([], 0))
+            runs.extend(more)
+            found.runs[deployment, operation] = (runs, number)
     return found
 
 

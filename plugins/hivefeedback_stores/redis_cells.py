@@ -58,9 +58,19 @@ local info = redis.pcall('INFO', 'server')
 local meta = redis.call('HMGET', KEYS[1], 'epoch', 'number', 'folded', 'generation', 'layout',
   'hours_before', 'days_before', 'gone_before')
 for i = 1, 8 do meta[i] = meta[i] or (i == 1 and '' or '0') end
+local waiting, after = {}, tonumber(ARGV[2])
+if after < 0 then
+  waiting = redis.call('LRANGE', KEYS[2], 0, -1)
+else
+  for i = redis.call('LLEN', KEYS[2]) - 1, 0, -1 do
+    local delta = redis.call('LINDEX', KEYS[2], i)
+    if struct.unpack('>I8', delta) <= after then break end
+    table.insert(waiting, 1, delta)
+  end
+end
 return {meta, type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '',
   redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES'),
-  redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. ARGV[1], '+inf'), redis.call('LRANGE', KEYS[2], 0, -1)}
+  redis.call('ZRANGEBYSCORE', KEYS[4], '(' .. ARGV[1], '+inf'), waiting}
 """,
     needs_store=False,
 )
@@ -188,7 +198,7 @@ class Head(Struct, frozen=True, kw_only=True):
         layout: Grows with each compaction.
         buckets: Number of each bucket's last change.
         names: Names whose newest runs changed after the number that was asked for.
-        waiting: Deltas that were not folded yet, with their numbers.
+        waiting: Deltas that were not folded yet, with their numbers; those after ``waiting_after``.
     """
 
     epoch: str
@@ -200,6 +210,7 @@ class Head(Struct, frozen=True, kw_only=True):
     buckets: dict[Bucket, int]
     names: list[bytes]
     waiting: list[bytes]
+    waiting_after: int
 
     def mark_at(self, number: int) -> str:
         """The mark of a copy that has seen everything up to a number."""
@@ -230,6 +241,11 @@ class Moment(Struct, kw_only=True):
     since: int
     cells: dict[Bucket, list[tuple[bytes, bytes]]] = {}
     newest: dict[bytes, bytes] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """True where no cell and no name changed, so that older deltas that wait are of no interest."""
+        return not self.newest and not any(self.cells.values())
 
 
 class Change(Struct, kw_only=True, omit_defaults=False):
@@ -274,10 +290,10 @@ def cell_field(key: CellKey) -> bytes:
     return packed(tuple(key))
 
 
-def head_of(server: Server, since: int = -1) -> Head:
-    """Read the head; names are those that changed after a number."""
+def head_of(server: Server, *, names_after: int = -1, waiting_after: int = -1) -> Head:
+    """Read the head, with names that changed after a number, and deltas that came after one."""
     meta, run, buckets, names, deltas = server.read(
-        _HEAD, server.keys.of("meta", "deltas", "buckets", "newestat"), (since,)
+        _HEAD, server.keys.of("meta", "deltas", "buckets", "newestat"), (names_after, waiting_after)
     )
     epoch, number, folded, generation, layout, *horizon = (each.decode() for each in meta)
     try:
@@ -291,6 +307,7 @@ def head_of(server: Server, since: int = -1) -> Head:
             buckets={bucket_named(b): int(float(n)) for b, n in _pairs(buckets)},
             names=names,
             waiting=deltas,
+            waiting_after=waiting_after,
         )
     except ValueError as error:
         raise StoreCorruptError(
@@ -319,10 +336,13 @@ def snapshot(server: Server, is_wanted: Callable[[Bucket], bool], mark: str = ""
     for _ in range(_MAX_PASSES):
         todo |= {b for b, at in moment.head.buckets.items() if at > known and is_wanted(b)}
         todo_names |= set(moment.head.names)
-        if _read_pieces(server, moment, todo, todo_names):
+        is_read = _read_pieces(server, moment, todo, todo_names)
+        lacks = moment.head.waiting_after if is_read and not moment.is_empty else -1
+        if is_read and lacks < 0:
             return moment
         before, known = moment.head, max(known, moment.head.folded)
-        moment.head = head_of(server, known)
+        after = -1 if lacks >= 0 else moment.head.waiting_after
+        moment.head = head_of(server, names_after=known, waiting_after=after)
         if (moment.head.epoch, moment.head.layout) != (before.epoch, before.layout):  # buckets went
             moment = _begun(server, mark)
             todo, todo_names, known = set(), set(), moment.since
@@ -338,7 +358,7 @@ def _begun(server: Server, mark: str) -> Moment:
     """Nothing read yet: everything is to be, unless the mark is of this store and time."""
     number = _number_in(mark)
     if number >= 0:
-        head = head_of(server, number)
+        head = head_of(server, names_after=number, waiting_after=number)
         if head.epoch and mark == head.mark_at(number) and number <= head.number:
             return Moment(head=head, since=number)
     return Moment(head=head_of(server), since=-1)
