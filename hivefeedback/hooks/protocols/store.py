@@ -1,14 +1,9 @@
-"""The few methods that a plugin implements, one protocol for each thing that a plugin can be.
-
-Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedback.stats``. It is long
-since whoever writes a plugin finds here, in one place, everything that can be asked of it.
-"""
+"""What a store implements: log, aggregates, journal, configuration, state; and an archive of a log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -16,15 +11,7 @@ from msgspec import Struct
 from hivefeedback.model import (
     Configuration,
     Event,
-    Feedback,
     JournalEntry,
-    Ledger,
-    Mutation,
-    MutationKind,
-    Plan,
-    Receipt,
-    Score,
-    Verdict,
 )
 from hivefeedback.stats import Changes, Delta, View
 
@@ -36,31 +23,17 @@ __all__ = [
     "Commit",
     "Config",
     "EventLog",
-    "Executor",
     "FollowedAggregates",
-    "Gate",
     "Journal",
-    "LearnsAlike",
     "Lease",
     "ListedState",
-    "Observation",
-    "Policy",
-    "Ranked",
-    "Ranker",
     "Record",
-    "Scorer",
     "Selector",
-    "Speaks",
     "State",
     "Store",
     "StoreFactory",
-    "Tag",
     "TrimmedLog",
-    "Voice",
 ]
-
-
-# --- the store ---------------------------------------------------------------------------------
 
 
 class Record(Struct, frozen=True):
@@ -325,9 +298,6 @@ class StoreFactory(Protocol):
         """
 
 
-# --- the archive -------------------------------------------------------------------------------
-
-
 class Archive(EventLog, Protocol):
     """Where events go that leave the log; one writer at a time, readable as a log.
 
@@ -366,185 +336,3 @@ class ArchiveFactory(Protocol):
             MissingExtraError: The format needs an extra.
             StoreUnreachableError, StoreCorruptError, StoreVersionError: It cannot be opened.
         """
-
-
-# --- learning ----------------------------------------------------------------------------------
-
-
-class Observation(Struct, frozen=True, gc=False):
-    """One reward that a policy learns from.
-
-    Args:
-        operation: The operation path.
-        deployment: The id that learns (a canary variant has its own).
-        reward: In [0, 1].
-        at_s: When the run ended, seconds since 1970 UTC.
-        previous: The reward that this one corrects, or None for a first reward. Change detectors
-            take first rewards only.
-        duration_s, cost_usd: Of the run, where known.
-        propensity: Of the decision, where it was drawn.
-    """
-
-    operation: str
-    deployment: str
-    reward: float
-    at_s: float
-    previous: float | None = None
-    duration_s: float | None = None
-    cost_usd: float | None = None
-    propensity: float | None = None
-
-
-class Policy(Protocol):
-    """Learns which deployment is best for which operation. Called from one thread at a time."""
-
-    name: str
-
-    def learn(self, observations: Sequence[Observation]) -> None:
-        """Take in the rewards of a batch, in order."""
-
-    def shares(self, operation: str, candidates: Sequence[str]) -> Sequence[float]:
-        """A distribution over the candidates: each > 0, summing to 1. Called for each prepared
-        set at a refresh; must take well under a millisecond."""
-
-    def index(self, operation: str) -> Mapping[str, float]:
-        """Share (> 0) of each known deployment for this operation, from which sets that are not
-        prepared are served; ``""`` asks for the row of an operation never seen."""
-
-    def declare(self, deployments: Mapping[str, tuple[float, float | None]]) -> None:
-        """The deployments in service: id → (capability 0–100, price in USD per million tokens
-        or None). Ones that left may be forgotten after a while."""
-
-    def adopt(self, deployment: str, variant: str) -> None:
-        """A canary was promoted: the deployment now is what the variant was."""
-
-    def forget(self, variant: str) -> None:
-        """A canary was taken back: drop what was learnt about the variant."""
-
-    def due(self, now_s: float) -> Sequence[str]:
-        """Operations whose shares changed by time or alarms since the last refresh, beside those
-        that were just learnt from; ``""``: all."""
-
-    def alarms(self) -> Sequence[tuple[str, str, dict[str, float]]]:
-        """Change alarms since the last call: (deployment, operation, numbers)."""
-
-    def dump(self) -> bytes:
-        """What was learnt, as JSON; small (≤ 1 MiB for 1000 rows)."""
-
-    def load(self, data: bytes) -> None:
-        """Take back what ``dump`` wrote; data of another version or policy is ignored."""
-
-
-@runtime_checkable
-class LearnsAlike(Protocol):
-    """A policy that takes many equal rewards at once."""
-
-    def learn_alike(self, operation: str, deployment: str, reward: float, n: int) -> None:
-        """Take in ``n`` first rewards, all the same, as ``learn`` would one after the other. Called
-        instead of ``learn`` for runs about which nothing else is known, in the order of their groups."""
-
-
-# --- judging and changing ----------------------------------------------------------------------
-
-
-class Scorer(Protocol):
-    """Judges runs in [0, 1]. One that has ``needs_output = True`` is asked about runs with an output only."""
-
-    name: str
-
-    def score(self, event: Event) -> Sequence[Score]:
-        """Scores of a run (``event.body`` is a Run; its id is ``event.event_id``); empty where
-        the scorer has nothing to say. Recorder thread; must be quick."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ranked:
-    """A deployment's place: score 0–100, taken apart, with the reason in words."""
-
-    deployment: str
-    score: float
-    parts: Mapping[str, float]
-    reason: str = ""
-
-
-class Ranker(Protocol):
-    """Orders deployments, best first.
-
-    A ranker may offer two methods beside ``rank``, each answering a ranker that is otherwise the same:
-    ``requiring(min_runs)`` with another minimum of runs from which on a deployment is known, and
-    ``seeing(in_flight)`` told of the runs under way, a mapping of deployment to number. Questions that
-    know these call them first.
-    """
-
-    name: str
-
-    def rank(self, view: View, config: Configuration, *, operation: str, candidates: Sequence[str]) -> Sequence[Ranked]:
-        """Score each candidate, 0–100."""
-
-
-class Executor(Protocol):
-    """Turns mutations of one kind into changes.
-
-    For what the snapshot serves it is pure: ``apply`` answers a patch and nothing happens until
-    the turn appends it. An external executor acts; the mutation's id is its idempotency key.
-    """
-
-    kind: MutationKind
-    is_external: bool
-
-    def prepare(self, mutation: Mutation, config: Configuration) -> Mutation:
-        """Check the target and the value against the configuration, fill ``from_`` and ``undo``.
-
-        Raises:
-            InvalidInputError: The target is not known, or the value is not one of this kind.
-        """
-
-    def apply(self, mutation: Mutation, config: Configuration) -> Receipt:
-        """The change; for an external executor: do it."""
-
-    def verify(self, mutation: Mutation, config: Configuration) -> bool:
-        """True where the change is in force in this configuration (or outside)."""
-
-    def undo(self, mutation: Mutation, config: Configuration) -> Receipt:
-        """The change back to ``mutation.from_``."""
-
-
-class Gate(Protocol):
-    """Says yes, no or ask to a mutation; no side effects."""
-
-    name: str
-
-    def check(
-        self, mutation: Mutation, plan: Plan, view: View, config: Configuration, ledger: Ledger, *, now_s: float
-    ) -> Verdict:
-        """Judge one mutation of a plan."""
-
-
-class Tag(Struct, frozen=True):
-    """A small extra fact that a collect hook attaches to a run's attributes."""
-
-    run_id: str
-    name: str
-    value: str | int | float | bool
-
-
-class Voice(Protocol):
-    """What a plugin may say of its own accord: at any time, from any thread. Never raises, never waits."""
-
-    @property
-    def is_inline(self) -> bool:
-        """True where the loop was given a clock and has no thread: then nobody else should have one."""
-
-    def say(self, feedback: Feedback) -> None:
-        """A judgement of a run, however late; it joins like feedback from outside and is stored as such."""
-
-    def note(self, name: str, detail: str = "") -> None:
-        """Count one under a name in ``loop.counters``; ``detail`` is logged the first time."""
-
-
-@runtime_checkable
-class Speaks(Protocol):
-    """A plugin that says something about runs later than it was asked, or about others than it was asked about."""
-
-    def take_voice(self, voice: Voice) -> None:
-        """Keep the voice. Called once, when the loop is made, after ``configure``; not in mode ``off``."""
