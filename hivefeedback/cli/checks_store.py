@@ -42,6 +42,7 @@ def check_store(settings: Settings, url: str, clock: Callable[[], float]) -> Ite
         if not wrong:
             yield Check("store content", "ok", "nothing wrong was found")
         yield _schema(reader)
+        yield from _import(reader)
         yield _time(reader, clock())
         yield from _quarantined(reader)
 
@@ -63,6 +64,13 @@ def _schema(reader: Reader) -> Check:
         f"{count(len(reader.ledger.lives))} mutations ({open_ones} open)"
     )
     return Check("schema", "ok", detail)
+
+
+def _import(reader: Reader) -> Iterator[Check]:
+    from hivefeedback.exchange import unfinished
+
+    if unfinished(reader.store):
+        yield Check("store import", "wrong", "an import was interrupted; the same command again completes it")
 
 
 def _time(reader: Reader, now_s: float) -> Check:

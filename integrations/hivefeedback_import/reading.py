@@ -16,7 +16,10 @@ from hivefeedback_import.task44 import is_task44, read_task44
 __all__ = ["read_file"]
 
 _MAX_BYTES = 256 * 1024 * 1024
-_EXPECTED = "LLMHive's performance_metrics.json, Task 44's model_performance_stats.json, or a LiteLLM config.yaml"
+_EXPECTED = (
+    "LLMHive's performance_metrics.json, Task 44's model_performance_stats.json, a LiteLLM config.yaml, "
+    "or a file of hivefeedback export"
+)
 
 
 def read_file(path: Path) -> Carried:

@@ -1,4 +1,4 @@
-"""``hivefeedback import``: what other systems wrote down, carried over."""
+"""``hivefeedback import``: what other systems wrote down, or an export of ours, carried over."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 from hivefeedback.cli import console
 from hivefeedback.cli.answer import Answer, plain_data
 from hivefeedback.cli.call import Call
+from hivefeedback.cli.commands.import_export import import_export
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.cli.words import count, plain
 
@@ -21,8 +22,12 @@ _ROOM: Final = "hivefeedback_import"
 
 def run(call: Call) -> Answer:
     """Read all files first, so that a broken one changes nothing; then carry them over one by one."""
-    room = import_module(_ROOM)
+    from hivefeedback.exchange import is_export
+
     paths = [Path(name).expanduser() for name in call.args.files]
+    if any(is_export(path) for path in paths):
+        return import_export(call, paths)
+    room = import_module(_ROOM)
     carried = [room.read_file(path) for path in paths]
     if call.args.dry_run:
         found = [_planned(c) for c in carried]
@@ -69,11 +74,12 @@ def _counted(numbers: dict[str, Any]) -> str:
 
 SPEC: Final = Spec(
     name="import",
-    help="carry over what LLMHive, Task 44 or a LiteLLM config.yaml wrote down",
+    help="carry over an export of a store, or what LLMHive, Task 44 or a LiteLLM config.yaml wrote down",
     run=run,
     arguments=(
         arg("files", nargs="+", metavar="FILE", help="the kind is told by the content"),
         arg("--dry-run", action="store_true", help="say what would come over, change nothing"),
     ),
-    details="A file may be imported again, also after it grew: nothing counts twice. Keys are never carried over.",
+    details="An export goes alone into a store that is new; repeated, it completes what was interrupted. "
+    "A file may be imported again, also after it grew: nothing counts twice. Keys are never carried over.",
 )
