@@ -172,16 +172,18 @@ def _need_redis() -> None:
 
 
 def _connect(address: Address, timeout_s: float) -> _Client:
-    from redis import Redis, RedisCluster
+    from redis import ConnectionError, Redis, RedisCluster, TimeoutError
     from redis.backoff import ExponentialBackoff
     from redis.retry import Retry
 
     kind: Any = RedisCluster if address.is_cluster else Redis
+    again = {} if address.is_cluster else {"retry_on_error": [ConnectionError, TimeoutError]}
     client: _Client = kind.from_url(
         address.server,
         socket_timeout=timeout_s,
         socket_connect_timeout=min(CONNECT_S, timeout_s),
         socket_keepalive=True,
         retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 1),
+        **again,
     )
     return client

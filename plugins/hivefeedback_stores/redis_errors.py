@@ -99,7 +99,7 @@ def _refused(shown: str, error: Exception) -> HiveFeedbackError:
         return StoreVersionError(
             f"{shown} was written by a newer hivefeedback (schema {rest}); upgrade hivefeedback, or name another store"
         )
-    word = _WORDS.get(type(error).__name__, word)
+    word = "NOAUTH" if "unauthenticated" in said else _WORDS.get(type(error).__name__, word)
     if word in _SAID:
         return StoreUnreachableError(f"{shown}: {_SAID[word]} ({said})")
     if "out of range" in said or "SELECT is not allowed" in said:

@@ -268,6 +268,24 @@ def test_a_user_of_the_stores_own_keys_and_no_dangerous_commands_is_enough(progr
             RedisStore(server.url(user="poor:pw@"))
 
 
+def test_tls_is_used_and_the_certificate_is_checked(
+    program: str, skip_or_fail: Callable[[str, str], str], tmp_path: Path
+) -> None:
+    openssl = skip_or_fail("openssl", "apt-get install -y openssl")
+    key, certificate, port = tmp_path / "key.pem", tmp_path / "cert.pem", free_port()
+    made = ("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test")
+    names = ("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate))
+    subprocess.run([openssl, *made, *names], check=True, capture_output=True)
+    tls = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+    with running(program, tmp_path, *tls, "--tls-auth-clients", "no"):
+        store = RedisStore(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}")
+        _fill(store)
+        assert _is_whole(store)
+        store.close()
+        with pytest.raises(StoreUnreachableError, match="certificate verify failed"):
+            RedisStore(f"rediss://127.0.0.1:{port}/0")
+
+
 def test_a_replica_takes_no_writes_and_says_so(program: str, tmp_path: Path) -> None:
     with running(program, tmp_path) as server:
         store = RedisStore(server.url())
