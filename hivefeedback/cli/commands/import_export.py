@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
@@ -12,7 +13,10 @@ from hivefeedback.cli.commands.export import counted
 from hivefeedback.cli.console import say
 from hivefeedback.cli.words import clock_time, plain
 from hivefeedback.errors import InvalidInputError, RefusedError, StoreUnreachableError
-from hivefeedback.hooks import Store
+
+if TYPE_CHECKING:
+    from hivefeedback.exchange import Carried
+    from hivefeedback.hooks import Store
 
 __all__ = ["import_export"]
 
@@ -36,10 +40,7 @@ def import_export(call: Call, paths: Sequence[Path]) -> Answer:
     return _answer(path, carried, verb, is_dry=False)
 
 
-def _answer(path: Path, carried: object, verb: str, *, is_dry: bool) -> Answer:
-    from hivefeedback.exchange import Carried
-
-    assert isinstance(carried, Carried)
+def _answer(path: Path, carried: Carried, verb: str, *, is_dry: bool) -> Answer:
     contents = carried.contents
     numbers = {str(kind): each.n for kind, each in contents.sums.items()}
     about = f"export of {contents.store} from {clock_time(contents.made_at_s)} UTC"
