@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 
 from hivefeedback.control import Control, ControlOptions
-from hivefeedback.engine.bus import Bus
+from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Store

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
-from hivefeedback.engine.bus import Bus
+from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.hooks import Store

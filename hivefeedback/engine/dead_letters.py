@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from hivefeedback.engine.bus import Bus
+from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import EventLog, Selector, State, Store
 from hivefeedback.model import DEAD_LETTER, DeadLetter, Event, Feedback, Run

@@ -17,7 +17,7 @@ from importlib.metadata import version
 
 from hivefeedback.control import Control
 from hivefeedback.engine.beside import Beside
-from hivefeedback.engine.bus import Bus
+from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.identity import Identity, user_key
@@ -339,7 +339,8 @@ class Engine:
         self.beside.after_drain()
 
     def flush(self, timeout_s: float | None) -> bool:
-        """Wait until everything taken in so far is learnt and committed; False where time ran out."""
+        """Wait until everything taken in so far is learnt and committed; False where time ran out, or
+        where the store refused some of it meanwhile."""
         if self.is_inline:
             with self._lock:
                 self._drain()
@@ -351,9 +352,13 @@ class Engine:
         if self.thread.is_current:
             return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
-
+        n_lost = self._n_lost()
         self._desk.post(partial(self._mark, done, _ROUNDS))
-        return done.wait(timeout_s)
+        return done.wait(timeout_s) and self._n_lost() == n_lost
+
+    def _n_lost(self) -> int:
+        """Events that were taken in and are not in the store, for good."""
+        return self.counters["events_uncommitted"] + self.counters["events_unwritable"]
 
     def _mark(self, done: threading.Event, n_rounds: int) -> None:
         """Send what was learnt; where the store was asked something, once more when it has answered."""

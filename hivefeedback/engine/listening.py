@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from hivefeedback.engine.bus import Bus
+from hivefeedback.engine.bus.bus import Bus
+from hivefeedback.engine.bus.following import check_position, pages
+from hivefeedback.engine.bus.stream import EventStream
+from hivefeedback.engine.bus.subscription import Subscription
+from hivefeedback.engine.bus.wanted import Where, wanted
 from hivefeedback.engine.dead_letters import Doors, Retried, dead_letter, dead_letters, retry
 from hivefeedback.engine.engine import Engine
-from hivefeedback.engine.following import check_position, pages
-from hivefeedback.engine.stream import EventStream
-from hivefeedback.engine.subscription import Subscription
-from hivefeedback.engine.wanted import Where, wanted
 from hivefeedback.hooks import Store
 from hivefeedback.model import DeadLetter, Event, Feedback, Run, SystemState
 from hivefeedback.recording import Counters

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hivefeedback import Feedback, FeedbackLoop, Run
-from hivefeedback.engine.subscription import ATTEMPTS
+from hivefeedback.engine.bus.subscription import ATTEMPTS
 from hivefeedback.errors import ClosedError, InvalidInputError
 from hivefeedback.model import Event
 from tests.core.faulty import FaultyStores

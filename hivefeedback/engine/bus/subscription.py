@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Literal, Protocol
 
-from hivefeedback.engine.wanted import Wanted
+from hivefeedback.engine.bus.wanted import Wanted
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Event
 from hivefeedback.recording import Counters

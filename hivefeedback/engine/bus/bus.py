@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hivefeedback.engine.following import Following
-from hivefeedback.engine.subscription import Failed, Subscription, Waiting, name_of
-from hivefeedback.engine.wanted import Wanted
+from hivefeedback.engine.bus.following import Following
+from hivefeedback.engine.bus.subscription import Failed, Subscription, Waiting, name_of
+from hivefeedback.engine.bus.wanted import Wanted
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Store
 from hivefeedback.model import Event

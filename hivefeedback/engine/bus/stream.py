@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 
-from hivefeedback.engine.bus import Bus
-from hivefeedback.engine.subscription import Waiting
-from hivefeedback.engine.wanted import Wanted
+from hivefeedback.engine.bus.bus import Bus
+from hivefeedback.engine.bus.subscription import Waiting
+from hivefeedback.engine.bus.wanted import Wanted
 from hivefeedback.model import Event
 from hivefeedback.recording import Counters
 
