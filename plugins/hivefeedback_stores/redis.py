@@ -20,8 +20,9 @@ from hivefeedback_stores.redis_client import Server
 from hivefeedback_stores.redis_commit import Committer
 from hivefeedback_stores.redis_erase import erase
 from hivefeedback_stores.redis_events import BLOCK
+from hivefeedback_stores.redis_journal import RedisJournal
 from hivefeedback_stores.redis_log import RedisLog
-from hivefeedback_stores.redis_parts import RedisConfig, RedisJournal, RedisState
+from hivefeedback_stores.redis_parts import RedisConfig, RedisState
 from hivefeedback_stores.redis_schema import open_store
 from hivefeedback_stores.redis_url import address_of
 

@@ -1,147 +1,30 @@
-"""Journal, configuration and records in Redis: one Lua call for each thing that is done.
+"""Configuration, lease and records in Redis: one Lua call for each thing that is done.
 
-An append or a put that was not answered is made again by the client, so each carries a mark of eight
-random bytes by which Redis knows that it has done this one already.
+A put that was not answered is made again by the client, so each carries a mark of eight random bytes by
+which Redis knows that it has done this one already.
 """
 
 from __future__ import annotations
 
 import secrets
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Lease, Record
-from hivefeedback.model import Configuration, JournalEntry
-from hivefeedback_stores.bodies import check_adopted, hash_of
-from hivefeedback_stores.codec import decode_config, decode_entry, encode
-from hivefeedback_stores.lease import Heartbeat
+from hivefeedback.model import Configuration
+from hivefeedback_stores.codec import decode_config, encode
 from hivefeedback_stores.redis_client import Script, Server
 from hivefeedback_stores.redis_errors import readable
-from hivefeedback_stores.rules import appended, check_version
+from hivefeedback_stores.rules import check_version
 
-__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisJournal", "RedisState", "record_row"]
+__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisState", "record_row"]
 
 Clock = Callable[[], float] | None
 """Seconds since 1970 UTC; None: Redis's own clock."""
 _MARK = 8
 _PAGE = 1000
-"""Entries or records that one call reads."""
-
-_HEAD = Script("return redis.call('LLEN', KEYS[2])", needs_store=False)
-_ENTRIES = Script("return redis.call('LRANGE', KEYS[2], ARGV[1], ARGV[2])", needs_store=False)
-_APPEND = Script(
-    """
-local head, expected = redis.call('LLEN', KEYS[2]), tonumber(ARGV[3])
-if head == expected + 1 then
-  local last = redis.call('LINDEX', KEYS[2], -1)
-  if last and string.sub(last, 1, #ARGV[1]) == ARGV[1] then return {1} end
-end
-local lease = redis.call('HMGET', KEYS[3], 'token', 'holder')
-local token, given = tonumber(lease[1] or 0), tonumber(ARGV[4])
-if head ~= expected or (given > 0 and given < token) then return {0, head, token, lease[2] or ''} end
-redis.call('RPUSH', KEYS[2], ARGV[1] .. ARGV[2])
-return {1}
-"""
-)
-_PUT_BODY = Script(
-    """
-local salt = redis.call('HGET', KEYS[1], 'salt')
-if salt == ARGV[1] then redis.call('HSETNX', KEYS[2], ARGV[2], ARGV[3]) end
-return salt
-"""
-)
-_BODY = Script("return redis.call('HGET', KEYS[2], ARGV[1])", needs_store=False)
-_SALT = Script("return redis.call('HGET', KEYS[1], 'salt') or ''", needs_store=False)
-_NAMES_OF_BODIES = Script("return redis.call('HKEYS', KEYS[2])", needs_store=False)
-_ADOPT = Script(
-    """
-if redis.call('HLEN', KEYS[2]) > 0 then return redis.call('HGET', KEYS[1], 'salt') end
-redis.call('HSET', KEYS[1], 'salt', ARGV[1])
-return ARGV[1]
-"""
-)
-_ERASE_BODY = Script("return redis.call('HDEL', KEYS[2], ARGV[1])")
-
-
-class RedisJournal:
-    """``CarriedJournal`` in Redis. As durable as the server: see the room's README.
-
-    Args:
-        server: Where.
-        salt: What the hashes of texts are salted with, as far as is known.
-    """
-
-    def __init__(self, server: Server, salt: str) -> None:
-        self._server, self._salt = server, salt
-        self._bodies = server.keys.of("meta", "bodies")
-
-    def head(self) -> int:
-        return int(self._server.read(_HEAD, self._server.keys.of("meta", "journal")))
-
-    def read(self, *, after: int = 0) -> Sequence[JournalEntry]:
-        found: list[JournalEntry] = []
-        while True:
-            first = max(0, after) + len(found)
-            page = self._server.read(_ENTRIES, self._server.keys.of("meta", "journal"), (first, first + _PAGE - 1))
-            found += [decode_entry(data[_MARK:]) for data in page]
-            if len(page) < _PAGE:
-                return tuple(found)
-
-    def append(self, entry: JournalEntry, *, expected_head: int) -> JournalEntry:
-        written = appended(entry, expected_head, expected_head, Heartbeat())
-        data = encode("a journal entry", written)
-        keys = self._server.keys.of("meta", "journal", "lease")
-        said = self._server.write(_APPEND, keys, (secrets.token_bytes(_MARK), data, expected_head, entry.token))
-        if not said[0]:
-            appended(entry, expected_head, said[1], Heartbeat(said[3].decode(), said[2]))
-            raise StoreCorruptError("the journal refused an entry for no reason")
-        return written
-
-    def put_body(self, text: str) -> str:
-        while True:
-            name = hash_of(text, self._salt)
-            salt = self._server.write(_PUT_BODY, self._bodies, (self._salt, name, text.encode())).decode()
-            if salt == self._salt:
-                return name
-            self._salt = salt  # another journal's texts were taken over, or Redis had lost the store
-
-    def body(self, content_hash: str) -> str | None:
-        with readable("the hash of a text"):
-            name = content_hash.encode()
-        data = self._server.read(_BODY, self._bodies, (name,))
-        return _text(content_hash, data) if data is not None else None
-
-    def erase_body(self, content_hash: str) -> bool:
-        with readable("the hash of a text"):
-            name = content_hash.encode()
-        return bool(self._server.write(_ERASE_BODY, self._bodies, (name,)))
-
-    def salt(self) -> str:
-        return str(self._server.read(_SALT, self._bodies).decode())
-
-    def bodies(self) -> Iterable[tuple[str, str]]:
-        for data in sorted(self._server.read(_NAMES_OF_BODIES, self._bodies)):
-            name = data.decode()
-            text = self.body(name)
-            if text is not None:
-                yield name, text
-
-    def adopt(self, salt: str, bodies: Iterable[tuple[str, str]]) -> None:
-        check_adopted(salt, self._server.write(_ADOPT, self._bodies, (salt,)).decode())
-        for name, text in bodies:
-            check_adopted(salt, self._server.write(_PUT_BODY, self._bodies, (salt, name, text.encode())).decode())
-        self._salt = salt
-
-
-def _text(name: str, data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise StoreCorruptError(f"the text {name} cannot be read: {error}") from error
-
-
-# --- configuration and lease --------------------------------------------------------------------
+"""Records that one call reads."""
 
 _LOAD = Script("return redis.call('HGET', KEYS[2], 'config')", needs_store=False)
 _SAVE = Script(

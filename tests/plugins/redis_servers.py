@@ -85,9 +85,9 @@ class RedisServer:
     def cli(self, *command: str) -> str:
         """What ``redis-cli`` answers."""
         done = subprocess.run(
-            ["redis-cli", "-p", str(self.port), *command], capture_output=True, text=True, check=True, timeout=60
+            ["redis-cli", "-p", str(self.port), *command], capture_output=True, check=True, timeout=60
         )
-        return done.stdout.strip()
+        return done.stdout.decode(errors="replace").strip()
 
 
 @contextmanager

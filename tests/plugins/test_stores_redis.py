@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hivefeedback import Deployment, FeedbackLoop, Run
+from hivefeedback.control.keeper import JournalKeeper
 from hivefeedback.errors import (
     ClosedError,
     ConfigurationError,
@@ -25,8 +26,8 @@ from hivefeedback.errors import (
     StoreUnreachableError,
     StoreVersionError,
 )
-from hivefeedback.hooks import CarriedJournal, FollowedAggregates, Record, Selector, Store
-from hivefeedback.model import JournalEntry
+from hivefeedback.hooks import CarriedJournal, Commit, FollowedAggregates, Record, Selector, Store
+from hivefeedback.model import JournalEntry, PutDeployment
 from hivefeedback.stats import Window
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, feedback_event, run_event
 from hivefeedback_stores.bodies import hash_of
@@ -120,6 +121,90 @@ def test_a_server_that_lost_everything_is_filled_anew_and_says_so(
         assert store.journal.body(store.journal.put_body("x")) == "x"
         assert store.aggregates.changes(after=mark, from_s=0.0).is_whole
         store.close()
+
+
+def test_commits_that_are_repeated_over_restarts_count_once(program: str, tmp_path: Path) -> None:
+    n_commits, n_processes, done = 60, 3, list[str]()
+    with running(program, tmp_path, *AOF) as server:
+        store = RedisStore(server.url())
+
+        def commits(name: str) -> None:
+            ours = RedisStore(server.url())
+            for n in range(1, n_commits + 1):
+                until(lambda n=n: _tried(ours, commit_of(n, [run_event(n, producer=name)], producer=name)), "a commit")
+            ours.close()
+            done.append(name)
+
+        threads = [threading.Thread(target=commits, args=(f"p{i}",)) for i in range(n_processes)]
+        for thread in threads:
+            thread.start()
+        for n in (10, 60, 120):
+            until(lambda n=n: _counted(store) >= n, f"{n} commits")
+            server.kill()
+            server.start()
+        for thread in threads:
+            thread.join()
+        assert len(done) == n_processes
+        assert store.log.count() == _n_runs(store) == n_commits * n_processes
+        assert list(store.check()) == []
+        store.close()
+
+
+def _tried(store: Store, commit: Commit) -> bool:
+    try:
+        store.commit(commit)
+    except StoreUnreachableError:
+        return False
+    return True
+
+
+def _counted(store: Store) -> int:
+    try:
+        return store.log.count()
+    except StoreUnreachableError:
+        return 0
+
+
+def test_whoever_saw_entries_that_a_failover_lost_reads_the_journal_anew(
+    server: RedisServer, store: RedisStore, url: str, tmp_path: Path
+) -> None:
+    ours, theirs = RedisStore(url), RedisStore(url)
+    for head in range(3):
+        ours.journal.append(JournalEntry(at_s=T0, state="edited", by=f"ours {head}"), expected_head=head)
+    readers = [ours, store]
+    assert [len(each.journal.read()) for each in readers] == [3, 3]
+    server.cli("RPOP", _key(tmp_path, "journal"))
+    theirs.journal.append(JournalEntry(at_s=T0, state="edited", by="theirs"), expected_head=2)
+    with pytest.raises(ConflictError, match="lost the end of the journal"):
+        ours.journal.append(JournalEntry(at_s=T0, state="edited", by="ours"), expected_head=3)
+    for each in readers:
+        each.journal.read()  # by somebody who does not know yet that it was put back
+        assert [each.journal.head(), each.journal.head(), list(each.journal.read(after=3))] == [0, 0, []]
+        assert [e.by for e in each.journal.read()] == ["ours 0", "ours 1", "theirs"]
+        assert each.journal.head() == 3
+    ours.journal.append(JournalEntry(at_s=T0, state="edited", by="ours"), expected_head=3)
+    assert [e.by for e in theirs.journal.read(after=3)] == ["ours"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_process_whose_promotion_was_lost_serves_what_is_in_the_journal(program: str, tmp_path: Path) -> None:
+    with running(program, tmp_path, *AOF) as server:
+        store = RedisStore(server.url())
+        keeper = JournalKeeper(store)
+
+        def lineup(deployment: str) -> JournalEntry:
+            return JournalEntry(at_s=T0, state="edited", patch=(PutDeployment(Deployment(deployment)),))
+
+        for deployment in ("a", "lost"):
+            keeper.append(lambda *_, name=deployment: lineup(name))
+        server.cli("RPOP", "hive:{main:0}:journal")
+        other = RedisStore(server.url())
+        other.journal.append(lineup("b"), expected_head=1)
+        assert keeper.refresh()
+        assert set(keeper.configuration.deployments) == {"a", "b"}
+        for each in (store, other):
+            each.close()
 
 
 def test_a_server_that_is_gone_is_told_at_once_and_found_again_by_itself(program: str, tmp_path: Path) -> None:
