@@ -10,7 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hivefeedback.hooks import Record, Store
+from hivefeedback.model import JournalEntry
+from hivefeedback.testing.store_samples import T0, commit_of, run_event
+
 INSTALL = "apt-get install -y redis-server"
+AOF = ("--appendonly", "yes", "--appendfsync", "always")
 DEADLINE_S = 30.0
 
 
@@ -121,3 +126,25 @@ def cluster(program: str, folder: Path) -> Iterator[list[RedisServer]]:
 def name_of(folder: Path) -> str:
     """A store's name for a folder."""
     return "t" + hashlib.blake2b(str(folder).encode(), digest_size=8).hexdigest()
+
+
+def key_of(folder: Path, part: str) -> str:
+    """A key of the store of a folder."""
+    return f"hive:{{{name_of(folder)}:0}}:{part}"
+
+
+def n_runs(store: Store) -> int:
+    """Runs that the aggregates count."""
+    return store.aggregates.read(from_s=T0 - 86_400, to_s=T0 + 86_400).coverage.n_runs
+
+
+def fill(store: Store) -> None:
+    """Put two runs, a record, an entry and a text into a store."""
+    store.commit(commit_of(1, [run_event(1), run_event(2)], records=[Record("n", "k", b"v")]))
+    store.journal.append(JournalEntry(at_s=T0, state="edited", why=store.journal.put_body("why")), expected_head=0)
+
+
+def is_whole(store: Store) -> bool:
+    """True where ``fill`` was done once."""
+    (entry,) = store.journal.read()
+    return store.log.count() == n_runs(store) == 2 and store.journal.body(entry.why) == "why"

@@ -11,21 +11,13 @@ from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Store
 from hivefeedback.testing import StoreContract
 from hivefeedback_stores.redis import RedisStore
-from tests.plugins.redis_servers import INSTALL, cluster, name_of, running
+from tests.plugins.redis_servers import RedisServer, cluster, name_of
 
 
 @pytest.fixture(scope="module")
-def server_url(skip_or_fail: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Up to the store's name."""
-    with running(skip_or_fail("redis-server", INSTALL), tmp_path_factory.mktemp("redis")) as server:
-        yield server.url("")
-
-
-@pytest.fixture(scope="module")
-def cluster_url(skip_or_fail: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster_url(redis_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Up to the store's name, of a Cluster with three nodes."""
-    program = skip_or_fail("redis-server", INSTALL)
-    with cluster(program, tmp_path_factory.mktemp("cluster")) as nodes:
+    with cluster(redis_program, tmp_path_factory.mktemp("cluster")) as nodes:
         yield f"redis://127.0.0.1:{nodes[0].port}?cluster=true&name="
 
 
@@ -41,16 +33,16 @@ class _RedisContract(StoreContract):
 
 class TestRedisStore(_RedisContract):
     @pytest.fixture(autouse=True)
-    def _server(self, server_url: str) -> None:
-        self.url = server_url
+    def _server(self, redis_server: RedisServer) -> None:
+        self.url = redis_server.url("")
 
 
 class TestRedisStoreThatFoldsAtOnce(_RedisContract):
     """The same with hardly a delta waiting."""
 
     @pytest.fixture(autouse=True)
-    def _server(self, server_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.url = server_url
+    def _server(self, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.url = redis_server.url("")
         monkeypatch.setattr("hivefeedback_stores.redis_commit.FOLD_AT", 2)
 
 
