@@ -20,7 +20,6 @@ from hivefeedback.stats import Cell, CellKey, Changes, Delta, Exemplar, Slice, V
 from hivefeedback_stores.buckets import DAY_S, HOUR_S, Horizon, is_read
 from hivefeedback_stores.codec import decode_packed, packed
 from hivefeedback_stores.redis_cells import (
-    Change,
     Head,
     Moment,
     Name,
@@ -30,8 +29,6 @@ from hivefeedback_stores.redis_cells import (
     head_of,
     key_of,
     name_of,
-    numbered,
-    rewrite,
     snapshot,
     some_cells,
     some_newest,
@@ -39,6 +36,7 @@ from hivefeedback_stores.redis_cells import (
 )
 from hivefeedback_stores.redis_client import Server
 from hivefeedback_stores.redis_keys import Bucket
+from hivefeedback_stores.redis_rewrite import Change, numbered, rewrite
 
 __all__ = ["FOLD_AT", "RedisAggregates", "delta_bytes"]
 

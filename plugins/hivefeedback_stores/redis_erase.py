@@ -18,20 +18,12 @@ from hivefeedback_stores.buckets import buckets_of
 from hivefeedback_stores.codec import decode_packed
 from hivefeedback_stores.erasure import check_selector, to_erase
 from hivefeedback_stores.redis_aggregates import RedisAggregates
-from hivefeedback_stores.redis_cells import (
-    Change,
-    Head,
-    cell_field,
-    decoded_cells,
-    numbered,
-    rewrite,
-    some_newest,
-    whole_buckets,
-)
+from hivefeedback_stores.redis_cells import Head, cell_field, decoded_cells, some_newest, whole_buckets
 from hivefeedback_stores.redis_client import Server
 from hivefeedback_stores.redis_events import members_of
 from hivefeedback_stores.redis_keys import Bucket
 from hivefeedback_stores.redis_log import RedisLog, Rows
+from hivefeedback_stores.redis_rewrite import Change, numbered, rewrite
 from hivefeedback_stores.takeback import CellAt, Share, shares_of, take_back
 
 __all__ = ["STEP", "erase"]
