@@ -10,7 +10,7 @@ from hivefeedback.control.keeper import JournalKeeper
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.control.stages import Stages
 from hivefeedback.control.views import Views
-from hivefeedback.hooks import Store
+from hivefeedback.hooks import Archive, Store
 from hivefeedback.stats import View
 
 __all__ = ["Context"]
@@ -18,7 +18,7 @@ __all__ = ["Context"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Store, journal, plugins, options, clock and running windows of one process.
+    """Store, journal, plugins, options, clock, running windows and archive of one process.
 
     ``clock`` answers seconds since 1970 UTC.
     """
@@ -30,6 +30,7 @@ class Context:
     options: ControlOptions
     clock: Callable[[], float]
     views: Views
+    archive: Archive | None = None
 
     def view(self, *, since_s: float | None = None) -> View:
         """Aggregates of the turn's window, or since a time."""

@@ -15,7 +15,7 @@ from hivefeedback.control.stages import Stages
 from hivefeedback.control.turn import Turn, run_turn
 from hivefeedback.control.views import Views
 from hivefeedback.control.why import Why, why
-from hivefeedback.hooks import Store
+from hivefeedback.hooks import Archive, Selector, Store
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 from hivefeedback.stats import View
 
@@ -39,10 +39,17 @@ class Control:
         options: Windows, steps and limits.
         clock: Seconds since 1970 UTC.
         holder: Unique name of this process, under which it leads.
+        archive: Where events go that leave the log.
     """
 
     def __init__(
-        self, store: Store, registry: Stages, options: ControlOptions, clock: Callable[[], float], holder: str
+        self,
+        store: Store,
+        registry: Stages,
+        options: ControlOptions,
+        clock: Callable[[], float],
+        holder: str,
+        archive: Archive | None = None,
     ) -> None:
         self.keeper = JournalKeeper(store)
         self._ctx = Context(
@@ -53,6 +60,7 @@ class Control:
             options=options,
             clock=clock,
             views=Views(store.aggregates, keep_s=max(options.turn_window_s, KEEP_S), clock=clock),
+            archive=archive,
         )
         self._ctx.executors.open(store.state, clock)
         self._leadership = Leadership(store, holder, length_s=options.lease_s)
@@ -130,6 +138,10 @@ class Control:
     def note_erased(self, *, by: str = "program") -> None:
         """Tell every process that something was erased."""
         erase.note_erased(self._ctx, by=by)
+
+    def erase_events(self, selector: Selector) -> int:
+        """Remove events from the log and from the archive; how many went."""
+        return erase.erase_events(self._ctx, selector)
 
     def erase_texts(self, mutation_id: str, *, by: str = "program") -> int:
         """Forget the reasons that were given with a mutation; how many texts went."""

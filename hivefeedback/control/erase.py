@@ -1,13 +1,30 @@
-"""What an erasure leaves in the journal: a mark for the other processes, and texts that are gone."""
+"""What an erasure takes from log and archive, and what it leaves in the journal: a mark, and texts that are gone."""
 
 from __future__ import annotations
 
 from hivefeedback.control.approval import known_life
 from hivefeedback.control.context import Context
 from hivefeedback.control.memories import erase_unused
+from hivefeedback.hooks import Selector
 from hivefeedback.model import Configuration, JournalEntry, Ledger
 
-__all__ = ["erase_texts", "note_erased"]
+__all__ = ["erase_events", "erase_texts", "note_erased"]
+
+
+def erase_events(ctx: Context, selector: Selector) -> int:
+    """Remove events from the log and from the archive; how many went.
+
+    Nobody archives meanwhile, so that nothing slips from the one to the other unseen. An archive that
+    cannot be written stops it before anything went.
+
+    Raises:
+        InvalidInputError: The selector names nothing.
+        StoreError: Log or archive could not be written; again, it erases what is left.
+    """
+    if ctx.archive is None:
+        return ctx.store.log.erase(selector)
+    with ctx.archive.alone():
+        return ctx.store.log.erase(selector) + ctx.archive.erase(selector)
 
 
 def note_erased(ctx: Context, *, by: str) -> None:

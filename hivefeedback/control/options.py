@@ -28,6 +28,7 @@ class ControlOptions:
             anything is executed. An hour, since the limits count in rolling hours.
         lease_s: How long a silent leader stays leader.
         retain_events_s: Age at which events are dropped.
+        retain_events_n: The oldest beyond so many are dropped as well; None: age alone.
         is_high_risk_asked: A mutation of high risk waits for a person though no gate asks.
         is_rolled_back: A harmful canary is taken back; else it is paused, and a person decides.
         is_checked: What a gate refuses is not executed; False on machines of developers alone.
@@ -45,6 +46,7 @@ class ControlOptions:
     valid_for_s: float = 3600.0
     lease_s: float = 15.0
     retain_events_s: float = 30 * 86400.0
+    retain_events_n: int | None = None
     is_high_risk_asked: bool = True
     is_rolled_back: bool = True
     is_checked: bool = True

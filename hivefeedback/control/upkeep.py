@@ -3,6 +3,7 @@ whoever leads."""
 
 from __future__ import annotations
 
+from hivefeedback.control.archiving import shorten_log
 from hivefeedback.control.context import Context
 from hivefeedback.control.counts import forget_counts
 from hivefeedback.control.repeats import drop_old
@@ -17,16 +18,18 @@ KEEP_COUNTS_S = 86400.0
 
 def keep_up(ctx: Context) -> bool:
     """Do the upkeep if it is due; True if it was. When it was last done is kept in the store, so
-    that turns of short-lived processes (a scheduled command) count too."""
+    that turns of short-lived processes (a scheduled command) count too. Where more is to be archived than
+    one turn has time for, the next one goes on."""
     now_s = ctx.clock()
     record = ctx.store.state.get(NAMESPACE, KEY)
     if record is not None and 0 <= now_s - _time_of(record) < ctx.options.upkeep_every_s:
         return False
     ctx.store.aggregates.compact(now_s=now_s)
-    ctx.store.log.retain(before_s=now_s - ctx.options.retain_events_s)
+    is_done = shorten_log(ctx, now_s)
     drop_old(ctx)
     forget_counts(ctx.store, lambda rollout_id: _is_over(ctx, rollout_id, now_s))
-    ctx.store.state.put(Record(NAMESPACE, KEY, repr(now_s).encode()))
+    if is_done:
+        ctx.store.state.put(Record(NAMESPACE, KEY, repr(now_s).encode()))
     return True
 
 

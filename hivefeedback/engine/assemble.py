@@ -10,7 +10,7 @@ from hivefeedback.control import Control, ControlOptions
 from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
-from hivefeedback.hooks import Policy, PolicyFactory, Store
+from hivefeedback.hooks import Archive, Policy, PolicyFactory, Store
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording import Counters
@@ -18,6 +18,7 @@ from hivefeedback.recording import Counters
 __all__ = [
     "begin_strictly",
     "begin_with_store",
+    "make_archive",
     "make_bus",
     "make_control",
     "make_policy",
@@ -176,8 +177,25 @@ def make_control(values: EngineValues, store: Store, registry: Registry, clock: 
         approval_expires_s=values.approval_expires_s,
         lease_s=values.lease_s,
         retain_events_s=values.retain_events_s,
+        retain_events_n=values.retain_events_n,
         is_high_risk_asked=values.limits.require_approval_for_high_risk,
         is_rolled_back=values.limits.auto_rollback,
         is_checked=values.safety_checks,
     )
-    return Control(store, registry, options, clock, f"holder-{secrets.token_hex(8)}")
+    holder = f"holder-{secrets.token_hex(8)}"
+    return Control(store, registry, options, clock, holder, make_archive(values, registry))
+
+
+def make_archive(values: EngineValues, registry: Registry) -> Archive | None:
+    """Where events go that leave the log; nothing is written before the first one does.
+
+    Raises:
+        ConfigurationError: No archive of that format is known, or its extra is missing.
+    """
+    if not values.archive:
+        return None
+    factory = registry.archives.get(values.archive_format)
+    if factory is None:
+        known = ", ".join(repr(name) for name in sorted(registry.archives)) or "none"
+        raise ConfigurationError(f"archive_format {values.archive_format!r} is not known; known: {known}")
+    return factory(values.archive)

@@ -132,6 +132,22 @@ class Settings(BaseSettings):
     retain_events_s: float = Field(
         30 * 86400.0, gt=0, description="age at which events are dropped; aggregates stay 400 days"
     )
+    retain_events_n: int | None = Field(
+        None,
+        ge=1000,
+        description="the oldest events beyond so many are dropped as well; default: age alone, since what an event "
+        "takes on the disk (some 0.3 kB in SQLite, comments come on top) differs by store",
+    )
+    archive: str = Field(
+        "",
+        description="folder that events are kept in when they leave the log; what cannot be archived stays in the log. "
+        "Default: none, since an archive grows without end and holds what the log held",
+    )
+    archive_format: str = Field(
+        "jsonl",
+        description="jsonl: JSON lines under gzip, which need nothing; parquet: for tools that ask questions of many, "
+        "with the extra parquet",
+    )
     exit_flush_s: float = Field(2.0, ge=0, description="how long interpreter exit waits for the last commit")
 
     @field_validator("mode", mode="before")

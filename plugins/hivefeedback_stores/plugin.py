@@ -1,10 +1,10 @@
-"""The stores by the scheme of their URL; each module is imported when one is opened."""
+"""The stores by the scheme of their URL, the archives by format; each module is imported when one is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hivefeedback.hooks import Plugin, Store, StoreFactory, hookimpl
+from hivefeedback.hooks import Archive, ArchiveFactory, Plugin, Store, StoreFactory, hookimpl
 
 __all__ = ["StoresPlugin"]
 
@@ -18,6 +18,24 @@ class StoresPlugin(Plugin):
     def hive_stores(self) -> Mapping[str, StoreFactory]:
         """The four stores; ``rediss`` is Redis with TLS."""
         return {"memory": _memory, "sqlite": _sqlite, "json": _json, "redis": _redis, "rediss": _redis}
+
+    @hookimpl
+    def hive_archives(self) -> Mapping[str, ArchiveFactory]:
+        """JSON lines, and Parquet with the extra ``parquet``."""
+        return {"jsonl": _jsonl, "parquet": _parquet}
+
+
+def _jsonl(folder: str) -> Archive:
+    from hivefeedback_stores.archive import FolderArchive
+
+    return FolderArchive(folder)
+
+
+def _parquet(folder: str) -> Archive:
+    from hivefeedback_stores.archive import FolderArchive
+    from hivefeedback_stores.archive_parquet import Parquet
+
+    return FolderArchive(folder, Parquet())
 
 
 def _memory(url: str, *, read_only: bool = False) -> Store:
