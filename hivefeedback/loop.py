@@ -508,7 +508,7 @@ class FeedbackLoop(Changing, Asking, Listening):
         hashed = stored_user(self.store, user) if user is not None else None
         selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
         sources = self._control.sources()
-        n_events = self.store.log.erase(selector)
+        n_events = self._control.erase_events(selector)
         if given == ["agent"]:
             self._control.erase_memory(str(agent))
         self._control.forget_erased(sources)
