@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hivefeedback.cli.checks import Check
-from hivefeedback.cli.exits import STORE
+from hivefeedback.cli.exits import STORE, code_of
 from hivefeedback.cli.words import age, count
+from hivefeedback.errors import HiveFeedbackError
 
 if TYPE_CHECKING:
     from hivefeedback.cli.reader import Reader
@@ -45,6 +46,9 @@ def check_store(settings: Settings, url: str, clock: Callable[[], float]) -> Ite
         yield from _import(reader)
         yield _time(reader, clock())
         yield from _quarantined(reader)
+        yield from _archive(settings, reader)
+    if path is not None:
+        yield from _backups(path)
 
 
 def _rights(path: Path) -> Check:
@@ -80,6 +84,30 @@ def _time(reader: Reader, now_s: float) -> Check:
         remedy = "set the clocks of all machines by the same time service"
         return Check("store time", "wrong", f"its newest entry lies {age(ahead_s)} in the future; {remedy}")
     return Check("store time", "ok", "it agrees with the system's clock")
+
+
+def _archive(settings: Settings, reader: Reader) -> Iterator[Check]:
+    from hivefeedback.engine.assemble import make_archive
+
+    if not settings.archive:
+        return
+    try:
+        archive = make_archive(settings, reader.registry)
+        wrong = archive.check() if archive is not None else ()
+        yield from (Check("archive", "wrong", sentence, code=STORE) for sentence in wrong)
+        if archive is not None and not wrong:
+            yield Check("archive", "ok", f"{settings.archive}: {count(archive.count())} events, every sum is right")
+    except HiveFeedbackError as error:
+        yield Check("archive", "wrong", str(error), code=code_of(error))
+
+
+def _backups(path: Path) -> Iterator[Check]:
+    """Copies from before an upgrade: nobody but a person knows when they are not needed any more."""
+    for copy in sorted(path.parent.glob(f"{path.name}.v*.bak")):
+        detail = (
+            "the store from before an upgrade; remove it when the new one has proved itself, erasures do not reach it"
+        )
+        yield Check("store backup", "note", f"{copy}: {detail}")
 
 
 def _quarantined(reader: Reader) -> Iterator[Check]:

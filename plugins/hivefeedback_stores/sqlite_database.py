@@ -11,21 +11,25 @@ is every commit before them.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback_stores.forks import close_before_fork
 from hivefeedback_stores.rules import closed, read_only_error
+from hivefeedback_stores.sqlite_backup import back_up
 from hivefeedback_stores.sqlite_errors import is_busy, translated
-from hivefeedback_stores.sqlite_schema import check_schema, create_schema, migrate_schema
+from hivefeedback_stores.sqlite_schema import VERSION, check_schema, create_schema, migrate_schema, version_of
 
 __all__ = ["Database"]
+
+log = logging.getLogger(__name__)
 
 CACHE_KIB = 16_000
 """Pages that the writer keeps in memory; ids without order (traces) touch leaves all over an index."""
@@ -167,11 +171,21 @@ class Database:
             with _pragmas(self._writer, is_durable=is_durable, is_secure=is_secure):
                 with _transaction(self._writer, "BEGIN IMMEDIATE"):
                     if not self._is_migrated and check_schema(self._writer, self.path):
-                        migrate_schema(self._writer)
+                        self._upgrade(self._writer)
                     yield self._writer
                 self._is_migrated = True
                 if is_secure:
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _upgrade(self, writer: sqlite3.Connection) -> None:
+        """Bring an older file up to date, after a copy of it was made; nobody else can write meanwhile."""
+        version = version_of(writer)
+        if version == str(VERSION):
+            return
+        with closing(self._connect(writes=False)) as source:
+            copy = back_up(source, self.path, version)
+        migrate_schema(writer)
+        log.warning("%s is brought from schema %s to %s; as it was it lies in %s", self.path, version, VERSION, copy)
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""

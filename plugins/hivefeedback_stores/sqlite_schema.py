@@ -23,6 +23,7 @@ __all__ = [
     "has_revisions",
     "migrate_schema",
     "put_meta",
+    "version_of",
 ]
 
 VERSION = 3
@@ -85,6 +86,11 @@ def create_schema(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     put_meta(connection, "schema_version", str(VERSION))
     put_meta(connection, "salt", new_salt())
+
+
+def version_of(connection: sqlite3.Connection) -> str:
+    """Version of the tables that are there."""
+    return get_meta(connection, "schema_version")
 
 
 def migrate_schema(connection: sqlite3.Connection) -> None:

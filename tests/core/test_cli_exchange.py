@@ -123,3 +123,30 @@ def test_what_an_interruption_left_is_told_and_completed_by_the_same_command(
     assert "again" in check["detail"]
     assert cli.json("import", file, *new)["files"][0]["left"] == []
     assert "store import" not in {c["name"] for c in cli("doctor", "--json", *new).data["checks"]}
+
+
+# --- what else the doctor says of copies and archives -----------------------------------------------
+
+
+def _checks(cli: Cli, *words: str) -> dict[str, dict[str, str]]:
+    return {check["name"]: check for check in cli("doctor", "--json", *words).data["checks"]}
+
+
+def test_the_doctor_names_copies_from_before_an_upgrade(cli: Cli, tmp_path: Path) -> None:
+    assert "store backup" not in _checks(cli)
+    (tmp_path / "hive.db.v1.bak").write_bytes(b"")
+    check = _checks(cli)["store backup"]
+    assert (check["state"], "hive.db.v1.bak" in check["detail"]) == ("note", True)
+
+
+def test_the_doctor_looks_after_the_archive(
+    cli: Cli, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_ARCHIVE", str(tmp_path / "archive"))
+    monkeypatch.setenv("HIVEFEEDBACK_RETAIN_EVENTS_S", "60")
+    clock.advance(3600.0)
+    cli.done("turn")
+    assert _checks(cli)["archive"]["state"] == "ok"
+    (path,) = (tmp_path / "archive").glob("events-*")
+    path.write_bytes(b"")
+    assert (_checks(cli)["archive"]["state"], path.name in _checks(cli)["archive"]["detail"]) == ("wrong", True)
