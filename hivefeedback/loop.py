@@ -33,10 +33,11 @@ from hivefeedback.engine.assemble import (
     open_store,
 )
 from hivefeedback.engine.calling import Attempts
-from hivefeedback.engine.changing import Changing, deployment_of
+from hivefeedback.engine.changing import Changing
 from hivefeedback.engine.clearing import CLEARED
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.dead_letters import erase_letters
+from hivefeedback.engine.deployments import deployment_of, given_deployments
 from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
@@ -120,13 +121,13 @@ class FeedbackLoop(Changing, Asking, Listening):
         self.counters = Counters()
         self.flights = Flights()
         self.prompts = Prompts(self._add_prompt, lambda: self.configuration, self._body)
-        self._clock: Callable[[], float] = clock or time.time
+        self._clock: Callable[[], float] = _clock(clock)
         self._is_inline = clock is not None
         self._is_closed = False
         self._policy_given = policy
         given = deployments if deployments is not None else self.settings.deployments
-        declared = [_priced(_declared(d), self.settings.prices) for d in given]
-        texts = dict(prompts if prompts is not None else self.settings.prompts)
+        declared = [_priced(_declared(d), self.settings.prices) for d in given_deployments(given)]
+        texts = dict(_prompts(prompts) if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
         self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
         self._insight_limits = InsightLimits(**insight_limits(self.settings.thresholds))
@@ -574,7 +575,24 @@ class FeedbackLoop(Changing, Asking, Listening):
         await self.aclose()
 
 
-def _declared(entry: Deployment | DeploymentEntry | str) -> Deployment:
+def _clock(given: object) -> Callable[[], float]:
+    if given is None:
+        return time.time
+    if not callable(given):
+        raise ConfigurationError(f"clock is {given!r}; expected a function that answers seconds since 1970")
+    return given
+
+
+def _prompts(given: object) -> Mapping[str, str]:
+    """Their texts are checked where they are declared."""
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise ConfigurationError(
+            f"prompts are {given!r:.100}; expected a mapping, such as {{'answer': 'Answer {{q}}.'}}"
+        )
+    return given
+
+
+def _declared(entry: object) -> Deployment:
     """A deployment from an id, a value, or an entry of the configuration file."""
     if not isinstance(entry, DeploymentEntry):
         return deployment_of(entry)

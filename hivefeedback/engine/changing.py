@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from math import inf
 from typing import TypeVar
 
 from hivefeedback.control import Control, Why
 from hivefeedback.engine.adapters import adapter_of
+from hivefeedback.engine.deployments import deployment_of
 from hivefeedback.engine.engine import Engine
 from hivefeedback.engine.memory import AgentMemory, Indices
 from hivefeedback.engine.passive import Passive
-from hivefeedback.errors import ClosedError, ConfigurationError
+from hivefeedback.errors import ClosedError
 from hivefeedback.hooks import Store
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 
-__all__ = ["Changing", "deployment_of"]
+__all__ = ["Changing"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -198,45 +198,3 @@ class Changing:
     def _check_open(self) -> None:
         if self._is_closed:
             raise ClosedError("the loop is closed; make a new FeedbackLoop")
-
-
-def deployment_of(given: Deployment | str) -> Deployment:
-    """A deployment from an id or a value.
-
-    Raises:
-        ConfigurationError: It is neither, or a part of it cannot be used.
-    """
-    if not isinstance(given, Deployment | str):
-        raise ConfigurationError(f"deployment {given!r} is {type(given).__name__}; expected Deployment or an id")
-    made = Deployment(given) if isinstance(given, str) else given
-    if not isinstance(made.id, str) or not made.id:
-        raise ConfigurationError(f"a deployment has an empty id ({made.id!r}); give it a stable name")
-    if not 0.0 <= made.capability <= 100.0:
-        raise ConfigurationError(f"capability of deployment {made.id!r} is {made.capability!r}; expected 0 to 100")
-    _check_bounds(made)
-    return made
-
-
-def _check_bounds(deployment: Deployment) -> None:
-    """Refuse bounds that are no range, or that the deployment's own parameter lies outside of."""
-    if not isinstance(deployment.bounds, Mapping):
-        raise ConfigurationError(
-            f"bounds of deployment {deployment.id!r} are {deployment.bounds!r}; expected a mapping"
-        )
-    for name, bounds in deployment.bounds.items():
-        is_pair = isinstance(bounds, tuple | list) and len(bounds) == 2 and all(map(_is_number, bounds))
-        low, high = bounds if is_pair else (1.0, 0.0)
-        if not -inf < low <= high < inf:  # false for NaN as well
-            raise ConfigurationError(
-                f"bounds of {name!r} of deployment {deployment.id!r} are {bounds!r}; expected two numbers, low <= high"
-            )
-        value = deployment.params.get(name)
-        if value is not None and not (isinstance(value, int | float) and low <= value <= high):
-            raise ConfigurationError(
-                f"parameter {name!r} of deployment {deployment.id!r} is {value!r}, outside of its own bounds {low:g} "
-                f"to {high:g}; change one of them"
-            )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
