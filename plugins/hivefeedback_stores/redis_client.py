@@ -138,8 +138,9 @@ class Server:
             log.error("%s lost the store: events, aggregates and journal begin anew", self.address.shown)
             self.make_anew()
             return self.read(script, parts, args)
-        except StoreUnreachableError:
-            self._reconnect()  # the name may stand for another server after a failover
+        except StoreUnreachableError as error:
+            if type(error.__cause__).__name__ == "ReadOnlyError":
+                self._reconnect()  # the name may stand for another server after a failover
             raise
 
     def _reconnect(self) -> None:

@@ -82,7 +82,11 @@ def test_commits_folds_compactions_and_erasures_at_once_lose_nothing(
     assert sum(s.cell.n_all for s in view.slices) == sum(c.n_all for c in counted.cells.values())
     assert isinstance(store.aggregates, FollowedAggregates)
     window.take_in(store.aggregates.changes(after=window.mark, from_s=0.0), from_s=0.0)
-    assert window.view(0.0, T0 + 1e6).coverage.n_runs == len(left)
+    followed = window.view(0.0, T0 + 1e6)
+    assert {(s.start_s, s.width_s, s.key): s.cell for s in followed.slices} == {
+        (s.start_s, s.width_s, s.key): s.cell for s in view.slices
+    }
+    assert dict(followed.exemplars) == dict(view.exemplars)
     store.close()
 
 
