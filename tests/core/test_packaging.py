@@ -24,7 +24,6 @@ AWAITED = {
     "agents": (("langchain", "langgraph"), "6 of 7"),
     "apprise": (("apprise",), "7 of 7"),
     "ml": (("sklearn",), "5 of 7"),
-    "parquet": (("pyarrow",), "3 of 7"),
     "server": (("fastapi", "prometheus_client", "starlette", "uvicorn"), "7 of 7"),
 }
 """Extras that are declared and that no room imports yet: their vendors, and the issue that will use them."""
