@@ -50,7 +50,7 @@ def query_runs(
         latency_ms: Of the whole query, in milliseconds.
         domain: Such as ``medical``.
     """
-    operation = operation_of_domain(domain)
+    operation = operation_of_domain(domain or "")  # LLMHive's callers pass None where they know none
     names = (models_used,) if isinstance(models_used, str) else tuple(dict.fromkeys(models_used))
     duration_s = latency_ms / _MS if isinstance(latency_ms, int | float) else None
     root = Run(

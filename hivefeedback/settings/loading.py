@@ -138,11 +138,14 @@ def _settings_from(path: Path | None, values: dict[str, Any], aliased: dict[str,
 def _sentence(error: ValidationError, path: Path | None) -> str:
     parts = []
     for problem in error.errors():
-        name = ".".join(str(p) for p in problem["loc"]) or "settings"
+        name = ".".join(str(p) for p in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             parts.append(f"setting {name!r} is not known; 'hivefeedback docs settings' lists them all")
+        elif not name:  # about several together; the input is then all there is, with passwords in URLs
+            parts.append(said)
         else:
-            parts.append(f"setting {name!r} is {problem.get('input')!r}: {problem['msg']}")
+            parts.append(f"setting {name!r} is {problem.get('input')!r}: {said}")
     where = f" (file {str(path)!r} was read)" if path else ""
     return "; ".join(parts) + where
 

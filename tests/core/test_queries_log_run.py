@@ -53,6 +53,8 @@ def test_a_domain_that_is_a_path_stays_and_none_is_the_conversation_type_alone(l
     """S1.9: statistics per domain."""
     loop.log_run(["gpt-4o-mini"], True, 1.0, "text-to-image/art")
     loop.log_run(["gpt-4o-mini"], True, 1.0)
+    loop.log_run(["gpt-4o-mini"], True, 1.0, domain=None)  # type: ignore[arg-type]  # as its source passes it
+    assert loop.stats().coverage.n_runs == 3
     assert {row.operation for row in loop.stats(by=("operation",))} == {"text-to-image/art", "text-to-text"}
 
 

@@ -132,6 +132,14 @@ def test_what_cannot_be_is_refused_with_its_name(tmp_path: Path, text: str, expe
     assert "policy.yaml" in str(refused.value)
 
 
+def test_what_is_wrong_with_settings_together_is_told_without_telling_the_others(tmp_path: Path) -> None:
+    """The URL of a store may hold a password."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(written(tmp_path, "{safety_checks: false, store: 'redis://:secret@host/0'}"))
+    assert str(refused.value).startswith("safety_checks can be off only for developers")
+    assert "secret" not in str(refused.value)
+
+
 def test_insights_warn_from_the_thresholds_of_the_file(tmp_path: Path) -> None:
     """S4.17, S5.8."""
     text = "thresholds: {performance: {response_time: {warning_threshold_ms: 100, critical_threshold_ms: 200}}}"
