@@ -119,7 +119,7 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
     [
         (
             ("hivefeedback", "plugins"),
-            ("dev", "redis", "schema", "sentiment", "similarity", "system", *AWAITED),
+            ("dev", "parquet", "redis", "schema", "sentiment", "similarity", "system", *AWAITED),
         ),  # dev, since the contract suites need pytest when they are used
         (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
         (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,6 @@ from hivefeedback_stores.plugin import StoresPlugin
 def format_(request: pytest.FixtureRequest) -> Format:
     if request.param == "jsonl":
         return JsonLines()
-    pytest.importorskip("pyarrow")
     return Parquet()
 
 
@@ -83,7 +83,6 @@ def test_an_archive_reads_back_as_the_log_that_it_was(archive: FolderArchive, tm
 
 
 def test_an_archive_of_both_formats_is_read_as_one(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     factories = StoresPlugin().hive_archives()
     events = _story()
     for part, name in ((events[:40], "jsonl"), (events[40:], "parquet")):
@@ -102,7 +101,7 @@ def test_lines_of_an_archive_are_plain_json_for_any_tool(tmp_path: Path) -> None
 
 
 def test_columns_of_a_parquet_archive_can_be_asked(tmp_path: Path) -> None:
-    pq = pytest.importorskip("pyarrow.parquet")
+    pq = import_module("pyarrow.parquet")
     FolderArchive(tmp_path, Parquet()).write(_story())
     (path,) = tmp_path.glob("*.parquet")
     table = pq.read_table(path, filters=[("type", "=", "run")])
@@ -169,7 +168,7 @@ def _plain(path: Path) -> bytes:
     data = path.read_bytes()
     if path.suffix == ".gz":
         return gzip.decompress(data)
-    pq = pytest.importorskip("pyarrow.parquet")
+    pq = import_module("pyarrow.parquet")
     return str(pq.read_table(path).to_pylist()).encode()
 
 
