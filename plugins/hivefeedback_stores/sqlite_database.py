@@ -58,7 +58,7 @@ class Database:
         self._inherited: list[sqlite3.Connection] = []
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
-        self.renew()
+        self._begin()
         try:
             with translated(path, busy_timeout_s):
                 self._check() if read_only else self._prepare()
@@ -143,7 +143,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One consistent state, to look at."""
-        self._leave_parent()
+        self.renew()
         with self._read_lock, translated(self.path, self._busy_timeout_s):
             if self._is_closed:
                 raise closed(self.url)
@@ -162,7 +162,7 @@ class Database:
         """
         if self.read_only:
             raise read_only_error(self.url)
-        self._leave_parent()
+        self.renew()
         with self._write_lock, translated(self.path, self._busy_timeout_s):
             if self._is_closed:
                 raise closed(self.url)
@@ -189,7 +189,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connections; a second call does nothing."""
-        self._leave_parent()
+        self.renew()
         with self._write_lock, self._read_lock:
             self._is_closed = True
             self._disconnect()
@@ -216,16 +216,18 @@ class Database:
             self._held.pop().release()
 
     def renew(self) -> None:
-        """Begin anew, in a child or at first; connections that the parent left open are let be."""
+        """Begin anew in a child. Whoever is told of the fork first does so; a second time would take the
+        connections away from threads that use them already."""
+        if self._pid != os.getpid():
+            self._begin()
+
+    def _begin(self) -> None:
+        """Connections that the parent left open are let be."""
         self._inherited += [c for c in (self._reader, self._writer) if c is not None]
         self._held.clear()
         self._read_lock, self._write_lock = threading.RLock(), threading.RLock()
         self._reader = self._writer = None
         self._pid = os.getpid()
-
-    def _leave_parent(self) -> None:
-        if self._pid != os.getpid():
-            self.renew()
 
 
 @contextmanager
