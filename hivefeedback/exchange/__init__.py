@@ -5,8 +5,18 @@ values in it (``stats``, ``model``), and neither a store of ours nor what the th
 a stranger's store is carried over as ours are, and a copy needs no loop, which would write into it.
 """
 
-from hivefeedback.exchange.carry import Carried, carry_into, unfinished
-from hivefeedback.exchange.container import Contents, check_export, is_export
+from hivefeedback.exchange.carry import Carried, Checked, carry_into, checked, unfinished
+from hivefeedback.exchange.container import Contents, is_export
 from hivefeedback.exchange.gather import Exported, export_store
 
-__all__ = ["Carried", "Contents", "Exported", "carry_into", "check_export", "export_store", "is_export", "unfinished"]
+__all__ = [
+    "Carried",
+    "Checked",
+    "Contents",
+    "Exported",
+    "carry_into",
+    "checked",
+    "export_store",
+    "is_export",
+    "unfinished",
+]

@@ -8,6 +8,7 @@ their own hashes. So a repeat completes what an interruption left, and changes n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.errors import ConflictError, RefusedError
-from hivefeedback.exchange.container import Contents, Summed, encoded, opened
+from hivefeedback.exchange.container import Contents, Opened, Summed, encoded, opened
 from hivefeedback.exchange.gather import MARK, lines_of, sums_missing
 from hivefeedback.exchange.lines import (
     CellLine,
@@ -35,7 +36,7 @@ from hivefeedback.hooks import CarriedJournal, Commit, ListedState, Record, Stor
 from hivefeedback.model import Event, decode_event
 from hivefeedback.stats import Delta
 
-__all__ = ["Carried", "carry_into", "unfinished"]
+__all__ = ["Carried", "Checked", "carry_into", "checked", "unfinished"]
 
 _KEY: Final = "import"
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -68,27 +69,54 @@ class _Mark(Struct):
     is_whole: bool = False
 
 
-def carry_into(store: Store, path: Path) -> Carried:
-    """Put an export into a store that is empty, or that an import of the same content has begun to fill.
+class Checked:
+    """An export of which everything is right, still open.
 
-    The file is read whole before anything is written. Afterwards the store is read back and compared.
+    Args:
+        export: The file.
 
     Raises:
-        StoreCorruptError, StoreVersionError, InvalidInputError: The file cannot be used; nothing was written.
-        RefusedError: The store holds something else; nothing was written.
-        StoreUnreachableError: The store could not be written; a repeat completes it.
+        StoreCorruptError, StoreVersionError: Something in it is not.
     """
-    reach = _Reach()
-    with opened(path) as export:
-        contents = export.check(reach.see)
+
+    def __init__(self, export: Opened) -> None:
+        self._export, self._reach = export, _Reach()
+        self.contents = export.check(self._reach.see)
+
+    def carry_into(self, store: Store) -> Carried:
+        """Put it into a store that is empty, or that an import of the same content has begun to fill; then the
+        store is read back and compared.
+
+        Raises:
+            RefusedError: The store holds something else; nothing was written.
+            StoreUnreachableError: The store could not be written; a repeat completes it.
+        """
+        contents = self.contents
         if _begin(store, contents):
             return Carried(contents=contents, is_known=True)
-        if reach.now_s:
-            store.aggregates.compact(now_s=reach.now_s)
-        _Carrier(store, contents).carry(export.lines())
-    left = _missing(store, contents)
-    _put_mark(store, _Mark(contents.name, is_whole=True))
-    return Carried(contents=contents, left=tuple(left))
+        if self._reach.now_s:
+            store.aggregates.compact(now_s=self._reach.now_s)
+        _Carrier(store, contents).carry(self._export.lines())
+        left = _missing(store, contents)
+        _put_mark(store, _Mark(contents.name, is_whole=True))
+        return Carried(contents=contents, left=tuple(left))
+
+
+@contextmanager
+def checked(path: Path) -> Iterator[Checked]:
+    """An export, open and read whole once, before there is a store to put it into.
+
+    Raises:
+        StoreCorruptError, StoreVersionError, InvalidInputError: The file cannot be used.
+    """
+    with opened(path) as export:
+        yield Checked(export)
+
+
+def carry_into(store: Store, path: Path) -> Carried:
+    """Check an export and put it into a store; raises as ``checked`` and ``Checked.carry_into`` do."""
+    with checked(path) as export:
+        return export.carry_into(store)
 
 
 def unfinished(store: Store) -> bool:

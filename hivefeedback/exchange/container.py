@@ -28,7 +28,6 @@ __all__ = [
     "Contents",
     "Opened",
     "Summed",
-    "check_export",
     "encoded",
     "is_export",
     "name_of",
@@ -282,9 +281,3 @@ def opened(path: Path) -> Iterator[Opened]:
         raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
     with file:
         yield Opened(file, path)
-
-
-def check_export(path: Path) -> Contents:
-    """What an export holds, after every sum was compared; raises as ``Opened.check`` does."""
-    with opened(path) as export:
-        return export.check()

@@ -118,6 +118,8 @@ class FolderArchive:
 
     def _placed(self, segment: Segment) -> list[Placed]:
         """A segment's events; the last one is remembered, since it is mostly read in pages."""
+        if not segment.name:
+            return []
         if self._last[0] != segment.sha256:
             format_ = _format_of(segment.name)
             self._last = (segment.sha256, format_.unpack(segment.first, self._files.get(segment)))
@@ -183,28 +185,32 @@ class FolderArchive:
                 named = [event for _, event in self._all() if matches(event, selector)]
                 gone = set(to_erase(self._related(named), selector)) if named else set()
             if gone:
-                self._rewrite(gone)
+                self._rewrite(gone, is_erasure=True)
         return len(gone)
 
     def retain(self, *, before_s: float) -> int:
         with self.alone():
             old = {position for position, event in self._all() if event.event_time_s < before_s}
             if old:
-                self._rewrite(old)
+                self._rewrite(old, is_erasure=False)
         return len(old)
 
-    def _rewrite(self, gone: set[int]) -> None:
+    def _rewrite(self, gone: set[int], *, is_erasure: bool) -> None:
+        """Write the segments anew that hold one of these; what was erased is marked, what grew old is not."""
         manifest = self._files.manifest()
         number, kept = manifest.next_file, list[Segment]()
         for segment in manifest.segments:
             placed = self._placed(segment)
             left = [(p, e) for p, e in placed if p not in gone]
+            n_erased = segment.n_erased + (len(placed) - len(left) if is_erasure else 0)
             if len(left) == len(placed):
                 kept.append(segment)
             elif left:
                 new = self._written(number, segment.first, segment.last, left)
-                kept.append(replace(new, is_settled=segment.is_settled))
+                kept.append(replace(new, is_settled=segment.is_settled, n_erased=n_erased))
                 number += 1
+            elif is_erasure:
+                kept.append(replace(segment, name="", sha256="", n=0, n_erased=n_erased))
         changed = replace(manifest, segments=tuple(kept), next_file=number)
         self._files.save(changed)
         self._files.sweep(changed)

@@ -45,11 +45,12 @@ class Segment(Struct, frozen=True, kw_only=True):
     """One file of events.
 
     Args:
-        name: Of the file.
+        name: Of the file; empty where all of its events were erased.
         first, last: Positions that belong to it; those of erased events are gaps.
         n: Events in it.
         from_s, to_s: The earliest and the latest time among them, seconds since 1970 UTC.
         sha256: Of the file.
+        n_erased: Events that were erased; whoever replays goes on behind such a segment.
         is_settled: False while its events may still be in the log as well.
     """
 
@@ -60,6 +61,7 @@ class Segment(Struct, frozen=True, kw_only=True):
     from_s: float
     to_s: float
     sha256: str
+    n_erased: int = 0
     is_settled: bool = False
 
 

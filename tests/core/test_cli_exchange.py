@@ -84,6 +84,7 @@ def test_a_broken_file_is_refused_and_makes_no_store(cli: Cli, file: str, tmp_pa
     for words in ((), ("--dry-run",)):
         said = cli.refused(3, "import", file, "--store", f"sqlite:///{tmp_path}/new.db", *words)
         assert "no whole export" in said
+        assert not (tmp_path / "new.db").exists()
     assert "no known kind" in cli.refused(2, "import", _odd(tmp_path), "--dry-run")
 
 

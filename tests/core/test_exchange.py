@@ -20,7 +20,7 @@ from hivefeedback.errors import (
     StoreUnreachableError,
     StoreVersionError,
 )
-from hivefeedback.exchange import carry_into, check_export, export_store, is_export, unfinished
+from hivefeedback.exchange import carry_into, checked, export_store, is_export, unfinished
 from hivefeedback.hooks import CarriedJournal, Commit, ListedState, Record, Store
 from hivefeedback.model import Alarm, Configuration, Control, Event, Score, fold
 from hivefeedback.testing import FakeClock
@@ -156,7 +156,8 @@ def test_the_fold_of_the_journal_comes_over(source: Source, make: Make) -> None:
 def test_the_same_content_has_the_same_name_whatever_store_it_lies_in(
     source: Source, make: Make, tmp_path: Path
 ) -> None:
-    names = {check_export(source.path).name}
+    with checked(source.path) as export:
+        names = {export.contents.name}
     for kind in KINDS:
         store = make(kind, "second")
         carry_into(store, source.path)
@@ -311,8 +312,8 @@ def test_a_file_of_another_kind_under_gzip_is_refused(tmp_path: Path, make: Make
     assert is_export(path)
     refused(path, make("memory", "target"))
     assert not is_export(tmp_path / "none")
-    with pytest.raises(InvalidInputError, match="none"):
-        check_export(tmp_path / "none")
+    with pytest.raises(InvalidInputError, match="none"), checked(tmp_path / "none"):
+        pass
 
 
 # --- what cannot come over ----------------------------------------------------------------------

@@ -158,6 +158,8 @@ def test_erasing_removes_what_a_log_would_remove(archive: FolderArchive, tmp_pat
     assert list(archive.check()) == []
     files = sorted((tmp_path / "archive").glob("events-*"))
     assert all(b"ann" not in _plain(path) for path in files)
+    manifest = json.loads((tmp_path / "archive" / "archive.json").read_bytes())
+    assert sum(segment["n_erased"] for segment in manifest["segments"]) == n_gone
     assert archive.erase(Selector(user="ann")) == 0
     archive.write([run_event(999)])
     assert _read(archive)[-1].seq == 999

@@ -23,19 +23,20 @@ __all__ = ["import_export"]
 
 def import_export(call: Call, paths: Sequence[Path]) -> Answer:
     """Check the file, then carry it over; no loop is begun, which would write into the store."""
-    from hivefeedback.exchange import Carried, carry_into, check_export
+    from hivefeedback.exchange import Carried, checked
 
     if len(paths) > 1:
         raise InvalidInputError("an export fills a store alone; name one file")
     (path,) = paths
-    if call.args.dry_run:
-        return _answer(path, Carried(contents=check_export(path)), "would carry over", is_dry=True)
-    with _opened(call) as store:
-        try:
-            carried = carry_into(store, path)
-        except (KeyboardInterrupt, StoreUnreachableError):
-            say("interrupted: part of the export may be in the store; the same command again completes it")
-            raise
+    with checked(path) as export:  # before a store is made for it
+        if call.args.dry_run:
+            return _answer(path, Carried(contents=export.contents), "would carry over", is_dry=True)
+        with _opened(call) as store:
+            try:
+                carried = export.carry_into(store)
+            except (KeyboardInterrupt, StoreUnreachableError):
+                say("interrupted: part of the export may be in the store; the same command again completes it")
+                raise
     verb = "was there already, nothing was changed:" if carried.is_known else "carried over"
     return _answer(path, carried, verb, is_dry=False)
 
