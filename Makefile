@@ -8,10 +8,11 @@ PYTHON ?=
 SEEDS ?= 1 2 3 4 5
 PYTEST_ARGS ?=
 PIP_ARGS ?= --quiet
+STORE ?= sqlite
 TYPED := hivefeedback plugins integrations tests examples .ci/import_everything.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-seeds test coverage check bench clean
+.PHONY: help demo demo-seeds test coverage check bench crash clean
 
 help:
 	@echo "make demo        install what the demo needs into $(VENV), then close the loop on real input (about 60 s)"
@@ -20,6 +21,7 @@ help:
 	@echo "make check       format, lint, types, import contracts, then make test: what CI runs"
 	@echo "make coverage    the suite, and which branches no test takes"
 	@echo "make bench       the speed table: floor, ours, ratio"
+	@echo "make crash       kill a thousand processes that share a store, and look at what is left (STORE=json for the other one)"
 	@echo "make clean       remove $(VENV), caches and build results"
 	@echo "PYTHON=/path/to/python chooses the interpreter; PYTEST_ARGS='-k name' is handed to pytest; PIP_ARGS= lets pip talk"
 
@@ -88,6 +90,10 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@echo "Running the benchmarks: several minutes; close what else is busy on this machine ..."
 	@$(BIN)/python -m tests.bench
+
+crash: $(VENV)/.installed-dev
+	@echo "Killing processes: about twenty minutes ..."
+	@$(BIN)/python -m tests.crash --trials 1000 --store $(STORE)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

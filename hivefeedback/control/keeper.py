@@ -69,10 +69,10 @@ class JournalKeeper:
 
     def refresh(self) -> bool:
         """Take in what others appended; True if there was anything. Cheap where there was not."""
-        head = self._store.journal.head()
-        if head == self._config.version:
+        if self._store.journal.head() == self._config.version:
             return False
         with self._lock:
+            head = self._store.journal.head()  # anew, since another thread may have appended meanwhile
             if head < self._config.version:  # the store was put back to an older state
                 self._config, self._ledger, self._saved_version = Configuration(), None, 0
             return self._take(self._store.journal.read(after=self._config.version))
@@ -101,7 +101,7 @@ class JournalKeeper:
                     fenced = replace(entry, token=token)
                     stored = self._store.journal.append(fenced, expected_head=self._config.version)
                 except ConflictError:
-                    if not self.refresh():
+                    if not self.refresh() and token:
                         raise  # the head stands still, so it was the token
                     continue
                 self._take((stored,))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from msgspec.structs import replace
 
 from hivefeedback.model import Event, Feedback, FeedbackFound, Run
+from hivefeedback.recording.asked import Asked
 from hivefeedback.recording.join import KnownRun, Recent
 from hivefeedback.recording.judge import Judge
 from hivefeedback.recording.learner import Learner
@@ -45,6 +46,7 @@ class LateFeedback:
         self._unjoined: Recent[bool] = Recent(_ORPHANS)
         self._again: tuple[deque[tuple[float, Event]], ...] = tuple(deque(maxlen=_ORPHANS) for _ in _AGAIN_S)
         self._taken: Recent[bool] = Recent(_ORPHANS)
+        self._asked = Asked(parts.outbox, parts.owners)
         parts.letters.watch(self._is_waiting)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
@@ -58,6 +60,8 @@ class LateFeedback:
             event = replace(event, body=replace(feedback, comment="", correction=""))
         if name and self._wait(name, event):
             self._look_up(event, feedback, 0)
+            if self._is_waiting(event):  # the answer comes later
+                self._asked.note(event.event_id, name)
         else:
             self._keep_unjoined(event, feedback)
             if not name and not (feedback.deployment or feedback.agent_id):
@@ -70,7 +74,10 @@ class LateFeedback:
             self._p.counters.note("feedback_not_kept", "too much feedback waits for runs that do not come")
             return False
         if waiting is None:
-            self._n_waiting -= len(self._orphans.add(name, [event]) or ())
+            forgotten = self._orphans.add(name, [event]) or ()
+            self._n_waiting -= len(forgotten)
+            for gone in forgotten:
+                self._asked.settle(gone.event_id)
         else:
             waiting.append(event)
         self._n_waiting += 1
@@ -88,6 +95,7 @@ class LateFeedback:
             self._wait_on(name, event, feedback, n_tries)
             return
         self._stop_waiting(name, event)
+        self._asked.settle(event.event_id)
         if self._unjoined.pop(event.event_id):
             self._keep_unjoined(event, feedback, -1)
         if not found.is_ours:
@@ -102,6 +110,7 @@ class LateFeedback:
             self._keep_unjoined(event, feedback)
         if name.startswith("session/"):
             self._stop_waiting(name, event)  # a later run of the session is not what it was about
+            self._asked.settle(event.event_id)
             self._p.letters.unmatched(event, "no run of its session is known")
             return
         if n_tries == 0:
@@ -109,6 +118,8 @@ class LateFeedback:
             self._p.letters.expect(event)
         if n_tries < len(_AGAIN_S):
             self._again[n_tries].append((self._p.clock() + _AGAIN_S[n_tries], event))
+        else:
+            self._asked.settle(event.event_id)
 
     def ask_again(self, now_s: float) -> None:
         """Look once more for runs that the log did not hold."""
@@ -153,6 +164,34 @@ class LateFeedback:
         if found.run is None or not isinstance(found.run.body, Run) or not found.is_ours:
             return None
         return self._known(found, found.run, found.run.body)
+
+    # --- processes that are gone ----------------------------------------------------------------------
+
+    def ask_for(self, asked: Iterable[tuple[str, str]]) -> None:
+        """Find the runs of feedback whose processes ended before they had."""
+        for origin, feedback_id in asked:
+            if self._asked.take_over(origin, feedback_id):
+                self._p.ask(partial(self._p.lookup.feedback, feedback_id), partial(self._ask_in_place, feedback_id))
+
+    def _ask_in_place(self, feedback_id: str, event: Event | None) -> None:
+        if event is None or not isinstance(event.body, Feedback):  # it was erased, or never got into the log
+            self._asked.settle(feedback_id)
+        elif self._wait(name := _name_of(event.body), event):
+            self._asked.call(feedback_id, name)
+            self._look_up(event, event.body, 0)
+
+    def end(self) -> None:
+        """The process ends in peace: what the log holds no run of is a dead letter, and nobody's to ask for."""
+        for feedback_id in self._asked.open:
+            if feedback_id in self._unjoined:
+                self._asked.settle(feedback_id)
+
+    def lose(self, origins: Collection[str]) -> None:
+        """Other processes claimed these origins: what this one asked for under them, they ask for now."""
+        for feedback_id, name in self._asked.lose(origins):
+            for event in list(self._orphans.get(name) or ()):
+                if event.event_id == feedback_id:
+                    self._stop_waiting(name, event)
 
     # --- runs of other processes --------------------------------------------------------------------
 
@@ -229,19 +268,20 @@ class LateFeedback:
         if not kept:
             self._orphans.pop(name)
 
+    def awaits(self, run_id: str, run: Run) -> bool:
+        """True where feedback waits for a run, by its id or another name."""
+        orphans = self._orphans
+        return len(orphans) > 0 and any(name in orphans for name in _names_of(run_id, run))
+
     def adopt(self, known: KnownRun, run: Run) -> None:
         """A run came in: feedback that was waiting for it joins now."""
         if not len(self._orphans):
             return
-        for kind, name in (
-            ("run", known.run_id),
-            ("trace", run.trace_id),
-            ("decision", run.decision_id),
-            ("response", run.response_id),
-        ):
-            waiting = (self._orphans.pop(f"{kind}/{name}") if name else None) or ()
+        for name in _names_of(known.run_id, run):
+            waiting = self._orphans.pop(name) or ()
             self._n_waiting -= len(waiting)
             for event in waiting:
+                self._asked.settle(event.event_id)
                 body = event.body
                 if isinstance(body, Feedback):
                     found, credited = self._p.joins.find(body)
@@ -260,6 +300,12 @@ class LateFeedback:
             key = CellKey(feedback.deployment, feedback.operation, feedback.agent_id)
             cell = self._p.outbox.delta.cell(key, bucket_of(event.event_time_s))
             cell.add_judged(feedback.name, float(feedback.value or 0.0), sign)
+
+
+def _names_of(run_id: str, run: Run) -> list[str]:
+    """What feedback may name a run by."""
+    kinds = (("run", run_id), ("trace", run.trace_id), ("decision", run.decision_id), ("response", run.response_id))
+    return [f"{kind}/{name}" for kind, name in kinds if name]
 
 
 def _name_of(feedback: Feedback) -> str:

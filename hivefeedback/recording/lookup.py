@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import EventLog, Store
@@ -52,6 +53,11 @@ class Lookup:
         """The same for the run of an id."""
         return self._found(self._store.log.find(run_id))
 
+    def feedback(self, feedback_id: str) -> Event | None:
+        """The feedback of an id, or None where it was erased."""
+        event = self._store.log.find(feedback_id)
+        return event if event is not None and isinstance(event.body, Feedback) else None
+
     def of_runs(self, run_ids: Sequence[str]) -> list[Found]:
         """The same for several."""
         return [self.of_run(run_id) for run_id in run_ids]
@@ -63,32 +69,33 @@ class Lookup:
         made = log.find(run.body.decision_id) if run.body.decision_id else None
         origin = origin_of(run.producer, run.epoch)
         is_ours = owners.settles(origin)
-        waiting = owners.waiting_for(origin) if is_ours else ()
         is_inherited = is_ours and origin != owners.own
+        said, group = log.said_of(run), self._group(run, run.body, origin) if is_ours else ()
+        waiting = owners.waiting_for(origin) if is_ours else frozenset[str]()  # the last of all: see there
         return Found(
             run,
             made.body if made is not None and isinstance(made.body, DecisionRecord) else None,
-            tuple(event for event in log.said_of(run) if event.event_id not in waiting),
+            _without(said, waiting),
             origin,
             is_ours,
             self.legacy(origin) if is_inherited else None,
-            self._group(run, run.body, origin, waiting) if is_ours else (),
+            tuple(msgspec.structs.replace(member, said=_without(member.said, waiting)) for member in group),
         )
 
-    def _group(self, run: Event, body: Run, origin: str, waiting: Collection[str]) -> tuple[Found, ...]:
+    def _group(self, run: Event, body: Run, origin: str) -> tuple[Found, ...]:
         """The runs that may be one query with it; those of other processes are no part of it here."""
         log = self._store.log
         events = [e for e in runs_of(log, body) if (e.producer, e.epoch) == (run.producer, run.epoch)]
-        return tuple(self._member(e, origin, waiting) for e in events) if len(events) > 1 else ()
+        return tuple(self._member(e, origin) for e in events) if len(events) > 1 else ()
 
-    def _member(self, run: Event, origin: str, waiting: Collection[str]) -> Found:
+    def _member(self, run: Event, origin: str) -> Found:
         assert isinstance(run.body, Run)
         log, decision_id = self._store.log, run.body.decision_id
         made = log.find(decision_id) if decision_id else None
         return Found(
             run,
             made.body if made is not None and isinstance(made.body, DecisionRecord) else None,
-            tuple(event for event in log.said_of(run) if event.event_id not in waiting),
+            tuple(log.said_of(run)),
             origin,
         )
 
@@ -104,6 +111,11 @@ class Lookup:
     def tidy(self, policy: str, now_s: float) -> int:
         """Remove what processes that are gone left behind."""
         return tidy(self._store.state, self._owners, policy, now_s)
+
+
+def _without(said: Sequence[Event], waiting: Collection[str]) -> tuple[Event, ...]:
+    """What was settled of it."""
+    return tuple(event for event in said if event.event_id not in waiting)
 
 
 def _find_run(log: EventLog, feedback: Feedback) -> Event | None:

@@ -153,18 +153,23 @@ class Owners:
     def handed(self) -> list[tuple[str, Handed]]:
         """Judgements that wait for this process, with the origin of their run; those for origins that
         nobody owns are claimed."""
-        found = []
-        for record in self._state.list(HANDED):
-            origin = record.key.rpartition("/")[0]
-            if self.settles(origin):
-                found.append((origin, _decoded(record)))
+        found = [(origin, _decoded(record)) for origin, record in self._settled(HANDED)]
         return [(origin, handed) for origin, handed in found if handed is not None]
 
     def asked(self) -> list[tuple[str, str]]:
         """Feedback that processes which are gone had asked the log about, with their origin; those
         origins are claimed."""
-        keys = [r.key.rpartition("/") for r in self._state.list(ASKED)]
-        return [(origin, name) for origin, _, name in keys if origin != self.own and self.settles(origin)]
+        asked = self._settled(ASKED)
+        return [(origin, record.key.rpartition("/")[2]) for origin, record in asked if origin != self.own]
+
+    def _settled(self, namespace: str) -> list[tuple[str, Record]]:
+        """Records by origin, of the origins that this process owns. It claims what nobody owns, and looks
+        again then: until an owner was gone it may have settled some of what was there."""
+        found = [(record.key.rpartition("/")[0], record) for record in self._state.list(namespace)]
+        claimed = [origin for origin, _ in found if origin not in self._held and self.settles(origin)]
+        if claimed:
+            found = [(record.key.rpartition("/")[0], record) for record in self._state.list(namespace)]
+        return [(origin, record) for origin, record in found if origin in self._held]
 
     def waiting_for(self, origin: str) -> frozenset[str]:
         """Ids of feedback that is not settled: on its way to this owner, or its run is still looked for by

@@ -18,11 +18,13 @@ class News(NamedTuple):
         handed: Judgements of runs that this process owns, with the origin of the run.
         lost: Origins that another process claimed, since this one gave no sign of life.
         breakers: What is known of variants, where it changed.
+        asked: Feedback that processes which are gone had asked the log about, with their origin.
     """
 
     handed: list[tuple[str, Handed]]
     lost: tuple[str, ...]
     breakers: dict[str, bytes]
+    asked: list[tuple[str, str]]
 
 
 class Peers:
@@ -51,5 +53,5 @@ class Peers:
             StoreError: It could not be read.
         """
         lost = self._owners.renew() if self._owners.is_due else ()
-        news = News(self._owners.handed(), lost, self.breakers())
+        news = News(self._owners.handed(), lost, self.breakers(), self._owners.asked())
         return news if any(news) else None

@@ -197,22 +197,31 @@ class Recorder:
                 self._learner.take_back(known, event.body)
                 self._late.judge_first(known)
 
-    def take(self, handed: Sequence[tuple[str, Handed]], lost: Sequence[str], breakers: Mapping[str, bytes]) -> None:
+    def take(
+        self,
+        handed: Sequence[tuple[str, Handed]],
+        lost: Sequence[str],
+        breakers: Mapping[str, bytes],
+        asked: Sequence[tuple[str, str]] = (),
+    ) -> None:
         """What other processes told.
 
         Args:
             handed: Judgements of runs that this process owns, with their origin.
             lost: Origins that another process claimed, since this one gave no sign of life.
             breakers: What they know of variants.
+            asked: Feedback that they had asked the log about when they ended, with their origin.
         """
         self._plain.count()
         if lost:
             self._p.awaiting.lose(lost)
+            self._late.lose(lost)
             self.forget_runs()
         for variant, data in breakers.items():
             if self._p.breakers.merge(variant, data):
                 self._p.signals.is_shut_dirty = True
         self._late.take(handed)
+        self._late.ask_for(asked)
         self._teach()
         self.tick(self._p.clock())
 
@@ -326,6 +335,7 @@ class Recorder:
         for record in p.breakers.records():
             p.outbox.put(record)
         if is_final:
+            self._late.end()
             records = p.awaiting.will(now_s)
         else:
             records = p.awaiting.news(now_s)

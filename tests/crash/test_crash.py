@@ -1,0 +1,21 @@
+"""A short run of the crash harness; ``make crash`` runs a thousand trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.crash.rounds import play
+
+TAKEN_OVER_WITHIN_S = 10.0
+
+
+@pytest.mark.parametrize(("store", "n_kills"), [("sqlite", 10), ("json", 7)])
+def test_what_was_acknowledged_outlives_every_kill_and_counts_once(tmp_path: Path, store: str, n_kills: int) -> None:
+    outcome = play(tmp_path, store, n_kills, seed=1)
+    assert outcome.problems == []
+    assert outcome.n_kills == n_kills
+    assert min(outcome.n_runs, outcome.n_feedback, outcome.n_changes) > 0, "else nothing was tried"
+    assert all(seconds < TAKEN_OVER_WITHIN_S for seconds in outcome.takeovers_s)
+    assert outcome.takeovers_s
