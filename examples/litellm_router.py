@@ -6,9 +6,6 @@ import asyncio
 import os
 
 from hivefeedback import Feedback, FeedbackLoop
-from hivefeedback_litellm import attach
-
-os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # importing LiteLLM fetches a price list otherwise
 
 ANSWERS = {"brief": "Paris", "vague": "Some city", "wrong": "London"}
 MODEL_LIST = [
@@ -22,8 +19,11 @@ MODEL_LIST = [
 
 
 async def main() -> None:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # before the imports: LiteLLM's fetches a price list
     from litellm.litellm_core_utils.logging_worker import GLOBAL_LOGGING_WORKER
     from litellm.router import Router
+
+    from hivefeedback_litellm import attach
 
     loop = FeedbackLoop(store="memory://", seed=7)
     router = Router(model_list=MODEL_LIST)

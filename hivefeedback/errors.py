@@ -59,11 +59,15 @@ class InvalidInputError(HiveFeedbackError, ValueError):
     """A value handed to a public method cannot be used."""
 
 
+_MOST_NAMES = 12
+
+
 class UnknownNameError(InvalidInputError):
     """A name is not known; the message lists the names that are."""
 
     def __init__(self, noun: str, name: str, known: list[str] | tuple[str, ...] = ()) -> None:
-        shown = ", ".join(repr(k) for k in sorted(known)[:12]) or "none"
+        shown = ", ".join(repr(k) for k in sorted(known)[:_MOST_NAMES]) or "none"
+        shown += f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
         super().__init__(f"{noun} {name!r} is not known; known: {shown}")
         self.noun = noun
         self.name = name

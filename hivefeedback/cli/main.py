@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 
 from hivefeedback.cli.answer import Answer, as_document
@@ -15,7 +16,7 @@ from hivefeedback.cli.call import Call
 from hivefeedback.cli.commands.all import SPECS
 from hivefeedback.cli.console import error_line, logged, out, progress, say, tolerant
 from hivefeedback.cli.exits import DONE, FAILED, INTERRUPTED, WRONG_USE, code_of
-from hivefeedback.cli.parser import build, command_index
+from hivefeedback.cli.parser import build, command_index, parsed
 from hivefeedback.cli.spec import Spec
 from hivefeedback.errors import HiveFeedbackError, InvalidInputError
 
@@ -70,11 +71,15 @@ def _parsed(words: list[str], clock: Callable[[], float]) -> tuple[Call, Spec | 
     at = command_index(words)
     name = words[at] if at is not None else ""
     if at is not None and name in specs and specs[name].takes_rest:
-        args = build(SPECS).parse_args(words[:at])
+        args = parsed(build(SPECS), words[:at])
         return Call(args, words[at + 1 :], clock=clock), specs[name]
     if name not in specs and "--version" not in words:
         specs = {**_of_plugins(words[:at]), **specs}
-    args = build(specs.values()).parse_args(words)
+        if near := get_close_matches(name, specs, n=1, cutoff=0.7) if name not in specs else ():
+            raise InvalidInputError(
+                f"command {name!r} is not known; did you mean {near[0]!r}? see: hivefeedback --help"
+            )
+    args = parsed(build(specs.values()), words)
     if args.spec is None and "group" in args:
         args.group.print_help(sys.stderr)
         raise SystemExit(WRONG_USE)

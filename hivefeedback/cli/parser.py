@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from hivefeedback.cli.spec import Arg, Spec, arg
 from hivefeedback.errors import InvalidInputError
 
-__all__ = ["build", "command_index"]
+__all__ = ["build", "command_index", "parsed"]
 
 _GLOBAL = (
     arg(
@@ -60,6 +60,19 @@ def build(specs: Iterable[Spec]) -> argparse.ArgumentParser:
     parser.set_defaults(spec=None, **_DEFAULTS)
     _add_commands(parser, specs)
     return parser
+
+
+def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The arguments; what is too much is told with the command that does not take it.
+
+    Raises:
+        InvalidInputError: They are wrong; the sentence says whose help has more.
+    """
+    args, rest = parser.parse_known_args(words)
+    if rest:
+        whose = args.group.prog if args.spec is None and "group" in args else getattr(args, "command", parser.prog)
+        raise InvalidInputError(f"unrecognized arguments: {' '.join(rest)}; see: {whose} --help")
+    return args
 
 
 def _add_commands(parser: _Parser, specs: Iterable[Spec]) -> None:

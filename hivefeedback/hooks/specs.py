@@ -226,7 +226,7 @@ def hive_gates() -> Sequence[Gate]:
 
 @hookspec
 def hive_routes() -> Sequence[HttpRoute]:
-    """HTTP routes of the server."""
+    """HTTP routes of the server, which is to come; nobody asks yet."""
 
 
 @hookspec

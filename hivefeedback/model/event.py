@@ -45,8 +45,22 @@ SCHEMA_VERSION: Final = 1
 class DecisionRecord(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="decision"):
     """A decision as it is logged; its id is the envelope's ``event_id``.
 
-    ``unit`` is what a rollout assigns: ``session`` or ``request``. ``propensity`` is null where
-    nothing was drawn. ``shadow`` is what ``advise`` would have drawn.
+    Args:
+        operation: What was to be done.
+        candidate_set: Key of the candidates; the control event ``candidate_set`` lists them.
+        deployment: What was chosen; None where there was nothing to choose from.
+        variant: What is served: the deployment, or its canary variant.
+        excluded: Candidates that could not be drawn, each with the reason.
+        weights_version: Weights that it was drawn with.
+        draw: The random number behind the choice; None where nothing was drawn.
+        propensity: Chance of this choice, in (0, 1]; None where nothing was drawn.
+        unit: What a rollout assigns: ``session`` or ``request``.
+        is_first_of_unit: Whether it is the first of its session; always for a request.
+        assignments: Arms of the open rollouts that it is in.
+        config_version: Configuration that was served.
+        reason: Why this one, in a word.
+        session_id: The session, where one was given.
+        shadow, shadow_propensity: What ``advise`` would have drawn, and its chance.
     """
 
     operation: str

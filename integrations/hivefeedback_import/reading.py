@@ -33,7 +33,9 @@ def read_file(path: Path) -> Carried:
         if path.stat().st_size > _MAX_BYTES:
             raise InvalidInputError(f"{str(path)!r} is larger than {_MAX_BYTES >> 20} MiB; split it")
         text, written_at_s = path.read_text(encoding="utf-8"), path.stat().st_mtime
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
         raise InvalidInputError(f"{str(path)!r} cannot be read: {error}") from error
     data = _parsed(path, text)
     try:

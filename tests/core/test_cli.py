@@ -139,12 +139,14 @@ def test_every_argument_that_is_not_named_by_itself_has_a_help_text() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("statz",), "choose from"),
+        (("graph",), "choose from"),
         (("stats", "--window", "5x"), "30s, 5m, 24h or 7d"),
         (("stats", "--window", "500d"), "at most 400d"),
         (("stats", "--window", "0s"), "more than 0"),
         (("stats", "--format", "xml"), "choose from"),
-        (("stats", "--windo", "5m"), "unrecognized"),
+        (("stats", "--windo", "5m"), "unrecognized arguments: --windo 5m; see: hivefeedback stats --help"),
+        (("mutations", "--all"), "see: hivefeedback mutations --help"),
+        (("stts",), "did you mean 'stats'?"),
         (("mutations", "propose"), "required"),
         (("mutations", "propose", "SWAP", "a", "b"), "MODEL_SWAP"),
         (("why",), "required"),

@@ -136,7 +136,7 @@ def test_insights_can_fail_a_script(cli: Cli) -> None:
     assert "'idle' is in service and had no run in this window" in text
     assert "what money buys, the cheapest success first:\n  'good' costs 0.01 USD per run" in text
     assert cli("insights", "--fail-on", "critical").code == 1
-    assert cli.done("insights", "--operation", "other", "--fail-on", "warning").out.startswith("nothing to worry about")
+    assert cli.done("insights", "--operation", "other", "--fail-on", "warning").out.startswith("no warnings")
     data = cli.json("insights")
     assert [w["kind"] for w in data["warnings"]] == ["errors"]
 

@@ -45,6 +45,17 @@ def test_init_shows_every_setting_with_its_default_and_meaning() -> None:
     assert [n for n, f in Settings.model_fields.items() if " ".join((f.description or "?").split()) not in words] == []
 
 
+def test_the_examples_of_init_are_settings_once_they_are_uncommented(tmp_path: Path) -> None:
+    """A pipeline that names one stage alone would switch the others off, which is refused."""
+    examples = re.findall(r"^# [a-z_]+:\n(?:#  .*\n)+", commented_settings(), flags=re.MULTILINE)
+    assert len(examples) >= 10
+    path = tmp_path / "examples.yaml"
+    path.write_text("".join(re.sub(r"^# ", "", e, flags=re.MULTILINE) for e in examples), encoding="utf-8")
+    settings = load_settings(path)
+    assert all(stage.enabled for stage in settings.pipeline)
+    assert settings.prices["gpt-x"].output_usd_per_mtok == 1.5
+
+
 def test_off_needs_no_quotes_in_the_file_of_init(tmp_path: Path) -> None:
     path = tmp_path / "hivefeedback.yaml"
     path.write_text(commented_settings().replace('#mode: "act"', "mode: off"), encoding="utf-8")

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from hivefeedback.cli.answer import Answer
 from hivefeedback.cli.call import Call
-from hivefeedback.cli.defaults import default_json
+from hivefeedback.cli.defaults import default_json, default_of
 from hivefeedback.cli.spec import Spec, arg
 from hivefeedback.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
 
 __all__ = ["SPEC", "commented_settings"]
 
@@ -25,6 +26,13 @@ _HEAD: Final = """\
 # To switch everything off at once: HIVEFEEDBACK_MODE=off
 """
 _WIDTH: Final = 110
+_ENTRIES: Final = {
+    "prices": "gpt-x: {input_usd_per_mtok: 0.5, output_usd_per_mtok: 1.5}",
+    "prompts": 'answer: "Answer {question} in one line."',
+    "options": "speed: {min_operations: 20}",
+    "judgements": "text-to-text/support: [success]",
+}
+"""What an entry of a mapping looks like."""
 
 
 def run(call: Call) -> Answer:
@@ -39,19 +47,22 @@ def run(call: Call) -> Answer:
 
 def commented_settings() -> str:
     """The text of the file, made from the settings themselves, so that it never lags behind."""
-    from hivefeedback.settings import AdapterEntry, DeploymentEntry, Limits, Settings, StageEntry, Targets, Thresholds
+    from hivefeedback.settings import AdapterEntry, DeploymentEntry, Limits, Settings, Targets, Thresholds
 
     lists: dict[str, type[BaseModel]] = {
         "deployments": DeploymentEntry,
         "adapters": AdapterEntry,
-        "pipeline": StageEntry,
     }
     sections: dict[str, type[BaseModel]] = {"limits": Limits, "targets": Targets, "thresholds": Thresholds}
     parts = [_HEAD]
     for name, field in Settings.model_fields.items():
         lines = _comment(field.description or "")
-        if name in lists:
+        if name == "pipeline":
+            lines += _stages(field)
+        elif name in lists:
             lines += _example(name, lists[name])
+        elif name in _ENTRIES:
+            lines += [f"# {name}:", f"#   {_ENTRIES[name]}"]
         elif name in sections:
             lines += _section(name, sections[name])
         parts.append("\n".join([*lines, f"#{name}: {default_json(field)}"]) + "\n")
@@ -70,6 +81,16 @@ def _example(setting: str, entry: type[BaseModel]) -> list[str]:
         dash = "- " if len(lines) == 1 else "  "
         lines.append(f"#   {dash}{name}: {value}  # {field.description}")
     return lines
+
+
+def _stages(field: FieldInfo) -> list[str]:
+    """All stages, since one that is not named is off; the first that may choose its plugins with all its fields."""
+    from hivefeedback.settings import StageEntry
+
+    example = _example("pipeline", StageEntry)
+    names = [f"#   - {stage['name']}" for stage in default_of(field)]
+    at = names.index("#   - analyze")
+    return [example[0], *names[:at], *example[1:], *names[at + 1 :]]
 
 
 def _section(name: str, model: type[BaseModel], indent: str = "") -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["SPEC"]
 
 
+_NO_WARNING: Final = "no warnings of success, response time and rating; the turn looks for what else got worse"
+
+
 def run(call: Call) -> Answer:
     """Read the window and look."""
     from hivefeedback.queries import InsightLimits, insights
@@ -32,7 +35,7 @@ def run(call: Call) -> Answer:
 
 
 def _text(found: Insights) -> str:
-    lines = [f"{i.severity}: {i.message}" for i in found.warnings] or ["nothing to worry about"]
+    lines = [f"{i.severity}: {i.message}" for i in found.warnings] or [_NO_WARNING]
     lines += [i.message for i in found.remarks]
     if found.cost_benefit:
         lines += ["what money buys, the cheapest success first:", *(f"  {c.message}" for c in found.cost_benefit)]
