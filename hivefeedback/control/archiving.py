@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 20_000
 """Events in one segment of the archive: some 10 MB of JSON, half a second of work."""
-PAGES = 10
-"""Segments in one turn, which has other things to do; a turn a minute archives 280 million events a day."""
+PAGES = 5
+"""Segments in one turn, which has other things to do; a turn a minute archives 140 million events a day."""
 _Page = Callable[[TrimmedLog], Sequence[tuple[int, Event]]]
 
 

@@ -39,7 +39,8 @@ from hivefeedback_stores.takeback import shares_of
 __all__ = ["Sources", "SqliteLog", "insert_events"]
 
 STEP = 20_000
-"""Positions per transaction of ``erase`` and ``retain``, so that they do not hold up commits for long."""
+"""Positions per transaction of ``erase``, ``retain`` and ``older``, so that they do not hold up others for long; more
+than in any block."""
 DECISION, RUN, FEEDBACK, SCORE, CONTROL = range(5)
 _KINDS: dict[type, int] = {DecisionRecord: DECISION, Run: RUN, Feedback: FEEDBACK, Score: SCORE, Control: CONTROL}
 _RUNS: dict[str, int] = {"trace_id": 1, "decision_id": 2, "response_id": 3, "session_id": 4}
@@ -277,14 +278,22 @@ class SqliteLog:
         return gone
 
     def older(self, *, before_s: float, after: int = 0, limit: int = 10_000) -> Sequence[tuple[int, Event]]:
-        limit = max(0, limit)
+        found: list[Placed] = []
+        for start in self._steps():  # piece by piece, so that nobody who reads has to wait for all
+            if len(found) >= limit:
+                break
+            if start + 2 * STEP > after:  # a block that begins a piece earlier may reach behind
+                found += self._older(before_s, after, range(start, start + STEP))
+        return found[: max(0, limit)]
+
+    def _older(self, before_s: float, after: int, among: range) -> Iterator[Placed]:
+        query = (
+            "SELECT position, payload FROM events WHERE position >= ? AND position < ? AND at_s < ? ORDER BY position"
+        )
         with self._database.read() as connection:
-            rows = connection.execute(
-                "SELECT position, payload FROM events WHERE position > ? AND at_s < ? ORDER BY position LIMIT ?",
-                (after, before_s, limit),
-            ).fetchall()
-            blocks = _older_in_blocks(connection, before_s, after, limit)
-        return list(islice(merge(_decoded(rows), blocks, key=itemgetter(0)), limit))
+            rows = connection.execute(query, (max(among.start, after + 1), among.stop, before_s)).fetchall()
+            blocks = blocks_with(connection, among, before_s, (), lambda e: e.event_time_s < before_s)
+        return merge(_decoded(rows), (placed for placed in blocks if placed[0] > after), key=itemgetter(0))
 
     def drop(self, placed: Sequence[Placed]) -> int:
         gone = 0
@@ -299,18 +308,6 @@ class SqliteLog:
                 gone += n_whole + connection.total_changes - before
                 connection.executemany(_FORGET_JOIN, _joins(some.items()))
         return gone
-
-
-def _older_in_blocks(connection: sqlite3.Connection, before_s: float, after: int, limit: int) -> list[Placed]:
-    """At least ``limit`` events of blocks behind a position that are older than a time, as far as there are."""
-    found: list[Placed] = []
-    last = ends_of_blocks(connection)[1] or 0
-    for start in range(max(0, after - STEP), last + 1, STEP):  # a block that begins before may reach behind
-        some = blocks_with(connection, range(start, start + STEP), before_s, (), lambda e: e.event_time_s < before_s)
-        found += [placed for placed in some if placed[0] > after]
-        if len(found) >= limit:
-            break
-    return found
 
 
 def _drop_whole_blocks(connection: sqlite3.Connection, placed: Mapping[int, Event]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,17 @@ from hivefeedback.model import Event
 from hivefeedback.testing import FakeClock
 from hivefeedback.testing.store_samples import commit_of, run_event
 from hivefeedback_stores.archive import FolderArchive, open_archive
+from tests.plugins.redis_servers import INSTALL, name_of, running
 
-URLS = ("sqlite:///{}/hive.db", "json:///{}/hive.json", "memory://{}")
+URLS = ("sqlite:///{}/hive.db", "json:///{}/hive.json", "memory://{}", "redis")
 DAY_S = 86_400.0
+
+
+@pytest.fixture(scope="module")
+def redis_url(skip_or_fail: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    program = skip_or_fail("redis-server", INSTALL)
+    with running(program, tmp_path_factory.mktemp("redis"), "--appendonly", "yes") as server:
+        yield server.url("")
 
 
 @pytest.fixture
@@ -30,6 +38,8 @@ def clock() -> FakeClock:
 def begin(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Callable[..., FeedbackLoop]:
     def make(**settings: object) -> FeedbackLoop:
         url = str(request.param).format(tmp_path)
+        if url == "redis":
+            url = request.getfixturevalue("redis_url") + name_of(tmp_path)
         return FeedbackLoop(store=url, deployments=["a"], clock=clock, retain_events_s=DAY_S, **settings)  # type: ignore[arg-type]  # settings of any kind
 
     return make

@@ -17,7 +17,7 @@ from hivefeedback.errors import (
     StoreUnreachableError,
     StoreVersionError,
 )
-from hivefeedback.hooks import Selector
+from hivefeedback.hooks import Selector, TrimmedLog
 from hivefeedback.model import Alarm, Control, Event
 from hivefeedback.testing.store_samples import T0, commit_of, decision_event, feedback_event, run_event, score_event
 from hivefeedback_stores import archive as archive_module
@@ -28,6 +28,7 @@ from hivefeedback_stores.archive_jsonl import JsonLines
 from hivefeedback_stores.archive_parquet import Parquet
 from hivefeedback_stores.memory import MemoryStore
 from hivefeedback_stores.plugin import StoresPlugin
+from hivefeedback_stores.sqlite import SqliteStore
 
 
 @pytest.fixture(params=["jsonl", "parquet"])
@@ -228,3 +229,34 @@ def test_one_writer_keeps_the_others_out(tmp_path: Path, monkeypatch: pytest.Mon
             two.write(_story()[4:])
     two.write(_story()[4:])
     assert two.count() == len(_story())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_old_leaves_a_log_in_blocks_as_one_in_memory(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    monkeypatch.setattr("hivefeedback_stores.sqlite_log.STEP", rng.choice([41, 300]))  # longer than any block
+    monkeypatch.setattr("hivefeedback_stores.sqlite_log.FEWEST", 4)
+    stores = (SqliteStore(f"sqlite:///{tmp_path}/hive.db"), MemoryStore("memory://"))
+    seq = 0
+    for number in range(1, 12):
+        n = rng.choice([1, 5, 40])
+        events = [run_event(seq + i, at_s=T0 + rng.randrange(100), trace_id=f"t{seq + i}") for i in range(n)]
+        seq += n
+        limit, before_s, kept = rng.choice([3, 25, 500]), T0 + rng.randrange(100), rng.random()
+        told = []
+        for store in stores:
+            store.commit(commit_of(number, events))
+            assert isinstance(store.log, TrimmedLog)
+            after, pages = 0, list[list[int]]()
+            while page := store.log.older(before_s=before_s, after=after, limit=limit):
+                assert len(page) <= limit
+                after = page[-1][0]
+                pages.append([e.seq for _, e in page])
+            some = [placed for placed in store.log.read() if placed[1].seq % 7 / 7 > kept]
+            n_gone = store.log.drop(some)
+            left = [e.seq for _, e in store.log.read()]
+            told.append((pages, n_gone, left, store.log.count(), store.log.find_run(trace_id="t3")))
+        assert told[0] == told[1]
+    stores[0].close()
