@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hivefeedback.testing.clock import FakeClock
 from hivefeedback.testing.executor_contract import ExecutorContract
 from hivefeedback.testing.external_contract import ExternalExecutorContract
+from hivefeedback.testing.faults import Faults, FaultyStores
 from hivefeedback.testing.gate_contract import GateContract
 from hivefeedback.testing.policies import EvenPolicy, FixedPolicy
 from hivefeedback.testing.policy_contract import PolicyContract, play
@@ -22,6 +23,8 @@ __all__ = [
     "ExecutorContract",
     "ExternalExecutorContract",
     "FakeClock",
+    "Faults",
+    "FaultyStores",
     "FixedPolicy",
     "GateContract",
     "PolicyContract",

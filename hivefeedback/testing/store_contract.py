@@ -30,6 +30,7 @@ from hivefeedback.testing._contract_erase import EraseContract
 from hivefeedback.testing._contract_follow import FollowContract
 from hivefeedback.testing._contract_journal import JournalContract
 from hivefeedback.testing._contract_log import LogContract
+from hivefeedback.testing._contract_machines import MachinesContract
 from hivefeedback.testing._contract_state import StateContract
 
 __all__ = ["StoreContract"]
@@ -45,6 +46,7 @@ class StoreContract(
     ConfigContract,
     StateContract,
     CarryContract,
+    MachinesContract,
 ):
     """Inherit, implement ``make_store``, name the class ``Test...``."""
 
