@@ -96,6 +96,14 @@ def test_every_module_begins_with_a_docstring(repository: Path) -> None:
     assert bare == []
 
 
+@pytest.mark.parametrize("text", ["README.md", "CONTRIBUTING.md"])
+def test_the_map_of_the_rooms_shows_every_package_of_the_core(repository: Path, text: str) -> None:
+    rooms = [p.name for p in (repository / "hivefeedback").iterdir() if (p / "__init__.py").is_file()]
+    rooms += [p.name for p in (repository / "hivefeedback").glob("*.py") if not p.name.startswith("_")]
+    words = (repository / text).read_text(encoding="utf-8").split("## The rooms")[1].split("\n## ")[0]
+    assert [room for room in sorted(rooms) if not re.search(rf"\b{re.escape(room)}[`/]", words)] == []
+
+
 def test_every_public_method_of_the_loop_has_a_docstring() -> None:
     loop = import_module("hivefeedback").FeedbackLoop
     members = {n: m for n, m in vars(loop).items() if not n.startswith("_")}
