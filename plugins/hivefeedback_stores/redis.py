@@ -11,6 +11,7 @@ says what, and how to set Redis up.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from hivefeedback.errors import StoreError
@@ -41,8 +42,9 @@ class RedisStore:
         read_only: Refuse writes, and do not make the store.
         timeout_s: How long one answer may take (5: the longest call takes some 10 ms, and what could
             not be committed is kept by the recorder).
-        clock: Seconds since 1970 UTC, for lease and expiry; None: Redis's own clock, so that the
+        clock: Seconds since 1970 UTC, for the expiry of records; None: Redis's own clock, so that the
             hosts' clocks do not matter.
+        monotonic: Seconds that never go back, for the lease.
 
     Raises:
         MissingExtraError: redis-py is not installed.
@@ -53,7 +55,13 @@ class RedisStore:
     commit_every_s = 0.1
 
     def __init__(
-        self, url: str, *, read_only: bool = False, timeout_s: float = 5.0, clock: Callable[[], float] | None = None
+        self,
+        url: str,
+        *,
+        read_only: bool = False,
+        timeout_s: float = 5.0,
+        clock: Callable[[], float] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = url
         self._server = Server(address_of(url), read_only=read_only, timeout_s=timeout_s)
@@ -68,7 +76,7 @@ class RedisStore:
         self.log: EventLog = self._log
         self.aggregates: Aggregates = aggregates
         self.journal: Journal = RedisJournal(self._server, salt)
-        self.config: Config = RedisConfig(self._server, clock)
+        self.config: Config = RedisConfig(self._server, monotonic)
         self.state: State = RedisState(self._server, clock)
 
     def _erase(self, aggregates: RedisAggregates, selector: Selector) -> int:

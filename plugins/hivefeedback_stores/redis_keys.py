@@ -32,7 +32,7 @@ KINDS = {
     "journal": "list",  # a mark of who appended, and the entry
     "bodies": "hash",  # salted hash → text
     "checkpoint": "hash",  # version, config
-    "lease": "hash",  # holder, token, until
+    "lease": "hash",  # holder, token, number of the last beat, length
     "records": "hash",  # namespace and key → version, expiry, mark of who wrote, value
     "names": "zset",  # namespaces and keys in order
     "expiry": "zset",  # those that expire, by when

@@ -14,6 +14,7 @@ from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Lease, Record
 from hivefeedback.model import Configuration
 from hivefeedback_stores.codec import decode_config, encode
+from hivefeedback_stores.lease import Heartbeat, Observer
 from hivefeedback_stores.redis_client import Script, Server
 from hivefeedback_stores.redis_errors import readable
 from hivefeedback_stores.rules import check_version
@@ -35,30 +36,42 @@ if not version or tonumber(version) <= tonumber(ARGV[1]) then
 end
 """
 )
-_ACQUIRE = Script(
+_PRESENT = Script("return redis.call('HMGET', KEYS[2], 'holder', 'token', 'beat', 'length')", needs_store=False)
+_BEAT = Script(
     """
-local now, lease = clock(ARGV[3]), redis.call('HMGET', KEYS[2], 'holder', 'token', 'until')
-local holder, token = lease[1] or '', tonumber(lease[2] or 0)
-if holder ~= ARGV[1] then
-  if holder ~= '' and tonumber(lease[3]) > now then return false end
-  -- larger than any token that a failover made us forget, as long as clocks go forward
-  token = math.max(token + 1, math.floor(now * 1000))
+local lease = redis.call('HMGET', KEYS[2], 'holder', 'token', 'beat')
+local token, beat, expected = tonumber(lease[2] or 0), tonumber(lease[3] or 0), tonumber(ARGV[2])
+if beat == expected + 1 and lease[1] == ARGV[1] then return token end
+if beat ~= expected then return false end
+if lease[1] ~= ARGV[1] then
+  -- larger than any token that a failover made us forget, as long as Redis's clock goes forward
+  token = math.max(token + 1, math.floor(clock('') * 1000))
 end
-redis.call('HSET', KEYS[2], 'holder', ARGV[1], 'token', string.format('%.0f', token),
-  'until', string.format('%.6f', now + tonumber(ARGV[2])))
+redis.call('HSET', KEYS[2], 'holder', ARGV[1], 'token', string.format('%.0f', token), 'beat', beat + 1,
+  'length', ARGV[3])
 return token
 """
 )
 _RELEASE = Script(
-    "if redis.call('HGET', KEYS[2], 'holder') == ARGV[1] then redis.call('HSET', KEYS[2], 'holder', '') end"
+    """
+if redis.call('HGET', KEYS[2], 'holder') == ARGV[1] then
+  redis.call('HSET', KEYS[2], 'holder', '')
+  redis.call('HINCRBY', KEYS[2], 'beat', 1)
+end
+"""
 )
 
 
 class RedisConfig:
-    """``Config`` in Redis; the lease is judged by Redis's clock, so that hosts' clocks do not matter."""
+    """``Config`` in Redis.
 
-    def __init__(self, server: Server, clock: Clock) -> None:
-        self._server, self._clock = server, clock
+    The lease is a heartbeat, judged by each observer's own monotonic clock: Redis's clock may jump as any
+    other does, and is another one after a failover.
+    """
+
+    def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
+        self._server, self._observer = server, Observer(monotonic)
+        self._lease = server.keys.of("meta", "lease")
 
     def load(self) -> Configuration | None:
         data = self._server.read(_LOAD, self._server.keys.of("meta", "checkpoint"))
@@ -69,12 +82,22 @@ class RedisConfig:
         self._server.write(_SAVE, self._server.keys.of("meta", "checkpoint"), (config.version, data))
 
     def acquire(self, holder: str, *, length_s: float) -> Lease | None:
-        args = (holder.encode(), length_s, _given(self._clock))
-        token = self._server.write(_ACQUIRE, self._server.keys.of("meta", "lease"), args)
-        return Lease(holder, token, length_s) if token is not None else None
+        with readable("the name of the lease's holder"):
+            name = holder.encode()
+        while True:
+            present = self._present()
+            if self._observer.judge(present, holder, length_s) is None:
+                return None
+            token = self._server.write(_BEAT, self._lease, (name, present.beat, length_s))
+            if token is not None:  # else somebody else was faster
+                return Lease(holder, token, length_s)
+
+    def _present(self) -> Heartbeat:
+        holder, token, beat, length_s = self._server.read(_PRESENT, self._lease)
+        return Heartbeat((holder or b"").decode(), int(token or 0), int(beat or 0), float(length_s or 0.0))
 
     def release(self, holder: str) -> None:
-        self._server.write(_RELEASE, self._server.keys.of("meta", "lease"), (holder.encode(),))
+        self._server.write(_RELEASE, self._lease, (holder.encode(),))
 
 
 # --- records ------------------------------------------------------------------------------------

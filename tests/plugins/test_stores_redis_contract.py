@@ -28,7 +28,7 @@ class _RedisContract(StoreContract):
         return RedisStore(self.url + name_of(folder))
 
     def make_timed_store(self, folder: Path, *, clock: Callable[[], float], monotonic: Callable[[], float]) -> Store:
-        return RedisStore(self.url + name_of(folder), clock=clock)
+        return RedisStore(self.url + name_of(folder), clock=clock, monotonic=monotonic)
 
 
 class TestRedisStore(_RedisContract):
