@@ -119,25 +119,32 @@ def _about(falls: Sequence[Finding], deployment: str, operation: str, runs: Sequ
     direct = [f for f in falls if f.operation == operation and f.deployment in ("", deployment)]
     if not direct and not any(f.operation and f.deployment == deployment for f in falls):
         direct = [f for f in falls if f.deployment == deployment and not f.operation]
-    mean = _mean(runs) if direct else 0.0
-    return tuple(f for f in direct if mean <= _midpoint(f))
+    if not direct:
+        return ()
+    sample = sample_of(runs)
+    mean = sample.rewards.mean if sample.rewards.mean is not None else sample.outcomes.mean or 0.0
+    is_judged = sample.rewards.n >= _MIN_RUNS
+    return tuple(f for f in direct if mean <= _sound_from(f, is_judged=is_judged))
 
 
-def _midpoint(finding: Finding) -> float:
-    """Half-way between before and after; a place whose newest runs are above it is sound again. Only what a
-    degradation measures can be held against rewards: others count complaints, or stars."""
-    if finding.kind != "degradation" or finding.before is None or finding.after is None:
+def _sound_from(finding: Finding, *, is_judged: bool) -> float:
+    """A place whose newest runs earned more than this is sound again, whatever the hour before was like.
+
+    Half-way between before and after for a degradation, which is measured as rewards are. Votes that fell
+    are only a part of them, so three quarters of the way back are asked for, and enough runs that were
+    judged. Complaints rise, and a mean below a threshold has no past: they are believed.
+    """
+    before, after = finding.before, finding.after
+    if before is None or after is None:
         return 1.0
-    return (finding.before.estimate + finding.after.estimate) / 2
+    if finding.kind == "degradation":
+        return (before.estimate + after.estimate) / 2
+    if is_judged and after.estimate < before.estimate:
+        return before.estimate - (before.estimate - after.estimate) / 4
+    return 1.0
 
 
 def _is_mended(before: Sequence[Exemplar], runs: Sequence[Exemplar]) -> bool:
     """True where the newest runs earned beyond doubt more than those before: something helped already."""
     difference = mean_difference(sample_of(before).rewards, sample_of(runs).rewards)
     return difference.interval.low > 0
-
-
-def _mean(runs: Sequence[Exemplar]) -> float:
-    sample = sample_of(runs)
-    mean = sample.rewards.mean
-    return mean if mean is not None else sample.outcomes.mean or 0.0

@@ -139,6 +139,14 @@ def test_places_that_are_sound_again_are_not_planned_for() -> None:
     assert not _plan(CONFIG, [_fall(d, "x", "dissatisfaction") for d in "ab"], *parts)
 
 
+@pytest.mark.parametrize("rate", [0.6, 0.9])
+def test_votes_that_fell_an_hour_ago_say_nothing_against_a_version_that_is_as_good_as_before(rate: float) -> None:
+    """All newest runs are of the version that replaced the bad one: that is not to come back for what it did."""
+    findings = [_fall(d, "x", "dissatisfaction") for d in "ab"]
+    planned = _plan(CONFIG, findings, *(_runs(d, "x", rate, "answer@2", n=100) for d in "ab"))
+    assert bool(planned) is (rate < 0.7)
+
+
 def test_a_prompt_without_another_version_cannot_be_patched() -> None:
     assert not _plan(CONFIG, BOTH, _runs("a", "x", 0.4, "single@1"), _runs("b", "x", 0.4, "single@1"))
 
