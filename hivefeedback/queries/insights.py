@@ -11,12 +11,14 @@ from hivefeedback.queries.cells import cells_of, covered
 from hivefeedback.queries.checks import check_operation
 from hivefeedback.queries.declines import declines
 from hivefeedback.queries.insight import Insight
-from hivefeedback.queries.metrics import METRICS
-from hivefeedback.stats import Cell, Coverage
+from hivefeedback.queries.metrics import METRICS, rating_of
+from hivefeedback.stats import Cell, Coverage, Judged
 
 __all__ = ["InsightLimits", "Insights", "insights"]
 
 _RANK = {"critical": 0, "warning": 1, "info": 2}
+_RATED = ("rating", "overall")
+"""What is held against the limits of ratings, whichever was given more often: one question, or the form of five."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,7 @@ class InsightLimits:
         min_success_rate: Below it a warning (S3: 0.90).
         critical_success_rate: Below it critical (S4: more than 15 % errors).
         slow_s, critical_slow_s: Mean duration of ok runs (S4: 1500 and 3000 ms).
-        low_rating, critical_low_rating: Mean rating, 1–5 (S4: 3.5 and 2.5).
+        low_rating, critical_low_rating: Mean ``rating``, or ``overall`` of the form, 1–5 (S4: 3.5 and 2.5).
         min_runs: Fewer say nothing (S3, S5: 10).
     """
 
@@ -133,7 +135,8 @@ def _slow(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
 
 
 def _low_rating(name: str, cell: Cell, limits: InsightLimits) -> Iterator[Insight]:
-    rating, n = METRICS["rating"].value(cell), METRICS["rating"].n(cell)
+    judged = max((cell.judged.get(name, Judged()) for name in _RATED), key=lambda judged: judged.n)
+    rating, n = rating_of(judged), judged.n
     if rating is None or n < limits.min_runs or rating >= limits.low_rating:
         return
     is_critical = rating < limits.critical_low_rating
@@ -175,8 +178,8 @@ def _best(cells: Mapping[str, Cell], limits: InsightLimits) -> Iterator[Insight]
     for metric, word in (("success_rate", "most reliable"), ("mean_duration_s", "fastest")):
         measure = METRICS[metric]
         values = {name: value for name, cell in judged.items() if (value := measure.value(cell)) is not None}
-        if not values:
-            continue
+        if len(set(values.values())) < 2:
+            continue  # nobody is known, or all are alike
         name = max(values, key=values.__getitem__) if measure.is_more_better else min(values, key=values.__getitem__)
         shown = f"{values[name]:.1%}" if metric == "success_rate" else f"{values[name]:.2f} s"
         yield Insight(

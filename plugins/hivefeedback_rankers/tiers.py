@@ -46,7 +46,7 @@ class Graded:
 _ALONE = {
     Tier.FIT: "",
     Tier.UNFIT: "; warning: none is fit, the least bad comes first",
-    Tier.UNKNOWN: "; warning: none has enough runs, ordered by capability",
+    Tier.UNKNOWN: "; warning: of none enough is known, ordered by capability",
     Tier.UNABLE: "; warning: none is declared for it",
 }
 

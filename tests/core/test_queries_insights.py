@@ -53,6 +53,18 @@ def test_ratings_have_the_ladder_of_the_source(rating: int, expected: list[tuple
         assert found.warnings[0].message.startswith(f"'a' is rated {rating:.2f} of 5 by 10 ratings")
 
 
+def test_the_form_of_five_ratings_is_heard_by_its_overall() -> None:
+    """S2.6."""
+    form = dict.fromkeys(("relevance", "accuracy", "helpfulness", "creativity", "overall"), 0.25)
+    found = insights(basis_of(runs("a", 10, judged=form)))
+    assert kinds(found) == [("low_rating", "critical", "a")]
+    assert found.warnings[0].message.startswith("'a' is rated 2.00 of 5 by 10 ratings")
+
+
+def test_nobody_is_called_the_best_where_all_are_alike() -> None:
+    assert not insights(basis_of(runs("a", 30), runs("b", 30))).remarks
+
+
 def test_limits_can_be_given() -> None:
     found = insights(basis_of(runs("a", 30, duration_s=0.3)), limits=InsightLimits(slow_s=0.1, critical_slow_s=0.2))
     assert kinds(found) == [("slow", "critical", "a")]
