@@ -23,6 +23,8 @@ _REQUIREMENT: Final = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)(?:\[(?P<inner>[\w-]+)\])?[^;]*;(?P<only>\s*|.*\s)extra\s*==\s*[\"'](?P<extra>[\w-]+)[\"']"
 )
 _NOT_FOR_USERS: Final = ("dev", "peers")
+_MOST_SHOWN: Final = 6
+"""An extra that brings more stands beside the extras that it is made of."""
 _EARLIEST_S: Final = 1_735_689_600.0
 """2025-01-01: a clock before that was never set."""
 
@@ -65,7 +67,8 @@ def _extras() -> Iterator[Check]:
     for extra, names in sorted(extras.items()):
         found = {name: _version(name) for name in names}
         missing = [name for name, known in found.items() if known is None]
-        shown = ", ".join(f"{name} {known}" for name, known in found.items() if known)
+        there = [f"{name} {known}" for name, known in found.items() if known]
+        shown = ", ".join(there) if len(there) <= _MOST_SHOWN else f"{len(there)} distributions"
         if missing:
             shown = f"{shown + '; ' if shown else ''}missing: {', '.join(missing)}"
             yield Check(f"extra {extra}", "note", f"{shown}; install it with: pip install '{_OURS}[{extra}]'")

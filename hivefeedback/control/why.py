@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +15,10 @@ from hivefeedback.control.targets import as_json
 from hivefeedback.model import ArmCounts, EntryState, JournalEntry, JsonValue, Mutation, StepCounts, Verdict
 
 __all__ = ["Why", "WhyStep", "why"]
+
+_WIDTH = 110
+_TIED = "\u00a0"
+"""Stands between name and number, where textwrap breaks no line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +64,9 @@ class Why:
         if m.resources:
             lines.append(f"resources: {', '.join(f'{name} {n:+.4g}' for name, n in sorted(m.resources.items()))}")
         if m.finding_id:
-            lines.append(f"finding: {m.finding_id}")
+            lines.append(f"finding: {m.finding_id.rstrip(':')}")
         if m.evidence:
-            lines.append(f"evidence: {', '.join(m.evidence)}")
+            lines += _wrapped("evidence: ", m.evidence)
         for one in self.steps:
             lines += _lines_of(one)
         lines += [f"arms at share {c.share:g}: control {_arm(c.control)}; canary {_arm(c.canary)}" for c in self.arms]
@@ -120,9 +125,16 @@ def _lines_of(one: WhyStep) -> list[str]:
     head = f"{when}  {one.state.replace('_', ' ')}"
     head += f" by {one.by}" if one.by else ""
     head += f": {one.reason}" if one.reason else ""
-    numbers = ", ".join(f"{name} {value:.4g}" for name, value in one.numbers.items())
+    numbers = _wrapped("    ", [f"{name} {value:.4g}" for name, value in one.numbers.items()])
     gates = [f"    gate {v.gate}: {v.answer}, {v.reason}" for v in one.verdicts]
-    return [head, *([f"    {numbers}"] if numbers else []), *gates]
+    return [head, *numbers, *gates]
+
+
+def _wrapped(head: str, items: Iterable[str]) -> list[str]:
+    """A list that fills many lines, further in from the second on and never broken within an item."""
+    line = head + ", ".join(item.replace(" ", _TIED) for item in items)
+    lines = textwrap.wrap(line, _WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_TIED, " ") for line in lines]
 
 
 def _arm(counts: ArmCounts) -> str:

@@ -77,9 +77,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print data instead of text; progress goes to stderr")
     parser.add_argument("--fast", action="store_true", help="about half as long")
-    parser.add_argument("--calls", type=int, metavar="N", help="calls of the first phase (default 3200)")
+    parser.add_argument("--calls", type=_at_least_one, metavar="N", help="calls of the first phase (default 3200)")
     parser.add_argument("--store", metavar="URL", help="keep what happens, such as sqlite:///demo.db")
     return parser
+
+
+def _at_least_one(text: str) -> int:
+    """A number of calls, as the parser takes it."""
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
 
 
 def _each_seed(seeds: Sequence[int], *, is_fast: bool) -> int:

@@ -50,7 +50,8 @@ class _Access:
         """Make the folder and the file, or see that a file to read is there."""
         if self._read_only:
             if not self._path.is_file():
-                raise StoreUnreachableError(f"{self._path} does not exist; check the store's URL {self._url}")
+                what = "is a folder" if self._path.is_dir() else "does not exist"
+                raise StoreUnreachableError(f"{self._path} {what}; check the store's URL {self._url}")
             with self.read():
                 return
         try:

@@ -69,7 +69,8 @@ class Database:
 
     def _check(self) -> None:
         if not self.path.is_file():
-            raise StoreUnreachableError(f"{self.path} does not exist; check the store's URL {self.url}")
+            what = "is a folder" if self.path.is_dir() else "does not exist"
+            raise StoreUnreachableError(f"{self.path} {what}; check the store's URL {self.url}")
         with self.read() as connection:
             if not check_schema(connection, self.path):
                 raise StoreUnreachableError(f"{self.path} is empty; open it once for writing")

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hivefeedback.control import counts_key, encode_counts
+from hivefeedback.control import Why, WhyStep, counts_key, encode_counts
 from hivefeedback.control.spans import evidence_links
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import Record
@@ -75,6 +75,18 @@ def test_the_story_has_finding_numbers_traces_verdicts_approver_arms_outcome_and
     ):
         assert part in text, f"{part!r} is missing in:\n{text}"
     assert "2023-11-14 22:13:20" in text
+
+
+def test_a_story_breaks_long_lists_between_their_items() -> None:
+    names = tuple(f"{n:032x}" for n in range(16))
+    numbers = {f"log_e_needed_number_{n}": n / 3 for n in range(20)}
+    step = WhyStep(at_s=0.0, state="canary", by="turn", reason="", numbers=numbers)
+    mutation = swap(finding_id="degradation:a:", evidence=names)
+    lines = Why(mutation=mutation, state="canary", steps=(step,)).text().splitlines()
+    assert max(map(len, lines)) <= 110
+    assert all(any(name in line for line in lines) for name in names)
+    assert all(any(f"{name} {value:.4g}" in line for line in lines) for name, value in numbers.items())
+    assert "finding: degradation:a" in lines
 
 
 def test_a_waiting_mutation_says_how_to_reject_it_and_one_that_is_over_says_nothing(rig: Rig) -> None:

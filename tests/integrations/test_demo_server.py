@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hivefeedback_demo.book import Book, Call
+from hivefeedback_demo.command import main
 from hivefeedback_demo.left import calls_until_left
 from hivefeedback_demo.picture import Picture
 from hivefeedback_demo.plan import Plan
@@ -193,3 +194,11 @@ def test_off_a_terminal_the_picture_writes_plain_lines() -> None:
 def test_a_shorter_demo_has_smaller_caps() -> None:
     plan = Plan().of_length(200)
     assert (plan.learn, plan.cap) == (200, 400)
+
+
+@pytest.mark.parametrize("calls", ["0", "-1", "many"])
+def test_the_demo_refuses_a_number_of_calls_that_is_none(calls: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main([f"--calls={calls}"])
+    assert refused.value.code == 2
+    assert "is not a whole number from 1 up" in capsys.readouterr().err

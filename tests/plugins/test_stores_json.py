@@ -177,6 +177,8 @@ def test_a_folder_that_cannot_be_made_or_written_is_told_at_the_start(tmp_path: 
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(StoreUnreachableError, match=r"folder\.json"):
         _open(tmp_path / "folder.json")
+    with pytest.raises(StoreUnreachableError, match=r"folder\.json is a folder"):
+        _open(tmp_path / "folder.json", read_only=True)
 
 
 def test_a_file_that_was_removed_begins_anew(path: Path) -> None:

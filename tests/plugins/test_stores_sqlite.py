@@ -161,6 +161,9 @@ def test_opening_for_reading_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreachableError, match="does not exist"):
         SqliteStore(_url(tmp_path), read_only=True)
     assert not (tmp_path / "hive.db").exists()
+    (tmp_path / "hive.db").mkdir()
+    with pytest.raises(StoreUnreachableError, match=r"hive\.db is a folder"):
+        SqliteStore(_url(tmp_path), read_only=True)
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
