@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from hivefeedback.errors import ConflictError, RefusedError
 from hivefeedback.exchange.container import Contents, Opened, Summed, encoded, opened
@@ -29,11 +29,12 @@ from hivefeedback.exchange.lines import (
     NewestLine,
     RecordLine,
     SaltLine,
+    Sum,
     TextLine,
     kind_of,
 )
 from hivefeedback.hooks import CarriedJournal, Commit, ListedState, Record, Store
-from hivefeedback.model import Event, decode_event
+from hivefeedback.model import Event, decode_event, encode_event
 from hivefeedback.stats import Delta
 
 __all__ = ["Carried", "Checked", "carry_into", "checked", "unfinished"]
@@ -96,8 +97,9 @@ class Checked:
             return Carried(contents=contents, is_known=True)
         if self._reach.now_s:
             store.aggregates.compact(now_s=self._reach.now_s)
-        _Carrier(store, contents).carry(self._export.lines())
-        left = _missing(store, contents)
+        summed = Summed()
+        _Carrier(store, contents).carry(_noted(self._export.lines(), summed))
+        left = _missing(store, summed.sums())
         _put_mark(store, _Mark(contents.name, is_whole=True))
         return Carried(contents=contents, left=tuple(left))
 
@@ -261,13 +263,23 @@ _TOLD: Final[dict[Kind, Callable[[str, int, int], str]]] = {
 }
 
 
-def _missing(store: Store, contents: Contents) -> list[str]:
+def _noted(lines: Iterable[Line], summed: Summed) -> Iterator[Line]:
+    """The lines as they are; summed up as this version writes them, which may know more fields than their writer."""
+    for line in lines:
+        if isinstance(line, EventLine):
+            summed.add("event", encoded(EventLine(line.n, Raw(encode_event(decode_event(bytes(line.event)))))))
+        else:
+            summed.add(kind_of(line), encoded(line))
+        yield line
+
+
+def _missing(store: Store, expected: dict[Kind, Sum]) -> list[str]:
     """Read the store back; a sentence for each kind whose sum is another one."""
     summed = Summed()
     for line in lines_of(store, []):
         summed.add(kind_of(line), encoded(line))
     told = []
-    for kind, (n, n_there) in sums_missing(contents.sums, summed.sums()).items():
+    for kind, (n, n_there) in sums_missing(expected, summed.sums()).items():
         if kind in _TOLD:
             told.append(_TOLD[kind](_scheme(store), n, n_there))
         elif kind != "checkpoint":  # the journal's fold; a newer one may be there

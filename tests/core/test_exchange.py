@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from hivefeedback.errors import (
     StoreVersionError,
 )
 from hivefeedback.exchange import carry_into, checked, export_store, is_export, unfinished
+from hivefeedback.exchange.container import Summed
+from hivefeedback.exchange.lines import EndLine
 from hivefeedback.hooks import CarriedJournal, Commit, ListedState, Record, Store
 from hivefeedback.model import Alarm, Configuration, Control, Event, Score, fold
 from hivefeedback.testing import FakeClock
@@ -375,3 +378,57 @@ def test_an_export_that_fails_leaves_the_old_file(make: Make, tmp_path: Path, mo
 
 def test_an_export_is_readable_by_its_owner_alone(export: Path) -> None:
     assert export.stat().st_mode & 0o777 == 0o600
+
+
+# --- an export that an older version made -------------------------------------------------------
+
+_FIRST = """{"kind":"hivefeedback-export","version":1,"made_at_s":1700000400.0,"store":"memory","by":"0.1.0"}
+{"kind":"salt","salt":"0123"}
+{"kind":"text","hash":"ab","text":"a text"}
+{"kind":"entry","entry":{"seq":1,"at_s":1700000400.0,"state":"declared","mutation_id":"","by":"","why":"","mutation"\
+:null,"plan_hash":"","verdicts":[],"patch":[],"rollout":null,"content_hash":"","numbers":{},"token":0}}
+{"cell":{"bins":{"duration_us":{"-34":1}},"ns":{"duration_us":1},"outcomes":{"ok":1},"sums":{"duration_us":500000}},\
+"key":["a","op","","","fp"],"kind":"cell","start_s":1700000400,"width_s":60}
+{"kind":"newest","deployment":"a","operation":"op","runs":[[1700000400.0,"r-p-1-1",0.5,"ok","t",null,false,[]]]}
+{"kind":"record","namespace":"n","key":"k","value":"dg==","expires_at_s":null}
+{"kind":"event","n":1,"event":{"producer":"p","epoch":1,"seq":1,"event_id":"r-p-1-1","event_time_s":1700000400.0,"in\
+gest_time_s":1700000400.0,"body":{"type":"run","deployment":"a","operation":"op","duration_s":0.5,"run_id":"r-p-1-1"\
+,"started_at_s":1700000400.0,"trace_id":"t"},"sample_rate":1.0,"schema_version":1}}
+{"kind":"end","sums":{"salt":[1,"f8be11cec09db5397327a7a6fbe5a1fea6d32d308799599c5ba9b457bfb2d370"],"text":[1,"d1660\
+2788b337982f43f6197dd64116034f564dd4f7f5f2bb143618b67d3fb72"],"entry":[1,"c81a3553b5292afc7b49a6939fde3b05545baaf0da\
+c01d0475d3bba874755b2a"],"cell":[1,"2c1271f899be4388e02b61369f06ca46e6c6e1a61924d99ef38aac1530c4431e"],"newest":[1,"\
+9d39a4b085f26c03bbb906d8b442203cab3edc056b6d05204e1c34a85ab8ef52"],"record":[1,"a31dac282c5294dba27327a3627ee607f22d\
+71ffdd5fcb1c7994fc5e48039218"],"event":[1,"15b0560139337d11ed31d21eb5d4596795c213b4a25db57fad69211e5b4b5b2d"]},"all"\
+:"58723c9ea61ca3486b025a9982ff7e2fba6dfc7beb9dd68aa20a353a188169fd"}
+"""
+"""As version 0.1.0 writes it; it has to be read for as long as version 1 of the format is."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_export_of_the_first_version_is_carried_over(kind: str, make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "first.gz"
+    path.write_bytes(gzip.compress(_FIRST.encode()))
+    store = make(kind, "second")
+    assert carry_into(store, path).left == ()
+    assert store.journal.head() == store.log.count() == 1
+    assert store.journal.body("ab") == "a text"
+    assert store.aggregates.read(from_s=T0, to_s=T0 + 60).coverage.n_runs == 1
+    record = store.state.get("n", "k")
+    assert record is not None
+    assert record.value == b"v"
+
+
+def test_an_export_whose_writer_knew_fewer_fields_is_compared_as_this_version_writes_it(
+    make: Make, tmp_path: Path
+) -> None:
+    lines = _FIRST.replace(',"token":0', "").encode().splitlines(keepends=True)
+    path, summed, kinds = (
+        tmp_path / "older.gz",
+        Summed(),
+        ("salt", "text", "entry", "cell", "newest", "record", "event"),
+    )
+    for kind, line in zip(kinds, lines[1:-1], strict=True):
+        summed.add(kind, line[:-1])  # type: ignore[arg-type]  # each is a kind
+    end = EndLine(summed.sums(), hashlib.sha256(b"".join(lines[:-1])).hexdigest())
+    path.write_bytes(gzip.compress(b"".join(lines[:-1]) + msgspec.json.encode(end) + b"\n"))
+    assert carry_into(make("sqlite", "second"), path).left == ()

@@ -47,7 +47,8 @@ JOURNALLED: tuple[type, ...] = (
 )
 AGGREGATED: tuple[type, ...] = (stats.Cell, stats.Judged, stats.Delta, stats.Exemplar)
 PROTOCOLS = ("Store", "StoreFactory", "EventLog", "Aggregates", "Journal", "Config", "State", "Policy", "Scorer",
-             "Ranker", "Executor", "Gate", "KeepsState", "Tends", "AdapterServer")  # fmt: skip
+             "Ranker", "Executor", "Gate", "KeepsState", "Tends", "AdapterServer", "TrimmedLog", "CarriedJournal",
+             "ListedState", "Archive", "ArchiveFactory")  # fmt: skip
 CARRIED = ("Commit", "Record", "Selector", "Lease", "Observation", "Ranked", "Tag", "Collected", "LoadedAdapter")
 ALIASES = {
     "Outcome": model.Outcome,
