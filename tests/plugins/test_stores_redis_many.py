@@ -14,6 +14,9 @@ from hivefeedback.hooks import FollowedAggregates, Selector, Store
 from hivefeedback.stats import Window
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, run_event
 from hivefeedback_stores.redis import RedisStore
+from hivefeedback_stores.redis_aggregates import RedisAggregates
+from hivefeedback_stores.redis_client import Server
+from hivefeedback_stores.redis_rewrite import Change, rewrite
 from tests.plugins.test_stores_processes import FORKER, RESTLESS, WRITER
 
 
@@ -88,6 +91,41 @@ def test_commits_folds_compactions_and_erasures_at_once_lose_nothing(
     }
     assert dict(followed.exemplars) == dict(view.exemplars)
     store.close()
+
+
+@pytest.mark.parametrize("at_s", [T0, T0 + 60])  # in a bucket that is moved, and in one that was not there
+@pytest.mark.parametrize("folds", ["before", "after", "never"])
+def test_what_comes_between_the_reading_and_the_writing_of_a_compaction_is_not_lost(
+    redis_store: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch, at_s: float, folds: str
+) -> None:
+    other, window = RedisStore(redis_url), Window()
+    ours, theirs = RedisAggregates(redis_store._server), RedisAggregates(other._server)
+    redis_store.commit(commit_of(1, [run_event(1)]))
+    came = list[str]()
+
+    def follow() -> None:
+        window.take_in(theirs.changes(after=window.mark, from_s=0.0), from_s=0.0)
+
+    def between(server: Server, change: Change) -> int:
+        if change.horizon is not None and not came:
+            came.append("a run")
+            other.commit(commit_of(1, [run_event(1, at_s=at_s, producer="q")], producer="q"))
+            if folds == "before":
+                assert theirs.fold()
+            follow()
+        return rewrite(server, change)
+
+    follow()
+    monkeypatch.setattr("hivefeedback_stores.redis_aggregates.rewrite", between)
+    ours.compact(now_s=T0 + 36_000)
+    if folds == "after":
+        assert theirs.fold()
+    follow()
+    assert came
+    view, followed = ours.read(from_s=0.0, to_s=T0 + 1e6), window.view(0.0, T0 + 1e6)
+    assert [(s.width_s, s.cell.n_runs) for s in view.slices] == [(3600, 2)]
+    assert [(s.width_s, s.cell.n_runs) for s in followed.slices] == [(3600, 2)]
+    other.close()
 
 
 def _start(script: str, *arguments: str) -> subprocess.Popen[str]:
