@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from msgspec import Struct
 
-from hivefeedback.model import Decision, Event, Feedback
-from hivefeedback.recording.kept import KeptEvents
+from hivefeedback.model import Decision, Event, Feedback, Run
+from hivefeedback.recording.kept import Kept, KeptEvents
 from hivefeedback.stats import CellKey
 
 __all__ = ["Joins", "KnownRun", "Recent"]
@@ -122,7 +122,7 @@ class Joins:
         self._assigned: Recent[Decision] = Recent(_LONGER * size)
 
         self._plain = KeptEvents(size)
-        self._wake: Callable[[Event], KnownRun] | None = None
+        self._wake: Callable[[Kept], KnownRun] | None = None
         self._claimed: Recent[bool] = Recent(size)
 
     def decide(self, decision: Decision) -> None:
@@ -135,6 +135,7 @@ class Joins:
 
     def decided(self, decision_id: str) -> KnownRun | None:
         """The newest run of a decision."""
+        self._wake_newest("decision", decision_id)
         return self._decided.get(decision_id)
 
     def claim(self, run_id: str) -> bool:
@@ -150,18 +151,44 @@ class Joins:
 
     def keep_all(self, events: Sequence[Event]) -> None:
         """Remember runs that have no other name than their ids."""
-        self._plain.add(events)
+        self._plain.add_all(events)
 
-    def wake_by(self, wake: Callable[[Event], KnownRun]) -> None:
+    def keep_event(self, event: Event, run: Run, decision: Decision | None) -> None:
+        """Remember a run by all its names, as its event; its trace must be new."""
+        self._plain.add(event, run, decision)
+
+    def has_trace(self, trace_id: str) -> bool:
+        """True where a run of that trace is remembered."""
+        return trace_id in self._traces or self._plain.has_trace(trace_id)
+
+    def wake_by(self, wake: Callable[[Kept], KnownRun]) -> None:
         """How a run that is kept as its event is made known, when somebody asks for it."""
         self._wake = wake
 
+    def wake_namesakes(self, run: Run) -> None:
+        """Another run of the same names came in: what is kept of them is to be known first."""
+        self._wake_newest("trace", run.trace_id)
+        self._wake_newest("decision", run.decision_id)
+        self._wake_newest("response", run.response_id)
+        self._wake_newest("session", run.session_id)
+
+    def _wake_newest(self, kind: str, name: str) -> None:
+        run_id = self._plain.newest(kind, name) if name else None
+        if run_id is not None:
+            self._woken(run_id)
+
     def _woken(self, run_id: str) -> KnownRun | None:
-        event = self._plain.pop(run_id)
-        if event is None or self._wake is None:
+        kept = self._plain.pop(run_id)
+        if kept is None or self._wake is None:
             return None
-        known = self._wake(event)
-        self.keep(known)
+        known, names = self._wake(kept), dict(kept.newest_of)
+        self.add(
+            known,
+            is_root=True,
+            decision_id=names.get("decision", ""),
+            response_id=names.get("response", ""),
+            session_id=names.get("session", ""),
+        )
         return known
 
     def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
@@ -213,15 +240,18 @@ class Joins:
         if feedback.run_id:
             run = self.run(feedback.run_id)
         elif feedback.trace_id:
+            self._wake_newest("trace", feedback.trace_id)
             trace = self._traces.get(feedback.trace_id)
             run = trace.root if trace else None
             if run is not None and trace is not None and trace.is_shared:
                 return run, None
         elif feedback.decision_id:
-            run = self._decided.get(feedback.decision_id)
+            run = self.decided(feedback.decision_id)
         elif feedback.response_id:
+            self._wake_newest("response", feedback.response_id)
             run = self._responses.get(feedback.response_id)
         elif feedback.session_id:
+            self._wake_newest("session", feedback.session_id)
             run = self._sessions.get(feedback.session_id)
         else:
             run = None

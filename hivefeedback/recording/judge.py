@@ -182,7 +182,7 @@ class Judge:
         signals.n_learnt += len(observations) + sum([len(events) for _, _, _, events in alike])
         try:
             if alike:
-                _learn_alike(policy, alike)
+                self._learn_alike(policy, alike)
             if observations:  # after those that came before them
                 policy.learn(observations)
             alarms = [
@@ -197,27 +197,27 @@ class Judge:
         for deployment, operation, numbers in alarms:
             self._p.events.alarm("change", deployment, operation, numbers)
 
+    def _learn_alike(self, policy: Policy, alike: Sequence[tuple[str, str, float, Sequence[Event]]]) -> None:
+        """Rewards of runs that are alike, group by group; one by one for a policy that knows no groups."""
+        if isinstance(policy, LearnsAlike):
+            for operation, deployment, reward, events in alike:
+                policy.learn_alike(operation, deployment, reward, len(events))
+        else:
+            policy.learn(
+                [
+                    self._of_event(event, operation, deployment, reward)
+                    for operation, deployment, reward, events in alike
+                    for event in events
+                ]
+            )
 
-def _learn_alike(policy: Policy, alike: Sequence[tuple[str, str, float, Sequence[Event]]]) -> None:
-    """Rewards of runs that are alike, group by group; one by one for a policy that knows no groups."""
-    if isinstance(policy, LearnsAlike):
-        for operation, deployment, reward, events in alike:
-            policy.learn_alike(operation, deployment, reward, len(events))
-    else:
-        policy.learn(
-            [
-                _of_event(event, operation, deployment, reward)
-                for operation, deployment, reward, events in alike
-                for event in events
-            ]
-        )
-
-
-def _of_event(event: Event, operation: str, deployment: str, reward: float) -> Observation:
-    run = event.body
-    assert isinstance(run, Run)
-    at_s = event.event_time_s + (run.duration_s or 0.0)
-    return Observation(operation, deployment, reward, at_s, None, run.duration_s, run.cost_usd)
+    def _of_event(self, event: Event, operation: str, deployment: str, reward: float) -> Observation:
+        run = event.body
+        assert isinstance(run, Run)
+        decision = self._p.joins.decision(run.decision_id)
+        at_s = event.event_time_s + (run.duration_s or 0.0)
+        propensity = decision.propensity if decision is not None else None
+        return Observation(operation, deployment, reward, at_s, None, run.duration_s, run.cost_usd, propensity)
 
 
 def _observation(known: KnownRun, reward: float, before: float | None) -> Observation:

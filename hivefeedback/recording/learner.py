@@ -11,6 +11,7 @@ from hivefeedback.model import Assignment, Decision, Event, Run
 from hivefeedback.recording.intake import clean_id
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.judge import Judge
+from hivefeedback.recording.kept import Kept
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts, RecorderOptions
 from hivefeedback.recording.reward import first_reward
@@ -37,6 +38,7 @@ class Learner:
 
     def learn(self, event: Event, run: Run, now_s: float) -> KnownRun:
         """Count a run, settle its breaker, and give it a reward if one is known."""
+        self._p.joins.wake_namesakes(run)
         decision = self._p.joins.decision(run.decision_id) if run.decision_id else None
         known = self.known(event, run, decision)
         if run.kind == "llm":
@@ -88,12 +90,14 @@ class Learner:
             None if run.parent_id else "",
         )
 
-    def wake(self, event: Event) -> KnownRun:
+    def wake(self, kept: Kept) -> KnownRun:
         """A run that was learnt in a group, when somebody asks for it."""
-        run = event.body
+        run = kept.event.body
         assert isinstance(run, Run)
-        known = self.known(event, run, None)
+        known = self.known(kept.event, run, kept.decision)
         known.reward = first_reward(run.outcome)
+        if run.trace_id:
+            self._judge.queries.recall(known)
         return known
 
     def observe(self, deployment: str, operation: str) -> None:

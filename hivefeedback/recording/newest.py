@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from hivefeedback.model import Event, Run
+from hivefeedback.model import Decision, Event, Run
 from hivefeedback.recording.join import KnownRun
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.reward import first_reward
@@ -15,9 +15,14 @@ __all__ = ["Newest"]
 
 
 class Newest:
-    """Gathers runs until they are put into a delta as exemplars."""
+    """Gathers runs until they are put into a delta as exemplars.
 
-    def __init__(self) -> None:
+    Args:
+        decision: A recent decision by its id.
+    """
+
+    def __init__(self, decision: Callable[[str], Decision | None]) -> None:
+        self._decision = decision
         self._runs: dict[tuple[str, str], deque[KnownRun | Event]] = {}
 
     def add(self, known: KnownRun) -> None:
@@ -38,9 +43,23 @@ class Newest:
         """Add the newest runs since the last call."""
         runs, self._runs = self._runs, {}
         for (deployment, operation), newest in runs.items():
-            shown = [_of_event(kept) if isinstance(kept, Event) else _exemplar(kept) for kept in newest]
+            shown = [self._of_event(kept) if isinstance(kept, Event) else _exemplar(kept) for kept in newest]
             outbox.delta.add_exemplars(deployment, operation, shown)
             outbox.breathe()
+
+    def _of_event(self, event: Event) -> Exemplar:
+        run = event.body
+        assert isinstance(run, Run)
+        decision = self._decision(run.decision_id)
+        return Exemplar(
+            event.event_time_s,
+            event.event_id,
+            run.duration_s,
+            run.outcome,
+            run.trace_id,
+            first_reward(run.outcome),
+            prompts=decision.prompts_used if decision is not None else (),
+        )
 
     def forget(self) -> None:
         """Runs were erased: those that were not put yet may be theirs."""
@@ -59,12 +78,4 @@ def _exemplar(known: KnownRun) -> Exemplar:
         known.reward,
         is_canary,
         known.decision.prompts_used if known.decision is not None else (),
-    )
-
-
-def _of_event(event: Event) -> Exemplar:
-    run = event.body
-    assert isinstance(run, Run)
-    return Exemplar(
-        event.event_time_s, event.event_id, run.duration_s, run.outcome, run.trace_id, first_reward(run.outcome)
     )

@@ -1,16 +1,23 @@
-"""Plain runs are learnt group by group: most of what is done for a run is alike for its group.
+"""Runs are learnt group by group where they can be: most of what is done for a run is alike for its group.
 
-A run is plain where it says what it served, how it ended and what it cost, and nothing else: no ids,
-no decision, no texts. Slices that hold nothing but plain runs are sorted by deployment, operation and
-outcome; what is the same for all runs of a group is done once for all of them, a moment later: the policy
-hears of their rewards when weights are refreshed, and their cells when something is committed; both
-when anything else has to be learnt. The runs themselves are kept as events, until somebody judges one of them; before
-they came in nobody could, since nobody knew their ids.
+Runs are sorted by deployment, operation, outcome and what the deployment was served with; what is the same
+for all runs of a group is done once for all of them, a moment later: the policy hears of their rewards
+when weights are refreshed, and their cells when something is committed; both when anything else has to be
+learnt. The runs themselves are kept as events, until somebody judges one of them.
+
+There are two ways in:
+
+- A run is plain where it says what it served, how it ended and what it cost, and nothing else: no ids,
+  no decision, no texts. Slices that hold nothing but plain runs are sorted at once (``sort``). What is
+  said of such a run cannot have come before it, since nobody knew its id.
+- Of other slices each run is looked at (``take``): it may have a decision, if it did what was decided and
+  no rollout is concerned, a session, a response, and a trace that it is alone in. Another run of that
+  trace finds it again.
 
 What depends on the order of runs keeps it: breakers are settled at once, and so is everything about a
 deployment when one of its runs earned less than 1.
 
-Every other slice is learnt run by run (``Learner.learn``); both ways count alike.
+Every other run is learnt by itself (``Learner.learn``); both ways count alike.
 """
 
 from __future__ import annotations
@@ -19,11 +26,12 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Final
 
-from hivefeedback.model import OUTCOMES, Event, Run
+from hivefeedback.model import OUTCOMES, Decision, Event, Run
 from hivefeedback.model.ids import MAX_ID
 from hivefeedback.model.item import Item
 from hivefeedback.recording.intake import MAX_AHEAD_S, MAX_COST_USD, MAX_COUNT, MAX_DURATION_S
 from hivefeedback.recording.judge import Judge
+from hivefeedback.recording.late import LateFeedback
 from hivefeedback.recording.learner import Learner
 from hivefeedback.recording.newest import Newest
 from hivefeedback.recording.parts import Parts
@@ -48,9 +56,9 @@ class Group:
 
     __slots__ = ("deployment", "events", "key", "n_taught", "operation", "outcome", "query", "reward")
 
-    def __init__(self, deployment: str, operation: str, outcome: str) -> None:
+    def __init__(self, deployment: str, operation: str, outcome: str, fingerprint: str) -> None:
         self.deployment, self.operation, self.outcome = deployment, operation, outcome
-        self.key = CellKey(deployment, operation)
+        self.key = CellKey(deployment, operation, fingerprint=fingerprint)
         self.reward, self.query = first_reward(outcome), outcome_success(outcome)
         self.events: list[Event] = []
         self.n_taught = 0
@@ -58,11 +66,11 @@ class Group:
 
 
 class PlainRuns:
-    """Learns slices of plain runs."""
+    """Learns runs in groups."""
 
-    def __init__(self, parts: Parts, learner: Learner, judge: Judge, newest: Newest) -> None:
-        self._p, self._learner, self._judge, self._newest = parts, learner, judge, newest
-        self._groups: dict[tuple[str, str, str], Group] = {}
+    def __init__(self, parts: Parts, learner: Learner, judge: Judge, newest: Newest, late: LateFeedback) -> None:
+        self._p, self._learner, self._judge, self._newest, self._late = parts, learner, judge, newest, late
+        self._groups: dict[tuple[str, str, str, str], Group] = {}
         self._prices = ListPrices(parts.refresher)
         self._untaught: list[Group] = []
         self._uncounted: list[Group] = []
@@ -90,9 +98,9 @@ class PlainRuns:
             if not isinstance(run, Run) or not _is_plain(run):
                 return None
             try:
-                group = known[run.deployment, run.operation, run.outcome]
+                group = known[run.deployment, run.operation, run.outcome, ""]
             except (KeyError, TypeError):
-                made = self._new_group(run)
+                made = self._new_group(run, run.operation, "")
                 if made is None:
                     return None
                 group = made
@@ -107,16 +115,17 @@ class PlainRuns:
             of_events.append(group)
         return None if self._is_awaited(of_events) else (events, of_events)
 
-    def _new_group(self, run: Run) -> Group | None:
+    def _new_group(self, run: Run, operation: str, fingerprint: str) -> Group | None:
         """A group for the runs that are like this one; None where its names are to be looked at closely."""
-        names = (run.deployment, run.operation)
+        names = (run.deployment, operation)
         if not all(isinstance(name, str) and name and name.isascii() and len(name) <= MAX_ID for name in names):
             return None
         if "@" in run.deployment or not isinstance(run.outcome, str) or run.outcome not in OUTCOMES:
             return None
         if len(self._groups) >= _GROUPS:
             self._groups = {}
-        group = self._groups[run.deployment, run.operation, run.outcome] = Group(*names, run.outcome)
+        group = Group(*names, run.outcome, fingerprint)
+        self._groups[*names, run.outcome, fingerprint] = group
         return group
 
     def _is_awaited(self, groups: Sequence[Group]) -> bool:
@@ -130,24 +139,60 @@ class PlainRuns:
         """Take in what was sorted."""
         self._p.joins.keep_all(events)
         self._n_waiting += len(events)
-        breakers = self._p.breakers
-        is_any_unclean = breakers.is_any_unclean
         for event, group in zip(events, groups, strict=True):
-            waiting = group.events
-            if group.reward == 0.0:
-                self.teach(group.deployment)
-            if group.n_taught == len(waiting):
-                self._untaught.append(group)
-            waiting.append(event)
-            if group.reward == 0.0 or (is_any_unclean and breakers.is_unclean(group.deployment)):
-                self._settle(group, now_s)
-                is_any_unclean = breakers.is_any_unclean
+            self._add(event, group, now_s)
         if self._n_waiting >= _MOST:
             self.count()
+
+    def _add(self, event: Event, group: Group, now_s: float) -> None:
+        """Have a run wait in its group, once what came before it and depends on the order is done."""
+        waiting, breakers = group.events, self._p.breakers
+        if group.reward == 0.0:
+            self.teach(group.deployment)
+        if group.n_taught == len(waiting):
+            self._untaught.append(group)
+        waiting.append(event)
+        if group.reward == 0.0 or (breakers.is_any_unclean and breakers.is_unclean(group.deployment)):
+            self._settle(group, now_s)
 
     def _settle(self, group: Group, now_s: float) -> None:
         if self._p.breakers.settle(group.deployment, group.outcome, now_s):
             self._p.signals.is_shut_dirty = True
+
+    # --- one by one -----------------------------------------------------------------------------------
+
+    def take(self, event: Event, run: Run, now_s: float) -> bool:
+        """Have a run wait in its group; False where it is one that has to be learnt by itself."""
+        if run.kind != "llm" or run.attempt != 1 or run.parent_id or run.agent_id or run.prompts or not _is_bare(run):
+            return False
+        decision = self._p.joins.decision(run.decision_id)
+        served = _plainly_served(run, decision)
+        if served is None:
+            return False
+        operation, fingerprint = served
+        group = self._groups.get((run.deployment, operation, run.outcome, fingerprint))
+        group = group or self._new_group(run, operation, fingerprint)
+        if group is None or self._is_concerned(event, run, group):
+            return False
+        if self._judge.is_full:  # what came before it and was learnt by itself
+            self._judge.teach()
+        self._p.joins.keep_event(event, run, decision)
+        self._n_waiting += 1
+        self._add(event, group, now_s)
+        if self._n_waiting >= _MOST:
+            self.count()
+        return True
+
+    def _is_concerned(self, event: Event, run: Run, group: Group) -> bool:
+        """True where other runs, or what is said or to be said of this one, have to be looked at."""
+        trace_id, rule = run.trace_id, self._p.rule
+        if trace_id and (self._p.joins.has_trace(trace_id) or self._judge.queries.holds(trace_id)):
+            return True
+        if rule.is_any_awaited and group.outcome == "ok" and rule.awaits(group.operation):
+            return True
+        return self._late.awaits(event.event_id, run)
+
+    # --- later ----------------------------------------------------------------------------------------
 
     def teach(self, deployment: str | None = None) -> None:
         """Hand rewards that wait to the judge, of one deployment or of all."""
@@ -183,6 +228,26 @@ class PlainRuns:
             for bucket, some in _by_minute(times, runs).items():
                 self._p.outbox.count_all(group.key, bucket * BUCKET_S, some, group.reward, group.query)
         self._newest.add_all((group.deployment, group.operation), events)
+
+
+def _is_bare(run: Run) -> bool:
+    """True where it has no texts, which are too large to be kept."""
+    return run.input is run.output is run.reference is None
+
+
+def _plainly_served(run: Run, decision: Decision | None) -> tuple[str, str] | None:
+    """Operation and fingerprint of a run that did what was decided, and of which a deployment learns and
+    no rollout; else None."""
+    if decision is None:
+        is_plain = not run.decision_id and run.decided_deployment in ("", run.deployment)
+        return (run.operation, "") if is_plain else None
+    offer, index = decision.offer, decision.index
+    if offer is None or decision.assignments:
+        return None
+    lineup, name = offer.lineup, run.deployment
+    if lineup.candidates[index] != name or lineup.variants[index] != name:
+        return None
+    return run.operation or decision.operation, lineup.fingerprints[index]
 
 
 def _by_minute(times: Sequence[float], runs: Sequence[Run]) -> dict[int, list[Run]]:

@@ -98,6 +98,18 @@ class Queries:
             self._add(name, known, run)
         return None
 
+    def holds(self, trace_id: str) -> bool:
+        """True where runs of that trace are remembered here."""
+        return trace_id in self._traces
+
+    def recall(self, known: KnownRun) -> None:
+        """A bare call that was counted in a group, when somebody asks for it."""
+        known.group = known.trace_id
+        if known.trace_id not in self._traces:
+            self._traces[known.trace_id] = known
+            self._n_held += 1
+            self._trim()
+
     def _tried_again(self, known: KnownRun, run: Run) -> float | None:
         """A further attempt of a decision goes on with the query of the one before."""
         name = trace_name(run)

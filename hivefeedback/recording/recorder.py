@@ -64,11 +64,11 @@ class Recorder:
     def __init__(self, parts: Parts, options: RecorderOptions) -> None:
         self._p, self._o = parts, options
         self._collector = Collector(parts)
-        self._newest = Newest()
+        self._newest = Newest(parts.joins.decision)
         self._judge = Judge(parts, self._newest, enough=options.query_success_from)
         self._learner = Learner(parts, options, self._judge, self._newest)
-        self._plain = PlainRuns(parts, self._learner, self._judge, self._newest)
         self._late = LateFeedback(parts, self._learner, self._judge, Recall(parts, options, self._learner))
+        self._plain = PlainRuns(parts, self._learner, self._judge, self._newest, self._late)
         self._corrections = Corrections(parts.outbox, parts.counters, parts.intake.hash_user)
         self._shutters = Shutters(parts)
         self._taker = Taker(parts)
@@ -114,7 +114,6 @@ class Recorder:
         scores = self._collector.collect(events, now_s)
         self._sign()
         if scores or not all(map(is_, events, before)):  # hooks had something to say of single runs
-            self._plain.count()
             self._learn_events(events, scores, now_s)
             return True
         self._plain.learn(events, groups, now_s)
@@ -123,8 +122,7 @@ class Recorder:
         return True
 
     def _learn_any(self, items: Sequence[Item], now_s: float) -> None:
-        """Learn a slice run by run, after what came before it."""
-        self._plain.count()
+        """Learn a slice run by run."""
         events = self._taker.take_in(items, now_s)
         self._learn_events(events, self._collector.collect(events, now_s), now_s)
 
@@ -163,12 +161,16 @@ class Recorder:
         body = event.body
         if isinstance(body, Run):
             self._sign()
+            if event.event_id not in scores and self._plain.take(event, body, now_s):
+                return
+            self._plain.count()  # what came before it
             known = self._learner.learn(event, body, now_s)
-            for judged in scores.get(known.run_id, ()) if scores else ():
+            for judged in scores.get(known.run_id, ()):
                 if isinstance(score := judged.body, Score):
                     self._judge.judge(known, known, f"{score.source}:{score.name}", score.name, score.value)
             self._late.adopt(known, body)
         elif isinstance(body, Feedback):
+            self._plain.count()
             self._corrections.note(event, body)
             self._late.learn(event, body)
 
@@ -255,6 +257,8 @@ class Recorder:
         self._teach()
         if self._p.signals.is_shut_dirty or self._shutters.is_due(now_s):
             self._p.signals.is_shut_dirty = False
+            self._plain.teach()  # new weights come with it
+            self._judge.teach()
             self._shutters.set(now_s)
         self._refresh(now_s)
         if not 0 <= now_s - self._handed_at_s < self._o.commit_every_s:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from msgspec.structs import replace
 
@@ -14,6 +15,9 @@ from hivefeedback.recording.parts import Parts
 from hivefeedback.recording.prices import ListPrices
 
 __all__ = ["Taker"]
+
+_clean_id = lru_cache(4096)(clean_id)
+"""For names that come again and again."""
 
 
 class Taker:
@@ -101,22 +105,23 @@ def _record_of(decision: Decision) -> DecisionRecord:
     offer, shadow = decision.offer, decision.shadow
     if offer is None:
         return DecisionRecord(operation=clean_id(decision.operation), reason=decision.reason)
-    names = offer.lineup.candidates
-    return DecisionRecord(
-        operation=clean_id(decision.operation),
-        candidate_set=offer.lineup.key,
-        deployment=clean_id(names[decision.index]),
-        variant=clean_id(decision.variant),
-        excluded=offer.excluded,
-        weights_version=offer.weights_version,
-        draw=decision.draw,
-        propensity=decision.propensity,
-        unit=decision.unit,
-        is_first_of_unit=decision.is_first_of_unit,
-        assignments=decision.assignments,
-        config_version=decision.config_version,
-        reason=decision.reason,
-        session_id=clean_id(decision.session_id),
-        shadow=clean_id(names[shadow]) if shadow is not None else None,
-        shadow_propensity=offer.propensity(shadow) if shadow is not None else None,
+    lineup, index = offer.lineup, decision.index
+    names, session_id = lineup.candidates, decision.session_id
+    return DecisionRecord(  # by position: this runs for each decision, and names cost as much as the values
+        _clean_id(decision.operation),
+        lineup.key,
+        _clean_id(names[index]),
+        _clean_id(lineup.variants[index]),
+        offer.excluded,
+        offer.weights_version,
+        decision.draw,
+        decision.propensity,
+        decision.unit,
+        decision.is_first_of_unit,
+        decision.assignments,
+        lineup.config_version,
+        decision.reason,
+        clean_id(session_id) if session_id else "",
+        _clean_id(names[shadow]) if shadow is not None else None,
+        offer.propensity(shadow) if shadow is not None else None,
     )

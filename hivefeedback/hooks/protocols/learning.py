@@ -80,4 +80,5 @@ class LearnsAlike(Protocol):
 
     def learn_alike(self, operation: str, deployment: str, reward: float, n: int) -> None:
         """Take in ``n`` first rewards, all the same, as ``learn`` would one after the other. Called
-        instead of ``learn`` for runs about which nothing else is known, in the order of their groups."""
+        instead of ``learn`` for runs that differ in nothing but their measures, in the order of their
+        groups; a policy that needs times, costs or propensities of first rewards does not offer it."""
