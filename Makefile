@@ -92,7 +92,7 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench
 
 crash: $(VENV)/.installed-dev
-	@echo "Killing processes: about twenty minutes ..."
+	@echo "Killing processes: half an hour with sqlite, longer with json ..."
 	@$(BIN)/python -m tests.crash --trials 1000 --store $(STORE)
 
 clean:

@@ -53,9 +53,13 @@ def _ours(error: sqlite3.Error, path: Path, busy_timeout_s: float) -> Exception:
 
 @contextmanager
 def translated(path: Path, busy_timeout_s: float) -> Iterator[None]:
-    """Raise ours from what SQLite raises in the block."""
+    """Raise ours from what SQLite raises in the block; what cannot be read is told with the file."""
     try:
         yield
+    except StoreCorruptError as error:
+        if str(path) in str(error):
+            raise
+        raise StoreCorruptError(f"{path} is damaged: {error}; move it away and restore a copy") from error
     except sqlite3.Error as error:
         raise _ours(error, path, busy_timeout_s) from error
     except OverflowError as error:

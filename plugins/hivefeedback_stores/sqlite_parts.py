@@ -44,7 +44,7 @@ class SqliteJournal:
     def read(self, *, after: int = 0) -> Sequence[JournalEntry]:
         with self._database.read() as connection:
             rows = connection.execute("SELECT entry FROM journal WHERE seq > ? ORDER BY seq", (after,)).fetchall()
-        return tuple(decode_entry(data) for (data,) in rows)
+            return tuple(decode_entry(data) for (data,) in rows)
 
     def append(self, entry: JournalEntry, *, expected_head: int) -> JournalEntry:
         with self._database.write(is_durable=True) as connection:
@@ -93,7 +93,7 @@ class SqliteConfig:
     def load(self) -> Configuration | None:
         with self._database.read() as connection:
             row = connection.execute("SELECT config FROM checkpoint").fetchone()
-        return decode_config(row[0]) if row else None
+            return decode_config(row[0]) if row else None
 
     def save(self, config: Configuration) -> None:
         data = encode("the configuration", config)

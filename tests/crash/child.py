@@ -28,9 +28,9 @@ __all__ = ["AWAITED", "DEPLOYMENTS", "LEASE_S", "Order", "lines_of", "live", "op
 DEPLOYMENTS: Final = ("d0", "d1", "d2", "d3")
 AWAITED: Final = "judged"
 """Operation whose runs earn nothing before they are judged; all others are of ``free``."""
-LEASE_S: Final = 2.0
-"""Longer than a busy machine keeps a process from working: who is silent for so long is taken for dead, and
-what it had not committed by then is settled by another process too."""
+LEASE_S: Final = {"sqlite": 4.0, "json": 15.0}
+"""By scheme. Longer than a busy machine or a store that others write keeps a process waiting: who is silent
+for so long is taken for dead, and what it had not committed by then is settled by another process too."""
 _TAIL_BYTES: Final = 4096
 
 
@@ -76,7 +76,7 @@ def open_loop(url: str, *, clock: Callable[[], float] | None = None, seed: int =
         plugins_allow=["stores", "model_swap"],
         on_store_error="raise",
         judgements={AWAITED: []},
-        lease_s=LEASE_S,
+        lease_s=LEASE_S[url.partition(":")[0]],
         config_poll_s=0.05,
         canary_steps=[1.0],
         canary_min_units=1,
