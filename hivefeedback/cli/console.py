@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
@@ -58,6 +58,8 @@ def logged(verbosity: int) -> Iterator[None]:
     logger = logging.getLogger("hivefeedback")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(levelname)s: %(message)s"))
+    if verbosity == 0:
+        handler.addFilter(_once())
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.WARNING if verbosity == 0 else logging.INFO if verbosity == 1 else logging.DEBUG)
@@ -66,6 +68,19 @@ def logged(verbosity: int) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(before)
+
+
+def _once() -> Callable[[logging.LogRecord], bool]:
+    """Lets each sentence pass once: doctor loads the plugins for one check after the other."""
+    said: set[str] = set()
+
+    def is_new(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        is_new = text not in said
+        said.add(text)
+        return is_new
+
+    return is_new
 
 
 class _OneLine(logging.Formatter):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -29,6 +31,7 @@ _GLOBAL_AGAIN = tuple(arg(*one.flags, **{**one.options, "default": argparse.SUPP
 """The same behind a command, where they must not reset what stood before it."""
 _DEFAULTS = {"store": None, "config": None, "json": False, "verbose": 0}
 _WITH_VALUE = ("--store", "--config")
+_SECOND_COLUMN = 16
 _EXITS = "exit codes: 0 done, 1 failed, 2 wrong use, 3 store unreachable, 4 refused by a gate or a mode"
 
 
@@ -40,7 +43,8 @@ class _Parser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """The help, with what a command says of itself only now."""
         if self.details:
-            self.epilog = self.details if isinstance(self.details, str) else self.details()
+            self.epilog = _filled(self.details if isinstance(self.details, str) else self.details())
+        self.description = _filled(self.description or "")
         return super().format_help()
 
     def error(self, message: str) -> NoReturn:
@@ -60,6 +64,14 @@ def build(specs: Iterable[Spec]) -> argparse.ArgumentParser:
     parser.set_defaults(spec=None, **_DEFAULTS)
     _add_commands(parser, specs)
     return parser
+
+
+def _filled(text: str) -> str:
+    """Each line broken where argparse breaks the rest; one of a list goes on below its second column."""
+    wide = shutil.get_terminal_size().columns - 2
+    hanging = " " * _SECOND_COLUMN
+    lines = text.splitlines()
+    return "\n".join(textwrap.fill(x, wide, subsequent_indent=hanging if x[:1] == " " else "") for x in lines)
 
 
 def parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

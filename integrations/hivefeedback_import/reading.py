@@ -36,7 +36,9 @@ def read_file(path: Path) -> Carried:
     except OSError as error:
         raise InvalidInputError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"{str(path)!r} cannot be read: {error}") from error
+        raise InvalidInputError(
+            f"{str(path)!r} is no text in UTF-8; a store is named by --store, not imported"
+        ) from error
     data = _parsed(path, text)
     try:
         if is_litellm_config(data):

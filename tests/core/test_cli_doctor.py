@@ -209,3 +209,10 @@ def test_an_extra_of_another_distribution_is_there_only_with_all_its_parts(monke
     assert (checks._version("big"), checks._version("big[door]")) == ("1.0", None)
     there["gone"] = "3.0"
     assert checks._version("big[door]") == "1.0"
+
+
+def test_a_warning_is_told_once_however_often_the_plugins_are_loaded(
+    cli: Cli, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_PLUGINS_DENY", '["nobody"]')
+    assert cli("doctor").err.count("warning: plugins_deny names plugin 'nobody'") == 1

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hivefeedback.cli.commands.all import SPECS
 from hivefeedback.cli.commands.init import commented_settings
 from hivefeedback.cli.defaults import default_of
+from hivefeedback.cli.main import main
 from hivefeedback.errors import RefusedError
 from hivefeedback.hooks import Argument, Command, Plugin, hookimpl, specs
 from hivefeedback.settings import Settings, load_settings
@@ -130,6 +132,23 @@ def test_docs_are_a_document_for_programs(cli: Cli) -> None:
     assert data["hooks"].startswith("# Hooks")
     assert set(cli.json("docs", "settings")) == {"format", "settings"}
     assert "choose from" in cli.refused(2, "docs", "plugins")
+
+
+# --- help -------------------------------------------------------------------------------------------
+
+PARENTS = [(spec.name,) for spec in SPECS if not spec.takes_rest]
+COMMANDS = [*PARENTS, *((spec.name, child.name) for spec in SPECS for child in spec.children)]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_help_of_each_command_fits_into_a_small_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    main([*words, "--help"])
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: hivefeedback {' '.join(words)}")
+    assert [line for line in shown.splitlines() if len(line) > 80] == []
 
 
 # --- demo -------------------------------------------------------------------------------------------

@@ -143,3 +143,9 @@ def test_a_broken_or_foreign_file_is_refused_with_its_name(
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="cannot be read"):
         read_file(tmp_path / "none.json")
+
+
+def test_a_store_is_no_file_to_import(tmp_path: Path) -> None:
+    (tmp_path / "hive.db").write_bytes(b"SQLite format 3\x00\xff\xbe")
+    with pytest.raises(InvalidInputError, match="a store is named by --store"):
+        read_file(tmp_path / "hive.db")

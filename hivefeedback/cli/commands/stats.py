@@ -134,7 +134,6 @@ SPEC: Final = Spec(
         arg("--by", default="deployment", metavar="PARTS", help="of deployment, operation, agent; with commas between"),
         arg("--format", choices=("table", "json", "csv"), default="table", help="how to show it (table)"),
     ),
-    details="success: calls that did not fail; quality: mean of feedback and scores; reward: mean of what was learnt;\n"
-    "accuracy: queries that were right. A column of which nothing is known, or that finds no room, is left out;\n"
-    "--json and --format csv show all.",
+    details="success: calls that did not fail; quality: mean of feedback and scores; reward: mean of what was learnt; "
+    "accuracy: queries that were right. Columns that find no room are left out; --json and --format csv show all.",
 )
