@@ -115,11 +115,18 @@ def test_what_was_dropped_last_is_counted_when_the_loop_ends(tmp_path: Path) -> 
     block, began = threading.Event(), threading.Event()
 
     class Slow(EvenPolicy):
-        def learn(self, observations: object) -> None:
-            began.set()
-            block.wait(30.0)
+        is_slow = False
 
-    loop = live_loop(policy=Slow(), ring_size=16, store=store_of(tmp_path))
+        def learn(self, observations: object) -> None:
+            if self.is_slow:
+                began.set()
+                block.wait(30.0)
+
+    policy = Slow()
+    loop = live_loop(policy=policy, ring_size=16, store=store_of(tmp_path))
+    loop.record(Run("a", "x"))
+    assert loop.flush(20.0)  # what the first run has asked of the store would take room in the ring with its answers
+    policy.is_slow = True
     loop.record(Run("a", "x"))
     assert began.wait(20.0)
     for _ in range(50):
