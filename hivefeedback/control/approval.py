@@ -137,5 +137,5 @@ def _words(life: Life) -> str:
 
 
 def _check_name(by: str) -> None:
-    if not by.strip():
+    if not isinstance(by, str) or not by.strip():
         raise InvalidInputError("'by' is empty; say who decides")

@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from hivefeedback.errors import ConflictError, StoreError
+import msgspec
+
+from hivefeedback.errors import ConflictError, InvalidInputError, StoreError
 from hivefeedback.hooks import Store
 from hivefeedback.model import Configuration, JournalEntry, Ledger, Patch, fold, inverse, patched
 
@@ -90,6 +92,7 @@ class JournalKeeper:
 
         Raises:
             ConflictError: A newer leader has taken over (fenced).
+            InvalidInputError: No process could read the entry; nothing was written.
         """
         with self._lock:
             for _ in range(MAX_TRIES):
@@ -99,6 +102,7 @@ class JournalKeeper:
                     return None
                 try:
                     fenced = replace(entry, token=token)
+                    _check_readable(fenced)
                     stored = self._store.journal.append(fenced, expected_head=self._config.version)
                 except ConflictError:
                     if not self.refresh() and token:
@@ -146,6 +150,19 @@ class JournalKeeper:
         except StoreError as error:  # the journal holds; without a checkpoint the next start folds more
             log.warning("the checkpoint of configuration %d could not be saved: %s", config.version, error)
         self._saved_version = config.version
+
+
+def _check_readable(entry: JournalEntry) -> None:
+    """Refuse an entry with a value of a wrong type, such as a plugin may bring: it would stop every
+    process that reads the journal. Numbers aside, since stores make those finite."""
+    plain = replace(entry, numbers={}, verdicts=tuple(replace(v, numbers={}) for v in entry.verdicts))
+    try:
+        msgspec.json.decode(msgspec.json.encode(plain), type=JournalEntry)
+    except (UnicodeEncodeError, OverflowError):
+        return  # the store says so
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        about = f"{entry.state} of {entry.mutation_id or 'the configuration'}"
+        raise InvalidInputError(f"the journal cannot keep {about}: {error}") from error
 
 
 def _folded(config: Configuration, entries: Iterable[JournalEntry]) -> tuple[Configuration, dict[str, Patch]]:

@@ -14,6 +14,7 @@ from hivefeedback.control.targets import busy_targets, same_served
 from hivefeedback.control.validate import judge
 from hivefeedback.errors import ConflictError, RefusedError
 from hivefeedback.model import Configuration, Finding, JournalEntry, Ledger, Life, Mutation, target_of
+from hivefeedback.model.proposal import checked_mutation
 
 __all__ = ["propose", "propose_planned"]
 
@@ -41,8 +42,9 @@ def propose(ctx: Context, mutation: Mutation, *, by: str, why: str = "") -> str:
     """
     if ctx.options.mode == "off":
         raise RefusedError("the mode is 'off', so nothing can be proposed; choose advise or act")
-    wanted = replace(with_body(ctx, mutation), reason="", mutation_id="")
-    stored = _append(ctx, wanted, by=by, why=why or mutation.reason, is_planned=False)
+    given = checked_mutation(mutation)
+    wanted = replace(with_body(ctx, given), reason="", mutation_id="")
+    stored = _append(ctx, wanted, by=by, why=why or given.reason, is_planned=False)
     assert stored is not None  # only a planner's change gives way to another one
     mutation_id = stored.mutation_id
     judge(ctx, plan_of(mutation_id, [stored]), ctx.view())

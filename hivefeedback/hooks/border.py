@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from hivefeedback.errors import ConfigurationError, PluginError
+from hivefeedback.errors import ConfigurationError, InvalidInputError, PluginError
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Tag
 from hivefeedback.hooks.specs import Collected
 from hivefeedback.hooks.stages import check_score
 from hivefeedback.model import Event, Finding, Mutation, Outlook, Receipt, Verdict
+from hivefeedback.model.proposal import checked_mutation
 
 __all__ = ["CHECKS", "anything", "check_marks"]
 
@@ -61,6 +62,13 @@ def _collected(answer: Any) -> Collected:
     return collected
 
 
+def _mutations(answer: Any) -> list[Mutation]:
+    try:
+        return [checked_mutation(item) for item in _many_of(Mutation)(answer)]
+    except InvalidInputError as error:
+        raise PluginError(f"planned what cannot be used: {error}") from error
+
+
 def anything(answer: Any) -> Any:
     """What a hook without a check may answer."""
     return answer
@@ -69,7 +77,7 @@ def anything(answer: Any) -> Any:
 CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "hive_collect": _collected,
     "hive_analyze": _many_of(Finding),
-    "hive_plan": _many_of(Mutation),
+    "hive_plan": _mutations,
     "hive_validate": _many_of(Verdict),
     "hive_execute": _one_of(Receipt),
     "hive_monitor": _one_of(Outlook),
