@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -58,21 +59,27 @@ class Picture:
         if self._book.calls and now_s - self._drawn_at_s >= (_LIVE_EVERY_S if self._is_live else _QUIET_EVERY_S):
             self._drawn_at_s = now_s
             self._clear()
-            print(self.line(), end="" if self._is_live else "\n", file=self._out, flush=True)
+            wide = shutil.get_terminal_size().columns - 1 if self._is_live else None
+            print(self.line(wide), end="" if self._is_live else "\n", file=self._out, flush=True)
 
-    def line(self) -> str:
-        """One line about now."""
+    def line(self, wide: int | None = None) -> str:
+        """One line about now, with as many bars as there is room for.
+
+        Args:
+            wide: Columns of the terminal: a line that went over its end could not be taken away again.
+        """
         calls = self._book.calls
         last = calls[-LAST:]
         best = self._book.best_single(last)
-        starts = range(0, len(calls), LAST // 2)[-_BARS_SHOWN:]
-        history = [self._book.success(calls[i : i + LAST // 2]) for i in starts]
-        done = len(calls) - self._start
-        return (
-            f"{len(calls):5d} calls ({done}/{self._goal})  {sparkline(history)}  last {len(last)}: "
-            f"{self._book.success(last):.0%} right, uniform {self._book.uniform(last):.0%}, "
+        head = f"{len(calls):5d} calls ({len(calls) - self._start}/{self._goal})  "
+        tail = (
+            f"  last {len(last)}: {self._book.success(last):.0%} right, uniform {self._book.uniform(last):.0%}, "
             f"best single {self._book.single(best, last):.0%}"
         )
+        room = _BARS_SHOWN if wide is None else max(0, min(_BARS_SHOWN, wide - len(head) - len(tail)))
+        starts = range(0, len(calls), LAST // 2)
+        history = [self._book.success(calls[i : i + LAST // 2]) for i in starts[len(starts) - room :]]
+        return f"{head}{sparkline(history)}{tail}"[:wide]
 
     def end(self) -> None:
         """Leave the terminal clean."""

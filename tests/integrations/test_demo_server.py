@@ -191,6 +191,17 @@ def test_off_a_terminal_the_picture_writes_plain_lines() -> None:
     assert "100% right" in lines[2]
 
 
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_live_line_stays_in_one_row_of_the_terminal(columns: int) -> None:
+    book = Book(RATES, Play(RATES, 1))
+    picture = Picture(book, io.StringIO())
+    book.calls += [call(n, MODEL) for n in range(3200)]
+    line = picture.line(columns)
+    assert len(line) <= columns
+    assert line.endswith("%") == (columns >= 80)
+    assert sum(line.count(bar) for bar in "▁▂▃▄▅▆▇█") == {40: 0, 80: 6, 200: 24}[columns]
+
+
 def test_a_shorter_demo_has_smaller_caps() -> None:
     plan = Plan().of_length(200)
     assert (plan.learn, plan.cap) == (200, 400)
