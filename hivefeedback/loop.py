@@ -496,13 +496,15 @@ class FeedbackLoop(Changing, Asking, Listening):
         Every process forgets within seconds what it remembers of runs.
 
         Raises:
-            InvalidInputError: Nothing was given, or ``mutation`` together with something else.
+            InvalidInputError: Nothing was given, ``mutation`` together with something else, or a part that is no
+                text (``before``: no number).
         """
         self._check_open()
         parts = {"deployment": deployment, "agent": agent, "session": session, "user": user, "before": before}
         given = [name for name, part in parts.items() if part is not None]
         if bool(given) == (mutation is not None):
             raise InvalidInputError("erase what? give deployment, agent, session, user or before; or mutation alone")
+        _check_parts(parts)
         if mutation is not None:
             return self._control.erase_texts(mutation, by=by)
         self.flush()
@@ -573,6 +575,14 @@ class FeedbackLoop(Changing, Asking, Listening):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _check_parts(parts: Mapping[str, object]) -> None:
+    for name, part in parts.items():
+        is_number = isinstance(part, int | float) and part == part
+        if part is not None and not (is_number if name == "before" else isinstance(part, str)):
+            expected = "seconds since 1970" if name == "before" else "a text"
+            raise InvalidInputError(f"{name} is {part!r:.100}; expected {expected}")
 
 
 def _clock(given: object) -> Callable[[], float]:

@@ -16,7 +16,7 @@ from hivefeedback.engine.deployments import deployment_of
 from hivefeedback.engine.engine import Engine
 from hivefeedback.engine.memory import AgentMemory, Indices
 from hivefeedback.engine.passive import Passive
-from hivefeedback.errors import ClosedError
+from hivefeedback.errors import ClosedError, InvalidInputError
 from hivefeedback.hooks import Store
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 
@@ -97,8 +97,13 @@ class Changing:
 
         Raises:
             UnknownNameError: A candidate is not in service.
-            InvalidInputError: A weight cannot be used.
+            InvalidInputError: The prefix begins or ends with a slash or a blank, the candidates are one text,
+                or a weight cannot be used.
         """
+        if not isinstance(prefix, str) or prefix != prefix.strip("/ "):
+            raise InvalidInputError(f"operation prefix {prefix!r:.100} must be a text without '/' or blank at its ends")
+        if isinstance(candidates, str | bytes):
+            raise InvalidInputError(f"candidates are {candidates!r:.100}; expected a list of deployment ids")
         fixed = dict(weights) if weights is not None else None
         route = Route(candidates=tuple(candidates), weights=fixed) if candidates is not None else None
         self._change(

@@ -51,11 +51,16 @@ def check_ids(noun: str, given: object) -> tuple[str, ...]:
 
 
 def check_operation(operation: object) -> str | None:
-    """An operation, or None for all.
+    """An operation, or None for all. A slash at its end, as people write folders, says nothing.
+
+    >>> check_operation("text-to-text/"), check_operation("")
+    ('text-to-text', None)
 
     Raises:
         InvalidInputError: It is no text.
     """
-    if operation is None or isinstance(operation, str):
-        return operation or None
+    if operation is None:
+        return None
+    if isinstance(operation, str):
+        return operation.rstrip("/") or None
     raise InvalidInputError(f"operation {operation!r} is {type(operation).__name__}; expected a text")

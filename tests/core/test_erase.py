@@ -87,3 +87,14 @@ def test_the_reasons_of_a_mutation_can_be_erased_and_the_entries_say_so() -> Non
         assert "erased" in loop.why(mutation_id).text()
         with pytest.raises(InvalidInputError, match="alone"):
             loop.erase(mutation=mutation_id, session="s")
+
+
+@pytest.mark.parametrize(
+    "part", [{"user": 5}, {"session": b"s"}, {"before": "2026"}, {"before": float("nan")}], ids=str
+)
+def test_what_cannot_be_erased_by_is_told_and_nothing_goes(part: dict[str, Any]) -> None:
+    with sync_loop("a") as loop:
+        loop.record(Run("a", "x", session_id="s", user_id="u"))
+        with pytest.raises(InvalidInputError, match=f"{next(iter(part))} is"):
+            loop.erase(**part)
+        assert loop.stats().coverage.n_runs == 1
