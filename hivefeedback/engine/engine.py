@@ -21,6 +21,8 @@ from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.identity import Identity, user_key
+from hivefeedback.engine.pace import recorder_options
+from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.hooks import Policy, Store
@@ -44,14 +46,11 @@ from hivefeedback.recording import (
     Parts,
     Peers,
     Recorder,
-    RecorderOptions,
     RecorderThread,
     Refresher,
     RefusingIntake,
-    RewardRule,
     Signals,
     cut,
-    most_learnt,
     origin_of,
     tell_loaded,
 )
@@ -66,12 +65,6 @@ _SHAPING = (
 )  # fmt: skip
 """Settings that shape what is learnt and served."""
 
-_REFRESH_EVERY_S = 0.02
-_REFRESH_BUDGET_S = 0.0005
-_SAVE_EVERY_S = 5.0
-_EXEMPLARS_EVERY_S = 1.0
-_SAVE_EVERY_INLINE_S = 300.0
-"""Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 _ROUNDS = 4
 """How often answers of the store may lead to further questions before a flush no longer waits for them."""
 
@@ -124,23 +117,14 @@ class Engine:
         self._listener = Listener(store, identity.producer, identity.epoch)
         self._owners = Owners(store.state, origin_of(identity.producer, identity.epoch), length_s=values.lease_s)
         self._peers = Peers(store.state, self._owners)
-        self._signals = Signals()
-        self._recall()
+        self._signals = Signals(n_learnt=restore_policy(policy, store.state, counters))
+        restore_breakers(self.breakers, store.state, self._peers)
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
         self._desk = Desk(store, self.ring, counters, is_inline=is_inline)
         self.beside = self._make_beside(bus)
-        self.decider = Decider(
-            self.live,
-            self.ring,
-            self.numbers,
-            Draws(seed, identity.producer, identity.epoch),
-            prefix=f"d{identity.prefix}",
-            clock=clock,
-            session_memory=values.session_memory,
-            max_stale_s=values.canary_max_stale_s,
-        )
+        self.decider = self._make_decider()
         self.committer = Committer(
             store, self, counters, max_events=values.pending_commits, poll_every_s=values.config_poll_s
         )
@@ -149,21 +133,6 @@ class Engine:
         self.thread = RecorderThread(self.ring, self.recorder, counters, slice_runs=values.slice_runs, clock=clock)
 
     # --- building -----------------------------------------------------------------------------------
-
-    def _recall(self) -> None:
-        """What was learnt before this start."""
-        learnt = most_learnt(self.policy.name, self._store.state.list("policy", prefix=self.policy.name))
-        if learnt is not None:
-            self._signals.n_learnt = learnt.n
-            try:
-                self.policy.load(learnt.dump)
-            except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
-                self.counters.note("policy_failed", f"{self.policy.name}.load: {type(error).__name__}: {error}")
-        shut = self._store.state.get("breaker", "all")  # what an older version wrote
-        if shut is not None:
-            self.breakers.load(shut.value)
-        for variant, data in self._peers.breakers().items():
-            self.breakers.merge(variant, data)
 
     def _first_snapshot(self) -> Snapshot:
         return Snapshot(
@@ -197,6 +166,19 @@ class Engine:
         bus.on_failed = beside.note_failed
         return beside
 
+    def _make_decider(self) -> Decider:
+        values, identity = self._values, self.identity
+        return Decider(
+            self.live,
+            self.ring,
+            self.numbers,
+            Draws(self.seed, identity.producer, identity.epoch),
+            prefix=f"d{identity.prefix}",
+            clock=self.clock,
+            session_memory=values.session_memory,
+            max_stale_s=values.canary_max_stale_s,
+        )
+
     def _make_recorder(self, snapshot: Snapshot) -> Recorder:
         values, counters = self._values, self.counters
         origin = self._owners.own
@@ -205,7 +187,7 @@ class Engine:
             policy=self.policy,
             breakers=self.breakers,
             harm=HarmTests(alpha=values.canary_alpha, unit_memory=values.session_memory),
-            rule=self._make_rule(),
+            rule=restored_rule(values.judgements, self._store.state),
             intake=RefusingIntake(
                 counters,
                 self.beside.letters,
@@ -225,24 +207,8 @@ class Engine:
             ask=self._desk.ask,
             signals=self._signals,
         )
-        options = RecorderOptions(
-            judgement_horizon_s=values.judgement_horizon_s,
-            query_success_from=values.query_success_from,
-            unjudged_earns=values.unjudged == "ok",
-            agents_tracked=values.agents_tracked,
-            commit_every_s=0.0 if self.is_inline else self._store.commit_every_s,
-            refresh_every_s=0.0 if self.is_inline else _REFRESH_EVERY_S,
-            refresh_budget_s=None if self.is_inline else _REFRESH_BUDGET_S,
-            exemplars_every_s=0.0 if self.is_inline else _EXEMPLARS_EVERY_S,
-            save_every_s=_SAVE_EVERY_INLINE_S if self.is_inline else _SAVE_EVERY_S,
-        )
+        options = recorder_options(values, commit_every_s=self._store.commit_every_s, is_inline=self.is_inline)
         return Recorder(parts, options)
-
-    def _make_rule(self) -> RewardRule:
-        rule = RewardRule(self._values.judgements)
-        for record in self._store.state.list(RewardRule.NAMESPACE):
-            rule.recall(record)
-        return rule
 
     def _publish(self, snapshot: Snapshot) -> None:
         self.live.snapshot = snapshot
@@ -266,20 +232,13 @@ class Engine:
             seed=self.seed,
             config_version=self._control.configuration.version,
             policy=self.policy.name,
-            policy_state=b64encode(self._dumped()).decode(),
+            policy_state=b64encode(dumped(self.policy, self.counters)).decode(),
             breakers=b64encode(self.breakers.dump()).decode(),
             judged=self.recorder.judged,
             settings=shaping,
             plugins={info.name: info.origin for info in self._registry.plugins() if info.state == "ok"},
             software=version("hivefeedback"),
         )
-
-    def _dumped(self) -> bytes:
-        try:
-            return bytes(memoryview(self.policy.dump()))  # anything but bytes raises here
-        except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
-            self.counters.note("policy_failed", f"{self.policy.name}.dump: {type(error).__name__}: {error}")
-            return b""
 
     def erased(self, selector: str, n_events: int) -> None:
         """Something was erased here (``selector`` names no person): log that, and forget what is remembered of runs."""

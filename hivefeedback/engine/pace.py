@@ -1,0 +1,38 @@
+"""How often the recorder does what need not be done for each run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hivefeedback.engine.values import EngineValues
+from hivefeedback.recording import RecorderOptions
+
+__all__ = ["recorder_options"]
+
+_REFRESH_EVERY_S: Final = 0.02
+_REFRESH_BUDGET_S: Final = 0.0005
+_SAVE_EVERY_S: Final = 5.0
+_EXEMPLARS_EVERY_S: Final = 1.0
+_SAVE_EVERY_INLINE_S: Final = 300.0
+"""Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
+
+
+def recorder_options(values: EngineValues, *, commit_every_s: float, is_inline: bool) -> RecorderOptions:
+    """The recorder's options.
+
+    Args:
+        values: The settings.
+        commit_every_s: How often the store wants a commit, in seconds.
+        is_inline: A loop with a given clock: everything is done at once, so that a log is the same each time.
+    """
+    return RecorderOptions(
+        judgement_horizon_s=values.judgement_horizon_s,
+        query_success_from=values.query_success_from,
+        unjudged_earns=values.unjudged == "ok",
+        agents_tracked=values.agents_tracked,
+        commit_every_s=0.0 if is_inline else commit_every_s,
+        refresh_every_s=0.0 if is_inline else _REFRESH_EVERY_S,
+        refresh_budget_s=None if is_inline else _REFRESH_BUDGET_S,
+        exemplars_every_s=0.0 if is_inline else _EXEMPLARS_EVERY_S,
+        save_every_s=_SAVE_EVERY_INLINE_S if is_inline else _SAVE_EVERY_S,
+    )

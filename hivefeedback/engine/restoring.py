@@ -1,0 +1,54 @@
+"""What a process takes over from those before it: what the policy, the breakers and the reward rule had learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hivefeedback.hooks import Policy, State
+from hivefeedback.recording import Breakers, Counters, Peers, RewardRule, most_learnt
+
+__all__ = ["dumped", "restore_breakers", "restore_policy", "restored_rule"]
+
+
+def restore_policy(policy: Policy, state: State, counters: Counters) -> int:
+    """Load what was learnt before this start; answers from how many observations.
+
+    Args:
+        policy: What learns; where it cannot load, it starts anew and that is counted.
+        state: The store's small records.
+        counters: Where what goes wrong is counted.
+    """
+    learnt = most_learnt(policy.name, state.list("policy", prefix=policy.name))
+    if learnt is None:
+        return 0
+    try:
+        policy.load(learnt.dump)
+    except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+        counters.note("policy_failed", f"{policy.name}.load: {type(error).__name__}: {error}")
+    return learnt.n
+
+
+def dumped(policy: Policy, counters: Counters) -> bytes:
+    """What the policy learnt, as it is stored; nothing where it fails."""
+    try:
+        return bytes(memoryview(policy.dump()))  # anything but bytes raises here
+    except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+        counters.note("policy_failed", f"{policy.name}.dump: {type(error).__name__}: {error}")
+        return b""
+
+
+def restore_breakers(breakers: Breakers, state: State, peers: Peers) -> None:
+    """Take in which breakers are open."""
+    shut = state.get("breaker", "all")  # what an older version wrote
+    if shut is not None:
+        breakers.load(shut.value)
+    for variant, data in peers.breakers().items():
+        breakers.merge(variant, data)
+
+
+def restored_rule(judgements: Mapping[str, Sequence[str]], state: State) -> RewardRule:
+    """The rule that says what a run earns, with the operations that somebody judged before this start."""
+    rule = RewardRule(judgements)
+    for record in state.list(RewardRule.NAMESPACE):
+        rule.recall(record)
+    return rule
