@@ -13,6 +13,7 @@ from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Tag
 from hivefeedback.hooks.specs import Collected
 from hivefeedback.hooks.stages import check_score
+from hivefeedback.hooks.wellformed import well_formed
 from hivefeedback.model import Event, Finding, Mutation, Outlook, Receipt, Verdict
 from hivefeedback.model.proposal import checked_mutation
 
@@ -53,6 +54,11 @@ def _many_of(kind: type) -> Callable[[Any], Any]:
     return check
 
 
+def _each_well_formed(kind: type) -> Callable[[Any], Any]:
+    many = _many_of(kind)
+    return lambda answer: [well_formed(item, kind) for item in many(answer)]
+
+
 def _collected(answer: Any) -> Collected:
     collected: Collected = _one_of(Collected)(answer)
     for score in collected.scores:
@@ -76,10 +82,10 @@ def anything(answer: Any) -> Any:
 
 CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "hive_collect": _collected,
-    "hive_analyze": _many_of(Finding),
+    "hive_analyze": _each_well_formed(Finding),
     "hive_plan": _mutations,
-    "hive_validate": _many_of(Verdict),
+    "hive_validate": _each_well_formed(Verdict),
     "hive_execute": _one_of(Receipt),
-    "hive_monitor": _one_of(Outlook),
+    "hive_monitor": lambda answer: well_formed(_one_of(Outlook)(answer), Outlook),
 }
 """What each stage's answer must be, by hook; raises PluginError where it is not."""

@@ -11,6 +11,7 @@ from hivefeedback.errors import HiveFeedbackError, InvalidInputError, PluginErro
 from hivefeedback.hooks.plugin import Plugin
 from hivefeedback.hooks.protocols import Executor, Gate, Scorer
 from hivefeedback.hooks.specs import Collected, hookimpl
+from hivefeedback.hooks.wellformed import well_formed
 from hivefeedback.model import Configuration, Event, Ledger, Mutation, MutationKind, Plan, Receipt, Run, Score, Verdict
 from hivefeedback.stats import View
 
@@ -84,9 +85,7 @@ class CoreStages(Plugin):
         now_s: float,
     ) -> Verdict:
         def ask() -> Verdict:
-            verdict = gate.check(mutation, plan, view, config, ledger, now_s=now_s)
-            if not isinstance(verdict, Verdict):
-                raise PluginError(f"answered {type(verdict).__name__}; expected Verdict")
+            verdict = well_formed(gate.check(mutation, plan, view, config, ledger, now_s=now_s), Verdict)
             return replace(
                 verdict, gate=gate.name, mutation_id=mutation.mutation_id
             )  # what was asked, whatever it says
