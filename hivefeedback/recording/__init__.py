@@ -1,25 +1,25 @@
 """The recorder's thread: what happened becomes rewards, weights and commits."""
 
-from hivefeedback.recording.awaiting import Awaiting
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.committer import Committer, Outgoing, write
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
-from hivefeedback.recording.harm import HarmTests
-from hivefeedback.recording.heard import Heard, Listener
-from hivefeedback.recording.intake import Intake, clean_id, cut
-from hivefeedback.recording.join import Joins
-from hivefeedback.recording.learnt import most_learnt
-from hivefeedback.recording.letters import Letters, letter_key
-from hivefeedback.recording.lookup import Lookup
+from hivefeedback.recording.feedback.awaiting import Awaiting
+from hivefeedback.recording.feedback.join import Joins
+from hivefeedback.recording.feedback.lookup import Lookup
+from hivefeedback.recording.feedback.owners import Owners, origin_of
+from hivefeedback.recording.feedback.peers import Peers
+from hivefeedback.recording.incoming.intake import Intake, clean_id, cut
+from hivefeedback.recording.incoming.letters import Letters, letter_key
+from hivefeedback.recording.incoming.refusing import RefusingIntake, why_refused
+from hivefeedback.recording.learning.learnt import most_learnt
+from hivefeedback.recording.learning.reward import RewardRule
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.owners import Owners, origin_of
 from hivefeedback.recording.parts import Parts, RecorderOptions, Signals
-from hivefeedback.recording.peers import Peers
 from hivefeedback.recording.recorder import Recorder
 from hivefeedback.recording.refresh import Refresher
-from hivefeedback.recording.refusing import RefusingIntake, why_refused
-from hivefeedback.recording.reward import RewardRule
+from hivefeedback.recording.rollouts.harm import HarmTests
+from hivefeedback.recording.rollouts.heard import Heard, Listener
 from hivefeedback.recording.telling import tell_loaded
 from hivefeedback.recording.thread import RecorderThread
 

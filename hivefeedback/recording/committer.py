@@ -21,7 +21,7 @@ from hivefeedback.errors import StoreError
 from hivefeedback.hooks import Commit, Store
 from hivefeedback.model import Event, Run, encode_event
 from hivefeedback.recording.counters import Counters
-from hivefeedback.recording.lookup import recorded
+from hivefeedback.recording.feedback.lookup import recorded
 from hivefeedback.recording.telling import tell_saved
 
 __all__ = ["Committer", "Observer", "Outgoing", "write"]

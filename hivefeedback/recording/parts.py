@@ -8,20 +8,20 @@ from typing import Protocol, TypeVar
 
 from hivefeedback.hooks import Policy
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.recording.awaiting import Awaiting
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.counters import Counters
 from hivefeedback.recording.events import EventMaker
-from hivefeedback.recording.harm import HarmTests
-from hivefeedback.recording.intake import Intake
-from hivefeedback.recording.join import Joins
-from hivefeedback.recording.letters import Letters
-from hivefeedback.recording.lookup import Lookup
+from hivefeedback.recording.feedback.awaiting import Awaiting
+from hivefeedback.recording.feedback.join import Joins
+from hivefeedback.recording.feedback.lookup import Lookup
+from hivefeedback.recording.feedback.owners import Owners
+from hivefeedback.recording.incoming.intake import Intake
+from hivefeedback.recording.incoming.letters import Letters
+from hivefeedback.recording.learning.reward import RewardRule
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.owners import Owners
 from hivefeedback.recording.refresh import Refresher
-from hivefeedback.recording.reward import RewardRule
-from hivefeedback.recording.variants import Variants
+from hivefeedback.recording.rollouts.harm import HarmTests
+from hivefeedback.recording.rollouts.variants import Variants
 
 __all__ = ["Ask", "Parts", "RecorderOptions", "Signals"]
 

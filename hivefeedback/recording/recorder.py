@@ -29,23 +29,23 @@ from hivefeedback.model import (
     variant_id,
 )
 from hivefeedback.model.item import TEXTS, Item
-from hivefeedback.recording.awaiting import Legacy
-from hivefeedback.recording.collect import Collector
-from hivefeedback.recording.corrections import Corrections
-from hivefeedback.recording.heard import Heard
-from hivefeedback.recording.judge import Judge
-from hivefeedback.recording.late import LateFeedback
-from hivefeedback.recording.learner import Learner
-from hivefeedback.recording.learnt import Learnt
-from hivefeedback.recording.lookup import Found
-from hivefeedback.recording.newest import Newest
-from hivefeedback.recording.owners import Handed
+from hivefeedback.recording.feedback.awaiting import Legacy
+from hivefeedback.recording.feedback.judge import Judge
+from hivefeedback.recording.feedback.late import LateFeedback
+from hivefeedback.recording.feedback.lookup import Found
+from hivefeedback.recording.feedback.owners import Handed
+from hivefeedback.recording.feedback.recall import Recall
+from hivefeedback.recording.incoming.collect import Collector
+from hivefeedback.recording.incoming.corrections import Corrections
+from hivefeedback.recording.incoming.taking import Taker
+from hivefeedback.recording.learning.learner import Learner
+from hivefeedback.recording.learning.learnt import Learnt
+from hivefeedback.recording.learning.newest import Newest
+from hivefeedback.recording.learning.plain import PlainRuns
 from hivefeedback.recording.parts import Parts, RecorderOptions
-from hivefeedback.recording.plain import PlainRuns
-from hivefeedback.recording.recall import Recall
+from hivefeedback.recording.rollouts.heard import Heard
+from hivefeedback.recording.rollouts.variants import together
 from hivefeedback.recording.shutters import Shutters
-from hivefeedback.recording.taking import Taker
-from hivefeedback.recording.variants import together
 
 __all__ = ["Recorder"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hivefeedback.hooks import State
 from hivefeedback.model import DEAD_LETTER
-from hivefeedback.recording.awaiting import AWAITING, read_legacy
 from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
-from hivefeedback.recording.learnt import POLICY, most_learnt
-from hivefeedback.recording.owners import Owners
+from hivefeedback.recording.feedback.awaiting import AWAITING, read_legacy
+from hivefeedback.recording.feedback.owners import Owners
+from hivefeedback.recording.learning.learnt import POLICY, most_learnt
 
 __all__ = ["tidy"]
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from hivefeedback.hooks import Commit
-from hivefeedback.recording.asked import Asked
+from hivefeedback.recording.feedback.asked import Asked
+from hivefeedback.recording.feedback.owners import HANDED, Handed, Owners
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.owners import HANDED, Handed, Owners
 from hivefeedback_stores.memory import MemoryStore
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.model import Feedback, Run
-from hivefeedback.recording.plain import PlainRuns
+from hivefeedback.recording.learning.plain import PlainRuns
 from hivefeedback.stats import Cell
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import sync_loop

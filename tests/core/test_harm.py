@@ -9,7 +9,7 @@ import pytest
 from hivefeedback import FeedbackLoop
 from hivefeedback.control import decode_counts, read_counts
 from hivefeedback.model import Alarm, Decision, Feedback, Run, StepCounts
-from hivefeedback.recording.harm import HarmTests
+from hivefeedback.recording.rollouts.harm import HarmTests
 from hivefeedback.stats import FAILED_SESSIONS, SEEN_SESSIONS, guardrail_alpha, with_failed_sessions
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import end_rollout, live_loop, open_rollout, sync_loop, told

@@ -13,7 +13,7 @@ from hivefeedback.control import counts_key, encode_counts, read_counts
 from hivefeedback.control.counts import forget_counts, read_stops
 from hivefeedback.hooks import Record
 from hivefeedback.model import Alarm, ArmCounts, Decision, Feedback, Run, StepCounts
-from hivefeedback.recording.heard import Listener
+from hivefeedback.recording.rollouts.heard import Listener
 from hivefeedback.stats import FAILED_SESSIONS, ROLLOUT_STOPS, SEEN_SESSIONS, encode_stop, failing_units
 from hivefeedback.testing import FakeClock
 from hivefeedback_stores.memory import MemoryStore

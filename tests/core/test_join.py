@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hivefeedback.model import Feedback
-from hivefeedback.recording.join import Joins, KnownRun, Recent
+from hivefeedback.recording.feedback.join import Joins, KnownRun, Recent
 
 
 def run(run_id: str, deployment: str = "a", kind: str = "llm", trace_id: str = "") -> KnownRun:

@@ -8,7 +8,7 @@ from hivefeedback import FeedbackLoop
 from hivefeedback.hooks import Record
 from hivefeedback.model import Run
 from hivefeedback.recording.breaker import Breakers
-from hivefeedback.recording.learnt import Learnt, most_learnt
+from hivefeedback.recording.learning.learnt import Learnt, most_learnt
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import live_loop, sync_loop, until
 

@@ -15,8 +15,8 @@ import pytest
 from hivefeedback import FeedbackLoop
 from hivefeedback.hooks import Record
 from hivefeedback.model import Feedback, Run
-from hivefeedback.recording.alive import here
-from hivefeedback.recording.owners import OWNER, Owners
+from hivefeedback.recording.feedback.alive import here
+from hivefeedback.recording.feedback.owners import OWNER, Owners
 from hivefeedback.testing import EvenPolicy, FakeClock
 from hivefeedback_stores.memory import MemoryStore
 from tests.core.loops import live_loop, sync_loop, until

@@ -8,7 +8,7 @@ import pytest
 
 from hivefeedback import Deployment, FeedbackLoop, Run
 from hivefeedback.model import Price, PutDeployment
-from hivefeedback.recording.prices import COST_SOURCE, LIST_PRICE
+from hivefeedback.recording.learning.prices import COST_SOURCE, LIST_PRICE
 from tests.core.loops import bodies, events, open_rollout, sync_loop
 
 PRICED = Deployment("a", price=Price(1.0, 4.0))

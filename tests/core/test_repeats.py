@@ -10,7 +10,7 @@ from hivefeedback import Feedback, FeedbackLoop, Run
 from hivefeedback.control.repeats import repeats_of
 from hivefeedback.hooks import Record
 from hivefeedback.model import CORRECTION, Correction, normalised, read_correction
-from hivefeedback.recording.corrections import Corrections
+from hivefeedback.recording.incoming.corrections import Corrections
 from hivefeedback.stats import Repeat
 from hivefeedback.testing import FakeClock
 from tests.core.loops import live_loop, sync_loop
@@ -173,7 +173,7 @@ def test_a_record_that_cannot_be_read_counts_for_nothing() -> None:
 
 
 def test_a_flood_of_corrections_is_bounded_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hivefeedback.recording.corrections._A_DAY", 2)
+    monkeypatch.setattr("hivefeedback.recording.incoming.corrections._A_DAY", 2)
     clock = FakeClock()
     with sync_loop("a", clock=clock) as loop:
         for n in range(5):

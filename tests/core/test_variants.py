@@ -8,7 +8,7 @@ import pytest
 
 from hivefeedback.hooks import Observation
 from hivefeedback.model import Deployment, Feedback, PutPrompt, Run, UsePrompt, variant_id
-from hivefeedback.recording.variants import Variants, together
+from hivefeedback.recording.rollouts.variants import Variants, together
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.loops import end_rollout, open_rollout, sync_loop
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.model import Configuration, Feedback, JournalEntry, Run, fold
-from hivefeedback.recording.owners import HANDED, OWNER
+from hivefeedback.recording.feedback.owners import HANDED, OWNER
 from hivefeedback.testing import FakeClock
 from tests.core.loops import events
 from tests.core.recount import assert_recount

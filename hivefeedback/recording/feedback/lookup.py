@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from hivefeedback.hooks import EventLog, Store
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run
-from hivefeedback.recording.awaiting import AWAITING, Legacy, read_legacy
-from hivefeedback.recording.owners import Owners, origin_of
+from hivefeedback.recording.feedback.awaiting import AWAITING, Legacy, read_legacy
+from hivefeedback.recording.feedback.owners import Owners, origin_of
 from hivefeedback.recording.tidy import tidy
 
 __all__ = ["Found", "Lookup", "recorded", "runs_of"]

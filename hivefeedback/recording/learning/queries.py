@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
 
 from hivefeedback.model import Run
-from hivefeedback.recording.join import Joins, KnownRun
+from hivefeedback.recording.feedback.join import Joins, KnownRun
+from hivefeedback.recording.learning.reward import RewardRule
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.reward import RewardRule
 from hivefeedback.stats import ENOUGH, QUERY, Query, QueryTrace, outcome_success, query_success
 
 __all__ = ["Member", "Queries", "trace_name"]

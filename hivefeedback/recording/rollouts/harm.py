@@ -25,8 +25,8 @@ from math import log
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import Decision, Rollout, StepCounts
-from hivefeedback.recording.evidence import Evidence
-from hivefeedback.recording.heard import Heard
+from hivefeedback.recording.rollouts.evidence import Evidence
+from hivefeedback.recording.rollouts.heard import Heard
 from hivefeedback.stats import (
     ROLLOUT_STOPS,
     counts_key,

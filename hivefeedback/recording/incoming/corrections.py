@@ -17,7 +17,7 @@ import msgspec
 from hivefeedback.hooks import Record
 from hivefeedback.model import CORRECTION, Correction, Event, Feedback, normalised
 from hivefeedback.recording.counters import Counters
-from hivefeedback.recording.join import Recent
+from hivefeedback.recording.feedback.join import Recent
 from hivefeedback.recording.outbox import Outbox
 
 __all__ = ["Corrections"]

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from msgspec import Struct
 
 from hivefeedback.model import Decision, Event, Feedback, Run
-from hivefeedback.recording.kept import Kept, KeptEvents
+from hivefeedback.recording.feedback.kept import Kept, KeptEvents
 from hivefeedback.stats import CellKey
 
 __all__ = ["Joins", "KnownRun", "Recent"]
@@ -63,7 +63,8 @@ class Recent(Generic[V]):
     """A bounded map that forgets what was added first.
 
     >>> r = Recent(2)
-    >>> for k in "abc": r.add(k, k)
+    >>> [r.add(k, k) for k in "abc"]  # what had to go
+    [None, None, 'a']
     >>> r.get("a"), r.get("c")
     (None, 'c')
     """

@@ -12,9 +12,9 @@ from collections.abc import Collection
 from typing import Final
 
 from hivefeedback.hooks import Record
-from hivefeedback.recording.join import Recent
+from hivefeedback.recording.feedback.join import Recent
+from hivefeedback.recording.feedback.owners import ASKED, Owners
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.owners import ASKED, Owners
 
 __all__ = ["Asked"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hivefeedback.model import Feedback, Run
 from hivefeedback.recording.counters import Counters
-from hivefeedback.recording.intake import Intake
-from hivefeedback.recording.letters import Letters
+from hivefeedback.recording.incoming.intake import Intake
+from hivefeedback.recording.incoming.letters import Letters
 
 __all__ = ["RefusingIntake", "why_refused"]
 

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from hivefeedback.model import Decision, Event, Run
-from hivefeedback.recording.join import KnownRun
+from hivefeedback.recording.feedback.join import KnownRun
+from hivefeedback.recording.learning.reward import first_reward
 from hivefeedback.recording.outbox import Outbox
-from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import MAX_EXEMPLARS, Exemplar
 
 __all__ = ["Newest"]

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from hivefeedback.hooks import LearnsAlike, Observation, Policy
 from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run
-from hivefeedback.recording.join import KnownRun
-from hivefeedback.recording.newest import Newest
+from hivefeedback.recording.feedback.join import KnownRun
+from hivefeedback.recording.learning.newest import Newest
+from hivefeedback.recording.learning.queries import Queries
 from hivefeedback.recording.parts import Parts
-from hivefeedback.recording.queries import Queries
 from hivefeedback.recording.telling import TROUBLES, tell_trouble
 from hivefeedback.stats import ENOUGH, REWARD
 

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
-from hivefeedback.recording.alive import here, is_gone
+from hivefeedback.recording.feedback.alive import here, is_gone
 
 __all__ = ["ASKED", "HANDED", "OWNER", "Handed", "Owners", "origin_of", "taken"]
 

@@ -29,14 +29,14 @@ from typing import Final
 from hivefeedback.model import OUTCOMES, Decision, Event, Run
 from hivefeedback.model.ids import MAX_ID
 from hivefeedback.model.item import Item
-from hivefeedback.recording.intake import MAX_AHEAD_S, MAX_COST_USD, MAX_COUNT, MAX_DURATION_S
-from hivefeedback.recording.judge import Judge
-from hivefeedback.recording.late import LateFeedback
-from hivefeedback.recording.learner import Learner
-from hivefeedback.recording.newest import Newest
+from hivefeedback.recording.feedback.judge import Judge
+from hivefeedback.recording.feedback.late import LateFeedback
+from hivefeedback.recording.incoming.intake import MAX_AHEAD_S, MAX_COST_USD, MAX_COUNT, MAX_DURATION_S
+from hivefeedback.recording.learning.learner import Learner
+from hivefeedback.recording.learning.newest import Newest
+from hivefeedback.recording.learning.prices import ListPrices
+from hivefeedback.recording.learning.reward import first_reward
 from hivefeedback.recording.parts import Parts
-from hivefeedback.recording.prices import ListPrices
-from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import BUCKET_S, CellKey, outcome_success
 
 __all__ = ["Group", "PlainRuns"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from hivefeedback.hooks import State
 from hivefeedback.recording.breaker import BREAKER, variants_told
-from hivefeedback.recording.owners import Handed, Owners
+from hivefeedback.recording.feedback.owners import Handed, Owners
 
 __all__ = ["News", "Peers"]
 

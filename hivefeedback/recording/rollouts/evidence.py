@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import ArmCounts, Assignment, Decision, Rollout, StepCounts
-from hivefeedback.recording.heard import Heard
-from hivefeedback.recording.sessions import SessionLists
+from hivefeedback.recording.rollouts.heard import Heard
+from hivefeedback.recording.rollouts.sessions import SessionLists
 from hivefeedback.stats import (
     FAILED_SESSIONS,
     ROLLOUT_COUNTS,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hivefeedback.model import Decision, DecisionRecord, Event, Feedback, Run, Score, learner_of, told_by
-from hivefeedback.recording.join import KnownRun
-from hivefeedback.recording.learner import Learner, arm_key
-from hivefeedback.recording.lookup import Found
+from hivefeedback.recording.feedback.join import KnownRun
+from hivefeedback.recording.feedback.lookup import Found
+from hivefeedback.recording.learning.learner import Learner, arm_key
 from hivefeedback.recording.parts import Parts, RecorderOptions
 
 __all__ = ["Recall"]

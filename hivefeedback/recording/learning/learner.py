@@ -8,13 +8,13 @@ import msgspec
 
 from hivefeedback.hooks import Record
 from hivefeedback.model import Assignment, Decision, Event, Run
-from hivefeedback.recording.intake import clean_id
-from hivefeedback.recording.join import KnownRun
-from hivefeedback.recording.judge import Judge
-from hivefeedback.recording.kept import Kept
-from hivefeedback.recording.newest import Newest
+from hivefeedback.recording.feedback.join import KnownRun
+from hivefeedback.recording.feedback.judge import Judge
+from hivefeedback.recording.feedback.kept import Kept
+from hivefeedback.recording.incoming.intake import clean_id
+from hivefeedback.recording.learning.newest import Newest
+from hivefeedback.recording.learning.reward import first_reward
 from hivefeedback.recording.parts import Parts, RecorderOptions
-from hivefeedback.recording.reward import first_reward
 from hivefeedback.stats import Cell, CellKey, bucket_of
 
 __all__ = ["POOLED_AGENT", "Learner", "arm_key"]

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from hivefeedback.model import CandidateSetSeen, Decision, DecisionRecord, Event, Feedback, Lineup, Run
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.model.item import Item
-from hivefeedback.recording.join import Recent
+from hivefeedback.recording.feedback.join import Recent
+from hivefeedback.recording.learning.prices import ListPrices
 from hivefeedback.recording.parts import Parts
-from hivefeedback.recording.prices import ListPrices
 
 __all__ = ["Taker"]
 

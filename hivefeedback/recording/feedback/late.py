@@ -9,15 +9,15 @@ from functools import partial
 from msgspec.structs import replace
 
 from hivefeedback.model import Event, Feedback, FeedbackFound, Run
-from hivefeedback.recording.asked import Asked
-from hivefeedback.recording.join import KnownRun, Recent
-from hivefeedback.recording.judge import Judge
-from hivefeedback.recording.learner import Learner
-from hivefeedback.recording.lookup import Found
-from hivefeedback.recording.owners import Handed, taken
+from hivefeedback.recording.feedback.asked import Asked
+from hivefeedback.recording.feedback.join import KnownRun, Recent
+from hivefeedback.recording.feedback.judge import Judge
+from hivefeedback.recording.feedback.lookup import Found
+from hivefeedback.recording.feedback.owners import Handed, taken
+from hivefeedback.recording.feedback.recall import Recall
+from hivefeedback.recording.learning.learner import Learner
+from hivefeedback.recording.learning.queries import Member, trace_name
 from hivefeedback.recording.parts import Parts
-from hivefeedback.recording.queries import Member, trace_name
-from hivefeedback.recording.recall import Recall
 from hivefeedback.stats import CellKey, bucket_of
 
 __all__ = ["LateFeedback"]

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import Record
-from hivefeedback.recording.join import KnownRun
+from hivefeedback.recording.feedback.join import KnownRun
 
 __all__ = ["AWAITING", "Awaiting", "Legacy", "read_legacy"]
 

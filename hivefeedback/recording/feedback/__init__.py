@@ -1,0 +1,1 @@
+"""Late feedback finds its run, here, in the log or at another process, and corrects what was learnt."""

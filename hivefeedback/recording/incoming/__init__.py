@@ -1,0 +1,1 @@
+"""What comes in: checked, named, judged by the collect hooks; what is refused is a dead letter."""

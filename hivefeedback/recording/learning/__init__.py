@@ -1,0 +1,1 @@
+"""Runs become cells, rewards and what the policy learns."""

@@ -1,0 +1,1 @@
+"""What open rollouts are told: harm tests, units, and who learns once they are over."""
