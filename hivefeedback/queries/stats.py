@@ -43,7 +43,8 @@ class StatRow:
         memory_mb: Mean of the runs that told theirs.
         rating: Mean of the feedback ``rating``, 1–5.
         ratings: Means of relevance, accuracy, helpfulness, creativity and overall, 1–5; only those given.
-        total_queries: Queries (root runs) that the row's deployments had a part in.
+        total_queries: Queries (root runs) that the row's deployments had a part in, once for each of them: in a row
+            of several deployments a query that two of them served counts twice.
         successful_queries: How many of them were right.
         accuracy: The second ÷ the first, 0–1; beside the call-level ``success_rate``.
         blacklisted_until_s: End of the open breaker, seconds since 1970 UTC; None while it is closed,
