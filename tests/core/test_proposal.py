@@ -40,7 +40,7 @@ def _opened(path: Path, plugins: Sequence[object] = ()) -> FeedbackLoop:
     return FeedbackLoop(f"sqlite:///{path}", ["a"], plugins=plugins, clock=FakeClock(), on_store_error="raise")
 
 
-@pytest.mark.parametrize("part", NO_READER, ids=str)
+@pytest.mark.parametrize("part", NO_READER, ids=lambda part: next(iter(part)))
 def test_a_proposal_that_nobody_could_read_is_refused_and_the_store_stays_good(
     part: dict[str, Any], tmp_path: Path
 ) -> None:
