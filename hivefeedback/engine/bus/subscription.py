@@ -79,7 +79,8 @@ class Waiting:
 class Subscription:
     """What ``loop.subscribe`` answers; ``close`` it, or use it as a context manager.
 
-    A subscriber that is slow loses events, counted in ``n_dropped``; one that raises is told the event
+    A subscriber that is slow loses events, counted in ``n_dropped``, those among them that it would not
+    have wanted, since they are looked at on its own thread; one that raises is told the event
     up to three times, then the event is a dead letter; one that fails on several events in a row is
     quarantined. Nobody else waits for it.
     """
