@@ -85,6 +85,11 @@ def assert_same(memory: Store, sqlite: Store, ids: Sequence[str]) -> None:
     assert sqlite.check() == []
 
 
+@pytest.fixture(autouse=True)
+def _blocks_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hivefeedback_stores.sqlite_log.FEWEST", 16)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_log_in_blocks_answers_like_one_in_memory(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hivefeedback_stores.sqlite_log.FEWEST", 2)
