@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -21,6 +21,13 @@ OPENERS: dict[str, Callable[[Path], Store]] = {
     "sqlite": lambda folder: SqliteStore(f"sqlite:///{folder}/hive.db"),
     "json": lambda folder: JsonStore(f"json:///{folder}/hive.json"),
 }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _blocks_of_few() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hivefeedback_stores.sqlite_log.FEWEST", 16)
+        yield
 
 
 @pytest.fixture(scope="module")
