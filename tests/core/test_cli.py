@@ -59,23 +59,9 @@ WRITERS = (
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], clock: FakeClock) -> Cli:
-    return Cli(capsys, clock)
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A filled store, which is the one of the environment."""
-    path = tmp_path / "hive.db"
-    url = f"sqlite:///{path}"
-    filled(url, clock)
-    monkeypatch.setenv("HIVEFEEDBACK_STORE", url)
-    return path
+def store(url: str) -> Path:
+    """File of a filled store, which is the one of the environment."""
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def leaves(specs: tuple[Spec, ...], *before: str) -> list[tuple[str, ...]]:

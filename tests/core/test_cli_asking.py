@@ -22,11 +22,6 @@ def clock() -> FakeClock:
     return FakeClock(1_700_000_000.0)
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], clock: FakeClock) -> Cli:
-    return Cli(capsys, clock)
-
-
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store in which one deployment is good, one is dear and fails, and one never ran."""

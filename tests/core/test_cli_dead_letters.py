@@ -18,11 +18,6 @@ def clock() -> FakeClock:
     return FakeClock(1_795_000_000.0)
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], clock: FakeClock) -> Cli:
-    return Cli(capsys, clock)
-
-
 @pytest.fixture(autouse=True)
 def url(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> str:
     """A store with one rating out of range and one that is about a run that is not there yet."""

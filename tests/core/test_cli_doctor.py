@@ -16,7 +16,7 @@ from hivefeedback.cli import checks
 from hivefeedback.cli.main import main
 from hivefeedback.hooks import Record
 from hivefeedback.testing import FakeClock
-from tests.cli import Cli, filled
+from tests.cli import Cli
 
 NOW_S = 1_800_000_000.0
 
@@ -27,17 +27,14 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], clock: FakeClock) -> Cli:
-    return Cli(capsys, clock)
+def n_runs() -> int:
+    return 3
 
 
 @pytest.fixture
-def path(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Path:
+def path(url: str) -> Path:
     """File of a filled store, which is the one of the environment."""
-    made = tmp_path / "hive.db"
-    filled(f"sqlite:///{made}", clock, n_runs=3)
-    monkeypatch.setenv("HIVEFEEDBACK_STORE", f"sqlite:///{made}")
-    return made
+    return Path(url.removeprefix("sqlite:///"))
 
 
 def checks_of(said: Any) -> dict[str, tuple[str, str]]:

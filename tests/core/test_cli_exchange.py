@@ -9,26 +9,9 @@ import pytest
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.testing import FakeClock
 from hivefeedback_stores.sqlite import SqliteStore
-from tests.cli import Cli, filled
+from tests.cli import Cli
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], clock: FakeClock) -> Cli:
-    return Cli(capsys, clock)
-
-
-@pytest.fixture(autouse=True)
-def url(tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A filled store, which is the one of the environment."""
-    made = f"sqlite:///{tmp_path / 'hive.db'}"
-    filled(made, clock)
-    monkeypatch.setenv("HIVEFEEDBACK_STORE", made)
-    return made
+pytestmark = pytest.mark.usefixtures("url")
 
 
 @pytest.fixture

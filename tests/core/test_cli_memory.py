@@ -10,21 +10,14 @@ from hivefeedback import FeedbackLoop
 from hivefeedback.cli.values import mutation_value
 from hivefeedback.model import MutationKind
 from hivefeedback.testing import FakeClock
-from tests.cli import Cli, filled
+from tests.cli import Cli
+
+pytestmark = pytest.mark.usefixtures("url")
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys, FakeClock())
-
-
-@pytest.fixture(autouse=True)
-def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A filled store, which is the one of the environment."""
-    made = f"sqlite:///{tmp_path / 'hive.db'}"
-    filled(made, FakeClock(), n_runs=3)
-    monkeypatch.setenv("HIVEFEEDBACK_STORE", made)
-    return made
+def n_runs() -> int:
+    return 3
 
 
 def _remember(cli: Cli, *words: str) -> str:

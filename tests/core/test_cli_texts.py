@@ -19,14 +19,7 @@ from hivefeedback.cli.main import main
 from hivefeedback.errors import RefusedError
 from hivefeedback.hooks import Argument, Command, Plugin, hookimpl, specs
 from hivefeedback.settings import Settings, load_settings
-from hivefeedback.testing import FakeClock
 from tests.cli import Cli
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    return Cli(capsys, FakeClock())
-
 
 # --- init -------------------------------------------------------------------------------------------
 
