@@ -2,7 +2,7 @@
 
 from hivefeedback.hooks.breath import Breath
 from hivefeedback.hooks.outside import AdapterServer, KeepsState, LoadedAdapter, Tends
-from hivefeedback.hooks.plugin import Plugin
+from hivefeedback.hooks.plugin import Plugin, PluginWithOptions
 from hivefeedback.hooks.protocols import (
     Aggregates,
     Archive,
@@ -61,6 +61,7 @@ __all__ = [
     "LoadedAdapter",
     "Observation",
     "Plugin",
+    "PluginWithOptions",
     "Policy",
     "PolicyFactory",
     "Ranked",

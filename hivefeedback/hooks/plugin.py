@@ -1,4 +1,4 @@
-"""A base class for plugins that mirrors the specs, so that mypy catches a wrong hook.
+"""Base classes for plugins; ``Plugin`` mirrors the specs, so that mypy catches a wrong hook.
 
 Inheriting is optional: any object whose methods carry ``@hookimpl`` is a plugin.
 """
@@ -6,7 +6,7 @@ Inheriting is optional: any object whose methods carry ``@hookimpl`` is a plugin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar, cast
 
 from hivefeedback.hooks.protocols import ArchiveFactory, Executor, Gate, Ranker, Scorer, StoreFactory
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
@@ -25,7 +25,9 @@ from hivefeedback.model import (
 )
 from hivefeedback.stats import View
 
-__all__ = ["Plugin"]
+__all__ = ["Plugin", "PluginWithOptions"]
+
+_Options = TypeVar("_Options")
 
 
 class Plugin:
@@ -91,3 +93,33 @@ class Plugin:
 
     def hive_archives(self) -> Mapping[str, ArchiveFactory]:
         return {}
+
+
+class PluginWithOptions(Plugin, Generic[_Options]):
+    """A plugin that only keeps its options; name their class twice, for mypy and for the registry.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, slots=True, kw_only=True)
+    ... class LateOptions:
+    ...     max_hours: float = 24.0
+    >>> class Late(PluginWithOptions[LateOptions]):
+    ...     name = "late"
+    ...     Options = LateOptions
+    >>> late = Late()
+    >>> late.configure(LateOptions(max_hours=1.0))
+    >>> late.options.max_hours
+    1.0
+    """
+
+    options: _Options
+    """Those that were configured; the defaults before that."""
+
+    def __init__(self) -> None:
+        assert self.Options is not None, f"{type(self).__name__} names no Options"
+        self.options = self.Options()
+
+    def configure(self, options: object) -> None:
+        """Take the options."""
+        assert self.Options is not None
+        assert isinstance(options, self.Options)
+        self.options = cast("_Options", options)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import BLAMED, UNCOUNTED, Configuration, Finding, Interval
 from hivefeedback.stats import Cell, Sample, View, mean_difference, samples, spread_of
 from hivefeedback_analyzers.limits import named, relative_variance
@@ -70,19 +70,11 @@ class _Price(NamedTuple):
     cost: float
 
 
-class CostAnalyzer(Plugin):
+class CostAnalyzer(PluginWithOptions[CostOptions]):
     """Reads what successes cost."""
 
     name = "cost"
     Options = CostOptions
-
-    def __init__(self) -> None:
-        self._options = CostOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, CostOptions)
-        self._options = options
 
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
@@ -97,7 +89,7 @@ class CostAnalyzer(Plugin):
         told = [
             _with_p(d.finding, p_value)
             for d, p_value in zip(found, adjusted, strict=True)
-            if p_value <= self._options.alpha
+            if p_value <= self.options.alpha
         ]
         return sorted(told, key=lambda f: f.finding_id)
 
@@ -107,17 +99,17 @@ class CostAnalyzer(Plugin):
         return {
             key: _price(cell)
             for key, cell in cells.items()
-            if key[0] and cell.ns.get("cost_nusd", 0) >= self._options.min_runs and cell.sums["cost_nusd"] > 0
+            if key[0] and cell.ns.get("cost_nusd", 0) >= self.options.min_runs and cell.sums["cost_nusd"] > 0
         }
 
     def _rises(self, view: View, now_s: float) -> tuple[list[_Dear], int]:
-        split = split_s(view, now_s=now_s, recent_s=self._options.recent_s)
+        split = split_s(view, now_s=now_s, recent_s=self.options.recent_s)
         if split is None:
             return [], 0
         past, recent = view.between(float("-inf"), split), view.between(split, float("inf"))
         before, after = self._told(past), self._told(recent)
         both = before.keys() & after.keys()
-        limit = 1.0 + self._options.min_rise
+        limit = 1.0 + self.options.min_rise
         risen = {key for key in both if _is_above(before[key], after[key], limit)}
         pairs = zip(*(_with_bins(part, risen) for part in (past, recent)), strict=True) if risen else ()
         return [d for (key, a), (_, b) in pairs if (d := self._rise(view, key, a, b)) is not None], len(both)
@@ -135,7 +127,7 @@ class CostAnalyzer(Plugin):
         return _Dear(ratio.above_p(1.0), finding)
 
     def _excesses(self, view: View, whole: Mapping[Key, _Price]) -> tuple[list[_Dear], int]:
-        o, by_operation = self._options, dict[str, list[str]]()
+        o, by_operation = self.options, dict[str, list[str]]()
         for deployment, operation in whole:
             by_operation.setdefault(operation, []).append(deployment)
         candidates: list[tuple[Key, Key]] = []
@@ -165,10 +157,10 @@ class CostAnalyzer(Plugin):
         if ratio is None or dear not in quality or cheap not in quality:
             return None
         mine, theirs = quality[dear], quality[cheap]
-        is_judged = min(mine.rewards.n, theirs.rewards.n) >= self._options.min_runs
+        is_judged = min(mine.rewards.n, theirs.rewards.n) >= self.options.min_runs
         a, b = (theirs.rewards, mine.rewards) if is_judged else (theirs.outcomes, mine.outcomes)
         better, i = mean_difference(a, b).interval, ratio.interval
-        p_value = max(ratio.above_p(1.0), not_better_p(a, b, self._options.margin))
+        p_value = max(ratio.above_p(1.0), not_better_p(a, b, self.options.margin))
         message = (
             f"a success of {named(dear)} costs {_usd(cells[dear].cost)}, {i.estimate:.1f} times that of {cheap[0]!r} "
             f"({_usd(cells[cheap].cost)}; 95 %: {i.low:.1f} to {i.high:.1f}), and it is no better: "

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding, is_blamed
 from hivefeedback.stats import View, newest_runs
 from hivefeedback_analyzers.alternatives import better_alternatives
@@ -43,24 +43,16 @@ class DegradationOptions:
     min_before: int = 20
 
 
-class DegradationAnalyzer(Plugin):
+class DegradationAnalyzer(PluginWithOptions[DegradationOptions]):
     """Compares recent runs with those before."""
 
     name = "degradation"
     Options = DegradationOptions
 
-    def __init__(self) -> None:
-        self._options = DegradationOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, DegradationOptions)
-        self._options = options
-
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """One finding for each deployment × operation, and each deployment, that fell."""
-        o = self._options
+        o = self.options
         falls = significant_falls(self._pairs(view, now_s), min_after=o.min_after, min_drop=o.min_drop, alpha=o.alpha)
         worst: dict[Key, tuple[float, Tested]] = {}
         for t, p_value in falls:
@@ -72,7 +64,7 @@ class DegradationAnalyzer(Plugin):
 
     def _pairs(self, view: View, now_s: float) -> list[Pair]:
         """Everything that can be compared."""
-        o = self._options
+        o = self.options
         return [
             Pair(c.key, c.scale, measure, before, after)
             for c in comparisons(view, now_s=now_s, recent_s=o.recent_s, newest=o.newest)

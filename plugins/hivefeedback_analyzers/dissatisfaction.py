@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding, Interval
 from hivefeedback.stats import (
     JUDGED_UNIT,
@@ -77,24 +77,16 @@ class _Worsening(NamedTuple):
     p_value: float
 
 
-class DissatisfactionAnalyzer(Plugin):
+class DissatisfactionAnalyzer(PluginWithOptions[DissatisfactionOptions]):
     """Reads what users say."""
 
     name = "dissatisfaction"
     Options = DissatisfactionOptions
 
-    def __init__(self) -> None:
-        self._options = DissatisfactionOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, DissatisfactionOptions)
-        self._options = options
-
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """At most one finding for each deployment × operation and name of feedback, the gravest."""
-        split = split_s(view, now_s=now_s, recent_s=self._options.recent_s)
+        split = split_s(view, now_s=now_s, recent_s=self.options.recent_s)
         before = heard(view.between(float("-inf"), split)) if split is not None else {}
         recent = heard(view.between(split, float("inf")) if split is not None else view)
         low, n_low = self._low(view, recent)
@@ -104,14 +96,14 @@ class DissatisfactionAnalyzer(Plugin):
         found: dict[str, Finding] = {}
         for (_, finding), p_value in zip(suspected, adjusted, strict=True):
             known = found.get(finding.finding_id)
-            if p_value <= self._options.alpha and (known is None or finding.severity >= known.severity):
+            if p_value <= self.options.alpha and (known is None or finding.severity >= known.severity):
                 message = f"{finding.message}, p {p_value:.2g}"
                 found[finding.finding_id] = replace(finding, p_value=p_value, message=message)
         return list(found.values())
 
     def _low(self, view: View, recent: dict[Key, Heard]) -> tuple[list[_Suspected], int]:
         """Means below a threshold, and how many were held against one."""
-        o, n_tests = self._options, 0
+        o, n_tests = self.options, 0
         found: list[_Suspected] = []
         for key, cell in recent.items():
             for name in _VOTES:
@@ -151,7 +143,7 @@ class DissatisfactionAnalyzer(Plugin):
         return found, n_tests
 
     def _changes(self, before: Heard, after: Heard) -> tuple[list[_Worsening], int]:
-        o, n_tests = self._options, 0
+        o, n_tests = self.options, 0
         found: list[_Worsening] = []
         for name in (*_VOTES, *_TONES):
             a, b = before.judged.get(name), after.judged.get(name)

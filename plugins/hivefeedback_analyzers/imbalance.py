@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import NamedTuple
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
 from hivefeedback.stats import Cell, Sample, View, rate_difference, samples, wilson_interval
 from hivefeedback_analyzers.odds import adjusted_among, more_p, not_better_p, one_sided
@@ -75,19 +75,11 @@ class _Uneven(NamedTuple):
         return self.n / self.total
 
 
-class ImbalanceAnalyzer(Plugin):
+class ImbalanceAnalyzer(PluginWithOptions[ImbalanceOptions]):
     """Looks at who gets how much of each operation."""
 
     name = "imbalance"
     Options = ImbalanceOptions
-
-    def __init__(self) -> None:
-        self._options = ImbalanceOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ImbalanceOptions)
-        self._options = options
 
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
@@ -105,7 +97,7 @@ class ImbalanceAnalyzer(Plugin):
         worst: dict[str, Finding] = {}
         for (_, finding), p_value in zip(found, adjusted, strict=True):
             known = worst.get(finding.operation)
-            if p_value <= self._options.alpha and (known is None or known.severity < finding.severity):
+            if p_value <= self.options.alpha and (known is None or known.severity < finding.severity):
                 message = f"{finding.message}, p {p_value:.2g}"
                 worst[finding.operation] = replace(finding, p_value=p_value, message=message)
         return [worst[operation] for operation in sorted(worst)]
@@ -114,7 +106,7 @@ class ImbalanceAnalyzer(Plugin):
         self, view: View, config: Configuration, used: Mapping[str, Mapping[str, Sample]]
     ) -> tuple[list[_Uneven], int]:
         """Operations whose busiest deployment gets too much, and how much could have been told in all."""
-        o, found, n_tests = self._options, [], 0
+        o, found, n_tests = self.options, [], 0
         for operation, of in used.items():
             shares, is_fixed = expected_shares(config, operation)
             total = sum(s.outcomes.n for s in of.values())
@@ -155,11 +147,11 @@ class ImbalanceAnalyzer(Plugin):
         mine = cells.get((u.busiest, u.operation), Cell())
         others = [cells[d, u.operation] for d in used if d != u.busiest and (d, u.operation) in cells]
         k, n, rest = _overloads(mine), mine.n_runs, sum(c.n_runs for c in others)
-        if min(n, rest) < self._options.min_runs:
+        if min(n, rest) < self.options.min_runs:
             return None
         k_rest = sum(map(_overloads, others))
         i, p_value = rate_difference(k_rest, rest, k, n).interval, more_p(k_rest, rest, k, n)
-        if i.low <= 0 or i.estimate < self._options.min_overload:
+        if i.low <= 0 or i.estimate < self.options.min_overload:
             return None
         message = (
             f"{_gets(u)} and {k / n:.1%} of them hit rate limits or time out, {i.estimate:+.1%} ({i.low:+.1%} to "
@@ -176,7 +168,7 @@ class ImbalanceAnalyzer(Plugin):
         other: str,
     ) -> tuple[float, Finding] | None:
         """Another one is not worse, nor dearer or slower."""
-        o, a, b = self._options, used[other], used[u.busiest]
+        o, a, b = self.options, used[other], used[u.busiest]
         if a.outcomes.n < o.min_runs or self._is_cheaper(cells, u, other):
             return None
         is_judged = min(a.rewards.n, b.rewards.n) >= o.min_runs
@@ -192,7 +184,7 @@ class ImbalanceAnalyzer(Plugin):
         mine, theirs = cells.get((u.busiest, u.operation), Cell()), cells.get((other, u.operation), Cell())
         for name in ("cost_nusd", "duration_us"):
             a, b = mine.mean(name), theirs.mean(name)
-            if a is not None and b and a <= self._options.cheaper * b:
+            if a is not None and b and a <= self.options.cheaper * b:
                 return True
         return False
 

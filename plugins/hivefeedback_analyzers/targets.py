@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
 from hivefeedback.stats import Cell, View
 from hivefeedback_analyzers.complaints import complaint_surge
@@ -90,30 +90,22 @@ class TargetsOptions:
             raise ValueError(f"alpha is {self.alpha}; expected it between 0 and 1")
 
 
-class TargetsAnalyzer(Plugin):
+class TargetsAnalyzer(PluginWithOptions[TargetsOptions]):
     """Holds recent runs against limits and targets."""
 
     name = "targets"
     Options = TargetsOptions
 
-    def __init__(self) -> None:
-        self._options = TargetsOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, TargetsOptions)
-        self._options = options
-
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """At most one finding for each limit or target and what it is about: of a ladder the highest rung."""
-        tested, n_tests = self._tested(view, now_s - self._options.recent_s)
+        tested, n_tests = self._tested(view, now_s - self.options.recent_s)
         surge = complaint_surge(
             view,
             now_s=now_s,
-            window_s=self._options.complaints_window_s,
-            most=self._options.complaints,
-            is_count_enough=self._options.is_count_enough,
+            window_s=self.options.complaints_window_s,
+            most=self.options.complaints,
+            is_count_enough=self.options.is_count_enough,
         )
         if surge is not None:
             tested.append(surge)
@@ -121,13 +113,13 @@ class TargetsAnalyzer(Plugin):
         worst: dict[tuple[str, Key], Finding] = {}
         for broken, p_value in zip(tested, adjusted, strict=True):
             known = worst.get((broken.what, broken.key))
-            if p_value <= self._options.alpha and (known is None or known.severity < broken.severity):
+            if p_value <= self.options.alpha and (known is None or known.severity < broken.severity):
                 worst[broken.what, broken.key] = _finding(view, broken, p_value)
         return [worst[name] for name in sorted(worst)]
 
     def _tested(self, view: View, recent_from_s: float) -> tuple[list[Broken], int]:
         """What is on the bad side of a limit, and how many comparisons were made in all."""
-        o = self._options
+        o = self.options
         recent = view.between(recent_from_s, float("inf"))
         counts = _counts(recent, o.min_runs)
         timed: dict[Key, Cell] = {

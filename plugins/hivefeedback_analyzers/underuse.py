@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, log1p
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
 from hivefeedback.stats import Judged, Sample, View, mean_difference, mean_interval, samples, wilson_interval
 from hivefeedback_analyzers.alternatives import is_binding
@@ -52,19 +52,11 @@ class UnderuseOptions:
             raise ValueError("min_runs must be >= 2 and runs_per_draw >= 1")
 
 
-class UnderuseAnalyzer(Plugin):
+class UnderuseAnalyzer(PluginWithOptions[UnderuseOptions]):
     """Compares the hardly used with the most used."""
 
     name = "underuse"
     Options = UnderuseOptions
-
-    def __init__(self) -> None:
-        self._options = UnderuseOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, UnderuseOptions)
-        self._options = options
 
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
@@ -83,7 +75,7 @@ class UnderuseAnalyzer(Plugin):
         told = [
             replace(finding, p_value=p_value, message=f"{finding.message}, p {p_value:.2g}")
             for (_, finding), p_value in zip((*found, *never), adjusted, strict=True)
-            if p_value <= self._options.alpha
+            if p_value <= self.options.alpha
         ]
         return sorted(told, key=lambda f: f.finding_id)
 
@@ -91,7 +83,7 @@ class UnderuseAnalyzer(Plugin):
         self, view: View, config: Configuration, operation: str, used: Mapping[str, Sample]
     ) -> tuple[list[tuple[float, Finding]], int]:
         """Those of an operation that beat the most used one, and how many were compared with it."""
-        o = self._options
+        o = self.options
         total = sum(s.outcomes.n for s in used.values())
         most = max(used, key=lambda d: (used[d].outcomes.n, d))
         route = config.route_of(operation)
@@ -131,7 +123,7 @@ class UnderuseAnalyzer(Plugin):
 
     def _never(self, config: Configuration, used: Mapping[str, Mapping[str, Sample]]) -> list[tuple[float, Finding]]:
         """Declared deployments without a run, with the chance that exploration passed them by."""
-        o, idle = self._options, dict.fromkeys(config.deployments, 0.0)
+        o, idle = self.options, dict.fromkeys(config.deployments, 0.0)
         n_seen = dict.fromkeys(config.deployments, 0)
         for operation, of in used.items():
             n = sum(s.outcomes.n for s in of.values())

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Gate, Plugin, hookimpl
+from hivefeedback.hooks import Gate, PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Ledger, Mutation, Plan, Target, Verdict, target_of, targets_of
 from hivefeedback.stats import View
 
@@ -96,21 +96,13 @@ def _by_plan(mutation: Mutation, target: Target, plan: Plan) -> str:
     return ""
 
 
-class ConflictGate(Plugin):
+class ConflictGate(PluginWithOptions[ConflictOptions]):
     """Registers the gate."""
 
     name = "conflict"
     Options = ConflictOptions
 
-    def __init__(self) -> None:
-        self._options = ConflictOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ConflictOptions)
-        self._options = options
-
     @hookimpl
     def hive_gates(self) -> Sequence[Gate]:
         """The gate."""
-        return (Conflict(self._options),)
+        return (Conflict(self.options),)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Gate, Plugin, hookimpl
+from hivefeedback.hooks import Gate, PluginWithOptions, hookimpl
 from hivefeedback.model import Answer, Configuration, Ledger, Mutation, Plan, Verdict
 from hivefeedback.stats import View
 
@@ -83,21 +83,13 @@ def _place(mutation: Mutation, plan: Plan) -> int:
     return next((i for i, m in enumerate(plan.mutations) if m == mutation), 0)
 
 
-class LimitsGate(Plugin):
+class LimitsGate(PluginWithOptions[LimitsOptions]):
     """Registers the gate."""
 
     name = "limits"
     Options = LimitsOptions
 
-    def __init__(self) -> None:
-        self._options = LimitsOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, LimitsOptions)
-        self._options = options
-
     @hookimpl
     def hive_gates(self) -> Sequence[Gate]:
         """The gate."""
-        return (Limits(self._options),)
+        return (Limits(self.options),)

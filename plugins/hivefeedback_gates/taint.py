@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Gate, Plugin, hookimpl
+from hivefeedback.hooks import Gate, PluginWithOptions, hookimpl
 from hivefeedback.model import Answer, Configuration, Ledger, Mutation, MutationKind, Plan, Verdict
 from hivefeedback.stats import View
 
@@ -59,21 +59,13 @@ class Taint:
         return "yes", "its text was proposed as it is, not taken from feedback"
 
 
-class TaintGate(Plugin):
+class TaintGate(PluginWithOptions[TaintOptions]):
     """Registers the gate."""
 
     name = "taint"
     Options = TaintOptions
 
-    def __init__(self) -> None:
-        self._options = TaintOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, TaintOptions)
-        self._options = options
-
     @hookimpl
     def hive_gates(self) -> Sequence[Gate]:
         """The gate."""
-        return (Taint(self._options),)
+        return (Taint(self.options),)

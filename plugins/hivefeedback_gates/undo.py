@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from hivefeedback.errors import UnknownNameError
-from hivefeedback.hooks import Gate, Plugin, hookimpl
+from hivefeedback.hooks import Gate, PluginWithOptions, hookimpl
 from hivefeedback.model import (
     Answer,
     Configuration,
@@ -85,21 +85,13 @@ def _same(a: JsonValue, b: JsonValue) -> bool:
     return msgspec.json.encode(a, order="deterministic") == msgspec.json.encode(b, order="deterministic")
 
 
-class UndoGate(Plugin):
+class UndoGate(PluginWithOptions[UndoOptions]):
     """Registers the gate."""
 
     name = "undo"
     Options = UndoOptions
 
-    def __init__(self) -> None:
-        self._options = UndoOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, UndoOptions)
-        self._options = options
-
     @hookimpl
     def hive_gates(self) -> Sequence[Gate]:
         """The gate."""
-        return (Undo(self._options),)
+        return (Undo(self.options),)

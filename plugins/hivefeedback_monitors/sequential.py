@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Decided, Outlook, Rollout, StepCounts
 from hivefeedback.stats import (
     View,
@@ -67,25 +67,17 @@ class SequentialOptions:
             raise ValueError("min_units must be >= 1 and max_age_s > 0")
 
 
-class SequentialMonitor(Plugin):
+class SequentialMonitor(PluginWithOptions[SequentialOptions]):
     """Reads the counts of both arms."""
 
     name = "sequential"
     Options = SequentialOptions
 
-    def __init__(self) -> None:
-        self._options = SequentialOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, SequentialOptions)
-        self._options = options
-
     @hookimpl
     def hive_monitor(self, rollout: Rollout, counts: Sequence[StepCounts], view: View, now_s: float) -> Outlook | None:
         """One answer with every number that it rests on."""
         guardrails = ("error", "quality", *sorted(rollout.limits or ()))
-        evidence = _Evidence(counts, guardrails, self._options)
+        evidence = _Evidence(counts, guardrails, self.options)
         decided, reason = self._decide(rollout, counts, evidence, _awaiting(view, rollout), now_s)
         return Outlook(
             rollout_id=rollout.rollout_id, decided=decided, reason=reason, monitor=self.name, numbers=evidence.numbers
@@ -94,7 +86,7 @@ class SequentialMonitor(Plugin):
     def _decide(
         self, rollout: Rollout, counts: Sequence[StepCounts], evidence: _Evidence, awaiting: float, now_s: float
     ) -> tuple[Decided, str]:
-        o = self._options
+        o = self.options
         harmed = evidence.harmed()
         if harmed:
             return "roll_back", harmed

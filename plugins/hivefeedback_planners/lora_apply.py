@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Adapter, Configuration, Effect, Finding, Mutation, MutationKind
 from hivefeedback.stats import View
 from hivefeedback_planners.scene import Scene
@@ -59,19 +59,11 @@ class _Choice(NamedTuple):
     depth: int
 
 
-class LoraApplyPlanner(Plugin):
+class LoraApplyPlanner(PluginWithOptions[LoraApplyOptions]):
     """Looks for a registered adapter for each operation on which a deployment got worse."""
 
     name = "lora_apply_planner"
     Options = LoraApplyOptions
-
-    def __init__(self) -> None:
-        self._options = LoraApplyOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, LoraApplyOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -106,7 +98,7 @@ class LoraApplyPlanner(Plugin):
             concerned = {finding.operation} if finding.operation else fitting
             depth = max((_depth(adapter, o) for o in concerned), default=0)
             share = sum(runs[o] for o in fitting) / max(1, sum(runs.values()))
-            if depth and share >= self._options.min_share:
+            if depth and share >= self.options.min_share:
                 choice = self._judged(adapter, finding, frozenset(concerned), depth, scene)
                 if choice is not None:
                     yield choice
@@ -115,7 +107,7 @@ class LoraApplyPlanner(Plugin):
         self, adapter: Adapter, finding: Finding, operations: frozenset[str], depth: int, scene: Scene
     ) -> _Choice | None:
         """What is to be expected of it; None where runs with it show that it is not worth it."""
-        o, config = self._options, scene.config
+        o, config = self.options, scene.config
         mine = config.deployments[finding.deployment]
         others = {d.id for d in config.deployments.values() if d.adapter != adapter.name or d.model != mine.model}
         shown = best_alternative(

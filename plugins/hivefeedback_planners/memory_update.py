@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, Mutation, MutationKind
 from hivefeedback.stats import Repeat, View
 
@@ -46,28 +46,20 @@ class MemoryUpdateOptions:
             )
 
 
-class MemoryUpdatePlanner(Plugin):
+class MemoryUpdatePlanner(PluginWithOptions[MemoryUpdateOptions]):
     """Looks for corrections that come again and again."""
 
     name = "memory_update_planner"
     Options = MemoryUpdateOptions
-
-    def __init__(self) -> None:
-        self._options = MemoryUpdateOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, MemoryUpdateOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
         self, findings: Sequence[Finding], view: View, config: Configuration, now_s: float
     ) -> Sequence[Mutation]:
         """One mutation for each correction, the most frequent first."""
-        often = [repeat for repeat in view.repeats if repeat.n >= self._options.min_times and repeat.event_ids]
+        often = [repeat for repeat in view.repeats if repeat.n >= self.options.min_times and repeat.event_ids]
         often.sort(key=lambda repeat: (-repeat.n, repeat.agent, repeat.key))
-        return [self._planned(repeat) for repeat in often[: self._options.max_plans]]
+        return [self._planned(repeat) for repeat in often[: self.options.max_plans]]
 
     def _planned(self, repeat: Repeat) -> Mutation:
         urgency = min(1.0, repeat.n / _URGENT)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, Mutation, MutationKind
 from hivefeedback.stats import Exemplar, View, newest_runs, sample_of
 from hivefeedback_planners.scene import Scene
@@ -37,19 +37,11 @@ class ModelSwapOptions(Worth):
     stuck_share: float = 0.9
 
 
-class ModelSwapPlanner(Plugin):
+class ModelSwapPlanner(PluginWithOptions[ModelSwapOptions]):
     """Looks for traffic that is stuck with a deployment that got worse."""
 
     name = "model_swap_planner"
     Options = ModelSwapOptions
-
-    def __init__(self) -> None:
-        self._options = ModelSwapOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ModelSwapOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -66,7 +58,7 @@ class ModelSwapPlanner(Plugin):
         return list(planned.values())
 
     def _planned(self, name: str, findings: Sequence[Finding], scene: Scene) -> Mutation | None:
-        o, view, config = self._options, scene.view, scene.config
+        o, view, config = self.options, scene.view, scene.config
         stuck = {op for op in _operations(name, findings, view) if self._is_stuck(name, op, findings, view, config)}
         if not stuck:
             return None
@@ -103,7 +95,7 @@ class ModelSwapPlanner(Plugin):
         route = config.route_of(operation)
         if route is not None and (route[1].candidates or route[1].weights):
             return False  # the route can be changed instead
-        o = self._options
+        o = self.options
         newest = newest_runs(view, name, operation)[-o.stuck_runs :]
         if len(newest) < o.stuck_runs:
             return False

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Deployment, Effect, Finding, Mutation, MutationKind, served_as
 from hivefeedback.stats import View
 from hivefeedback_planners.limit import Limit, limit_of, served_whole
@@ -59,19 +59,11 @@ class ParamSetOptions:
             raise ValueError("factor must be > 1 and min_runs >= 1")
 
 
-class ParamSetPlanner(Plugin):
+class ParamSetPlanner(PluginWithOptions[ParamSetOptions]):
     """Reads how often limits are hit, and the findings about cost."""
 
     name = "param_set_planner"
     Options = ParamSetOptions
-
-    def __init__(self) -> None:
-        self._options = ParamSetOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ParamSetOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -82,7 +74,7 @@ class ParamSetPlanner(Plugin):
         if not limits:
             return ()
         scene = Scene(findings, view, config)
-        o = self._options
+        o = self.options
         served = {name: served_as(config, name) for name, _ in limits}
         raised = raises(view, served, limits, accepted=o.max_rate, min_runs=o.min_runs, alpha=o.alpha, factor=o.factor)
         is_short = {r.deployment for r in raised if r.outcome == "truncated"}
@@ -91,7 +83,7 @@ class ParamSetPlanner(Plugin):
         return [*(self._raised(r, scene) for r in raised), *(m for m in lowered if m is not None)]
 
     def _limits(self, deployments: Iterable[Deployment]) -> Iterator[tuple[tuple[str, str], Limit]]:
-        names = {"truncated": self._options.token_params, "timeout": self._options.timeout_params}
+        names = {"truncated": self.options.token_params, "timeout": self.options.timeout_params}
         for deployment in deployments:
             for outcome, params in names.items():
                 limit = limit_of(deployment, params)
@@ -126,7 +118,7 @@ class ParamSetPlanner(Plugin):
     def _lowered(
         self, finding: Finding, limits: dict[tuple[str, str], Limit], served: dict[str, str], scene: Scene
     ) -> Mutation | None:
-        o, name = self._options, finding.deployment
+        o, name = self.options, finding.deployment
         limit = limits.get((name, "truncated"))
         if limit is None:
             return None

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, Mutation, MutationKind, PromptVersions
 from hivefeedback.stats import Difference, Exemplar, Judged, View, mean_difference, newest_runs, sample_of
 from hivefeedback_planners.scene import Scene
@@ -54,19 +54,11 @@ class _Alternative:
     n_runs: int = 0
 
 
-class PromptPatchPlanner(Plugin):
+class PromptPatchPlanner(PluginWithOptions[PromptPatchOptions]):
     """Looks for a prompt in common among what fell."""
 
     name = "prompt_patch_planner"
     Options = PromptPatchOptions
-
-    def __init__(self) -> None:
-        self._options = PromptPatchOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, PromptPatchOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -88,11 +80,11 @@ class PromptPatchPlanner(Plugin):
     def _planned(self, name: str, prompt: PromptVersions, suspicion: Suspicion, scene: Scene) -> Iterator[Mutation]:
         finding = max((f for p in suspicion.places for f in p.findings), key=lambda f: f.severity)
         confidence = suspicion.confidence * (1.0 - (finding.p_value or 0.0))
-        if confidence < self._options.min_confidence:
+        if confidence < self.options.min_confidence:
             return
         n_runs = sum(scene.traffic.of(p.deployment, [p.operation]).n_runs for p in suspicion.places)
         alternatives = self._alternatives(name, prompt, suspicion.places, scene.view)
-        for place, other in enumerate(alternatives[: self._options.max_versions]):
+        for place, other in enumerate(alternatives[: self.options.max_versions]):
             effect = _effect(other, finding, confidence)
             gain = effect.change * _LATER**place
             weight = Weight.of(gain=gain, share=scene.traffic.share(n_runs), urgency=finding.severity)
@@ -123,7 +115,7 @@ class PromptPatchPlanner(Plugin):
             if not body or version == prompt.current:
                 continue
             theirs = rewards.get(version, Judged())
-            is_known = min(served.n, theirs.n) >= self._options.min_runs
+            is_known = min(served.n, theirs.n) >= self.options.min_runs
             known = mean_difference(served, theirs) if is_known else None
             if known is None or known.interval.estimate > 0:
                 found.append(_Alternative(version, known, theirs.n))

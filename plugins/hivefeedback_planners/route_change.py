@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, JsonValue, Mutation, MutationKind, Route, route_value
 from hivefeedback.stats import View
 from hivefeedback_planners.scene import Scene
@@ -30,19 +30,11 @@ class RouteChangeOptions(Worth):
     """When a change is worth planning."""
 
 
-class RouteChangePlanner(Plugin):
+class RouteChangePlanner(PluginWithOptions[RouteChangeOptions]):
     """Looks at the routes behind the findings."""
 
     name = "route_change_planner"
     Options = RouteChangeOptions
-
-    def __init__(self) -> None:
-        self._options = RouteChangeOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, RouteChangeOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -64,7 +56,7 @@ class RouteChangePlanner(Plugin):
     def _planned(
         self, finding: Finding, target: str, route: Route, operations: set[str], scene: Scene
     ) -> Mutation | None:
-        o, view, config, bad = self._options, scene.view, scene.config, scene.bad
+        o, view, config, bad = self.options, scene.view, scene.config, scene.bad
         if finding.kind != "better_alternative" and not route.weights and set(route.candidates) - bad:
             return None  # the policy can turn to another candidate of the route
         excluded = bad | (set() if route.weights else set(route.candidates))

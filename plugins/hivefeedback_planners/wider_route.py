@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, hookimpl
+from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Effect, Finding, JsonValue, Mutation, MutationKind, Route, route_value
 from hivefeedback.stats import JUDGED_UNIT, Cell, CellKey, View, adjusted_p_values
 from hivefeedback_planners.limit import Hits
@@ -63,19 +63,11 @@ class _Trouble:
     hits: Hits
 
 
-class WiderRoutePlanner(Plugin):
+class WiderRoutePlanner(PluginWithOptions[WiderRouteOptions]):
     """Reads loop-backs and fact checks of each operation."""
 
     name = "wider_route_planner"
     Options = WiderRouteOptions
-
-    def __init__(self) -> None:
-        self._options = WiderRouteOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, WiderRouteOptions)
-        self._options = options
 
     @hookimpl
     def hive_plan(
@@ -96,11 +88,11 @@ class WiderRoutePlanner(Plugin):
     def _troubles(self, view: View) -> list[_Trouble]:
         tested = list(self._tested(view))
         adjusted = adjusted_p_values([t.hits.p_value for t in tested])
-        return [t for t, p_value in zip(tested, adjusted, strict=True) if p_value <= self._options.alpha]
+        return [t for t, p_value in zip(tested, adjusted, strict=True) if p_value <= self.options.alpha]
 
     def _tested(self, view: View) -> Iterator[_Trouble]:
         """Every rate with enough behind it: of the deployments' runs, and of the agents' runs above them."""
-        o = self._options
+        o = self.options
         sides: tuple[Callable[[CellKey], bool], ...] = (
             lambda key: bool(key.deployment),
             lambda key: not key.deployment,
@@ -121,7 +113,7 @@ class WiderRoutePlanner(Plugin):
             return None
         candidates: list[JsonValue] = [*served, *added]
         before = route_value(scene.config.routes.get(trouble.operation))
-        rate, excess = trouble.hits.rate, trouble.hits.rate.estimate - self._options.max_rate
+        rate, excess = trouble.hits.rate, trouble.hits.rate.estimate - self.options.max_rate
         weight = _weight(trouble, excess, scene)
         return Mutation(
             kind=MutationKind.ROUTE_CHANGE,
@@ -133,7 +125,7 @@ class WiderRoutePlanner(Plugin):
             risk="low",
             reason=f"{self._why(trouble)}; its route {found[0]!r} has {_number(len(served))}, "
             f"{', '.join(map(repr, added))} would make it {len(candidates)}"
-            f"{_short_of(len(candidates), self._options.candidates)}; {weight.reason}",
+            f"{_short_of(len(candidates), self.options.candidates)}; {weight.reason}",
             evidence=tuple(dict.fromkeys(i for d in served for i in scene.view.evidence(d, trouble.operation)))[:16],
             undo=f"route {trouble.operation!r} as {before!r} again",
             priority=weight.priority,
@@ -145,12 +137,12 @@ class WiderRoutePlanner(Plugin):
         rate = trouble.hits.rate
         return (
             f"{rate.estimate:.1%} of the runs on {trouble.operation!r} {_WORDS[trouble.name]} ({rate.low:.1%} to "
-            f"{rate.high:.1%}, n {trouble.hits.n_runs}), above {self._options.max_rate:.0%}"
+            f"{rate.high:.1%}, n {trouble.hits.n_runs}), above {self.options.max_rate:.0%}"
         )
 
     def _added(self, operation: str, served: Sequence[str], scene: Scene) -> list[str]:
         """The most promising deployments that the route leaves out, as many as are missing."""
-        missing = self._options.candidates - len(served)
+        missing = self.options.candidates - len(served)
         others = [d for d in scene.config.deployments if d not in served and d not in scene.bad]
         return sorted(others, key=lambda d: -_promise(d, operation, scene))[: max(0, missing)]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, Policy, PolicyFactory, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Policy, PolicyFactory, hookimpl
 
 __all__ = ["PoliciesOptions", "PoliciesPlugin"]
 
@@ -28,19 +28,11 @@ class PoliciesOptions:
     price_prior: float = 0.25
 
 
-class PoliciesPlugin(Plugin):
+class PoliciesPlugin(PluginWithOptions[PoliciesOptions]):
     """Registers the policies; numpy is imported when one is made."""
 
     name = "policies"
     Options = PoliciesOptions
-
-    def __init__(self) -> None:
-        self._options = PoliciesOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        if isinstance(options, PoliciesOptions):
-            self._options = options
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
@@ -57,7 +49,7 @@ class PoliciesPlugin(Plugin):
     def _hierarchical(self, seed: int) -> Policy:
         from hivefeedback_policies.hierarchical import HierarchicalOptions, HierarchicalPolicy
 
-        options = HierarchicalOptions(explore=self._options.explore, price_prior=self._options.price_prior)
+        options = HierarchicalOptions(explore=self.options.explore, price_prior=self.options.price_prior)
         return HierarchicalPolicy(seed, options)
 
 

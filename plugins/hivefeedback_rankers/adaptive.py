@@ -16,7 +16,7 @@ from math import isfinite
 from typing import Literal, NamedTuple, Self
 
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_share, check_weights
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
@@ -205,26 +205,18 @@ def _ranked(c: Contender, score: float, points: list[float], charged: Charged, h
     return Ranked(deployment=c.deployment, score=score, parts=parts | record.parts(), reason=why)
 
 
-class AdaptivePlugin(Plugin):
+class AdaptivePlugin(PluginWithOptions[AdaptiveOptions]):
     """Registers the ranker."""
 
     name = "adaptive"
     Options = AdaptiveOptions
 
-    def __init__(self) -> None:
-        self._options = AdaptiveOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, AdaptiveOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (AdaptiveRanker(self._options),)
+        return (AdaptiveRanker(self.options),)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by; without memory, so that what was dumped goes on in the same way."""
-        return {"adaptive": lambda seed: RankedPolicy("adaptive", AdaptiveRanker(self._options, has_memory=False))}
+        return {"adaptive": lambda seed: RankedPolicy("adaptive", AdaptiveRanker(self.options, has_memory=False))}

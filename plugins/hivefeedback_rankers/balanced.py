@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_weights
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
@@ -112,26 +112,18 @@ def _why(c: Contender) -> str:
     return f"{p.n_runs:.0f} runs: {took}, {rated}, success {facts['success_rate']:.1%}"
 
 
-class BalancedPlugin(Plugin):
+class BalancedPlugin(PluginWithOptions[BalancedOptions]):
     """Registers the ranker."""
 
     name = "balanced"
     Options = BalancedOptions
 
-    def __init__(self) -> None:
-        self._options = BalancedOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, BalancedOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (BalancedRanker(self._options),)
+        return (BalancedRanker(self.options),)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by."""
-        return {"balanced": lambda seed: RankedPolicy("balanced", BalancedRanker(self._options))}
+        return {"balanced": lambda seed: RankedPolicy("balanced", BalancedRanker(self.options))}

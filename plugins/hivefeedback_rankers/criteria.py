@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Ranked, Ranker, hookimpl
 from hivefeedback.stats import QUERY
 from hivefeedback_rankers.check import check_count, check_positive
 from hivefeedback_rankers.contender import Contender, ViewRanker
@@ -167,22 +167,14 @@ class ContinuityRanker(CriterionRanker):
         return (p.n_whole / p.n_runs, "came to their end") if p.n_runs else None
 
 
-class CriteriaPlugin(Plugin):
+class CriteriaPlugin(PluginWithOptions[CriteriaOptions]):
     """Registers the rankers."""
 
     name = "criteria"
     Options = CriteriaOptions
 
-    def __init__(self) -> None:
-        self._options = CriteriaOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, CriteriaOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """One ranker for each criterion."""
         kinds = (CostRanker, AccuracyRanker, CreativityRanker, ContinuityRanker)
-        return tuple(kind(self._options) for kind in kinds)
+        return tuple(kind(self.options) for kind in kinds)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
-from hivefeedback.hooks import Plugin, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.adaptive import AdaptiveOptions, AdaptiveRanker
 from hivefeedback_rankers.check import check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
@@ -110,21 +110,13 @@ class LoadRanker(ViewRanker):
         return Ranked(deployment=place.deployment, score=score, parts=parts, reason=why)
 
 
-class LoadPlugin(Plugin):
+class LoadPlugin(PluginWithOptions[LoadOptions]):
     """Registers the ranker."""
 
     name = "load"
     Options = LoadOptions
 
-    def __init__(self) -> None:
-        self._options = LoadOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, LoadOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (LoadRanker(self._options),)
+        return (LoadRanker(self.options),)

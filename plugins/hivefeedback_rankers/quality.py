@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.policy import RankedPolicy
@@ -78,26 +78,18 @@ class QualityRanker(ViewRanker):
         )
 
 
-class QualityPlugin(Plugin):
+class QualityPlugin(PluginWithOptions[QualityOptions]):
     """Registers the ranker."""
 
     name = "quality"
     Options = QualityOptions
 
-    def __init__(self) -> None:
-        self._options = QualityOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, QualityOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (QualityRanker(self._options),)
+        return (QualityRanker(self.options),)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by."""
-        return {"quality": lambda seed: RankedPolicy("quality", QualityRanker(self._options))}
+        return {"quality": lambda seed: RankedPolicy("quality", QualityRanker(self.options))}

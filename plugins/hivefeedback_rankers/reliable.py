@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.policy import RankedPolicy
@@ -76,26 +76,18 @@ class ReliableRanker(ViewRanker):
         )
 
 
-class ReliablePlugin(Plugin):
+class ReliablePlugin(PluginWithOptions[ReliableOptions]):
     """Registers the ranker."""
 
     name = "reliable"
     Options = ReliableOptions
 
-    def __init__(self) -> None:
-        self._options = ReliableOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ReliableOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (ReliableRanker(self._options),)
+        return (ReliableRanker(self.options),)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by."""
-        return {"reliable": lambda seed: RankedPolicy("reliable", ReliableRanker(self._options))}
+        return {"reliable": lambda seed: RankedPolicy("reliable", ReliableRanker(self.options))}

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback_rankers.check import check_count, check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
 from hivefeedback_rankers.latency import latency_score
@@ -90,26 +90,18 @@ class SpeedRanker(ViewRanker):
         )
 
 
-class SpeedPlugin(Plugin):
+class SpeedPlugin(PluginWithOptions[SpeedOptions]):
     """Registers the ranker."""
 
     name = "speed"
     Options = SpeedOptions
 
-    def __init__(self) -> None:
-        self._options = SpeedOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, SpeedOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """The ranker."""
-        return (SpeedRanker(self._options),)
+        return (SpeedRanker(self.options),)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by."""
-        return {"speed": lambda seed: RankedPolicy("speed", SpeedRanker(self._options))}
+        return {"speed": lambda seed: RankedPolicy("speed", SpeedRanker(self.options))}

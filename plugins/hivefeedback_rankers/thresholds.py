@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
 from hivefeedback.errors import InvalidInputError
-from hivefeedback.hooks import Plugin, PolicyFactory, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
 from hivefeedback.stats import QUERY
 from hivefeedback_rankers.check import check_count, check_positive, check_share
 from hivefeedback_rankers.contender import Contender, ViewRanker
@@ -151,26 +151,18 @@ class ThresholdsSpeedRanker(ThresholdsRanker):
         return latency_score(acceptable if ms is None else ms, acceptable)
 
 
-class ThresholdsPlugin(Plugin):
+class ThresholdsPlugin(PluginWithOptions[ThresholdsOptions]):
     """Registers both rankers."""
 
     name = "thresholds"
     Options = ThresholdsOptions
 
-    def __init__(self) -> None:
-        self._options = ThresholdsOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ThresholdsOptions)
-        self._options = options
-
     @hookimpl
     def hive_rankers(self) -> Sequence[Ranker]:
         """By capability and by speed."""
-        return ThresholdsRanker(self._options), ThresholdsSpeedRanker(self._options)
+        return ThresholdsRanker(self.options), ThresholdsSpeedRanker(self.options)
 
     @hookimpl
     def hive_policies(self) -> Mapping[str, PolicyFactory]:
         """The same formula, to draw by."""
-        return {"llmhive": lambda seed: RankedPolicy("llmhive", ThresholdsRanker(self._options), rolls_up=False)}
+        return {"llmhive": lambda seed: RankedPolicy("llmhive", ThresholdsRanker(self.options), rolls_up=False)}

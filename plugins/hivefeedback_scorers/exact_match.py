@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Plugin, Scorer, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Scorer, hookimpl
 from hivefeedback.model import Event, Run, Score, is_counted
 
 __all__ = ["ExactMatch", "ExactMatchOptions", "ExactMatchPlugin"]
@@ -59,21 +59,13 @@ class ExactMatch:
         return text.casefold() if self._options.ignore_case else text
 
 
-class ExactMatchPlugin(Plugin):
+class ExactMatchPlugin(PluginWithOptions[ExactMatchOptions]):
     """Registers the scorer."""
 
     name = "exact_match"
     Options = ExactMatchOptions
 
-    def __init__(self) -> None:
-        self._options = ExactMatchOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, ExactMatchOptions)
-        self._options = options
-
     @hookimpl
     def hive_scorers(self) -> Sequence[Scorer]:
         """The scorer."""
-        return (ExactMatch(self._options),)
+        return (ExactMatch(self.options),)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hivefeedback.hooks import Plugin, Scorer, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Scorer, hookimpl
 from hivefeedback.model import Event, Run, Score, is_counted
 from hivefeedback_scorers.prefixes import by_prefix
 
@@ -98,21 +98,13 @@ def _within(n: int, low: int | None, high: int | None) -> float:
     return high / n if high is not None and n > high else 1.0
 
 
-class LengthPlugin(Plugin):
+class LengthPlugin(PluginWithOptions[LengthOptions]):
     """Registers the scorer, if there are bounds."""
 
     name = "length"
     Options = LengthOptions
 
-    def __init__(self) -> None:
-        self._options = LengthOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, LengthOptions)
-        self._options = options
-
     @hookimpl
     def hive_scorers(self) -> Sequence[Scorer]:
         """The scorer, or nothing without bounds."""
-        return (Length(self._options.bounds),) if self._options.bounds else ()
+        return (Length(self.options.bounds),) if self.options.bounds else ()

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hivefeedback.hooks import Plugin, Scorer, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Scorer, hookimpl
 from hivefeedback.model import Event, Run, Score, is_counted
 
 __all__ = ["Pattern", "PatternOptions", "PatternPlugin"]
@@ -77,21 +77,13 @@ class Pattern:
         return self._patterns.get(prefix)
 
 
-class PatternPlugin(Plugin):
+class PatternPlugin(PluginWithOptions[PatternOptions]):
     """Registers the scorer, if there is a pattern."""
 
     name = "pattern"
     Options = PatternOptions
 
-    def __init__(self) -> None:
-        self._options = PatternOptions()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        assert isinstance(options, PatternOptions)
-        self._options = options
-
     @hookimpl
     def hive_scorers(self) -> Sequence[Scorer]:
         """The scorer, or nothing without patterns."""
-        return (Pattern(self._options.patterns),) if self._options.patterns else ()
+        return (Pattern(self.options.patterns),) if self.options.patterns else ()

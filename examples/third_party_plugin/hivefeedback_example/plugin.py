@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import Gate, Plugin, Scorer, Store, StoreFactory, hookimpl
+from hivefeedback.hooks import Gate, PluginWithOptions, Scorer, Store, StoreFactory, hookimpl
 from hivefeedback.model import Configuration, Finding
 from hivefeedback.stats import View
 from hivefeedback_example.analyzer import slow_deployments
@@ -33,24 +33,16 @@ class Options:
     audit_file: str = ""
 
 
-class ExamplePlugin(Plugin):
+class ExamplePlugin(PluginWithOptions[Options]):
     """Brings an analyzer, a gate, a scorer and a store."""
 
     name = "example"
     Options = Options
 
-    def __init__(self) -> None:
-        self._told = Options()
-
-    def configure(self, options: object) -> None:
-        """Take the options."""
-        if isinstance(options, Options):
-            self._told = options
-
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """Name the deployments that are slow."""
-        return list(slow_deployments(view, max_p95_s=self._told.max_p95_s, min_runs=self._told.min_runs))
+        return list(slow_deployments(view, max_p95_s=self.options.max_p95_s, min_runs=self.options.min_runs))
 
     @hookimpl
     def hive_gates(self) -> Sequence[Gate]:
@@ -60,7 +52,7 @@ class ExamplePlugin(Plugin):
     @hookimpl
     def hive_scorers(self) -> Sequence[Scorer]:
         """The scorer of brevity."""
-        return [BrevityScorer(self._told.max_words)]
+        return [BrevityScorer(self.options.max_words)]
 
     @hookimpl
     def hive_stores(self) -> Mapping[str, StoreFactory]:
@@ -68,4 +60,4 @@ class ExamplePlugin(Plugin):
         return {"audited": self._open}
 
     def _open(self, url: str, *, read_only: bool = False) -> Store:
-        return AuditedStore(url, read_only=read_only, audit_file=self._told.audit_file)
+        return AuditedStore(url, read_only=read_only, audit_file=self.options.audit_file)
