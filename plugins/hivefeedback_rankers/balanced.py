@@ -9,21 +9,21 @@ Needs no extra. ``loop.recommend("balanced")``, ``loop.rank(by="balanced")``; op
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
-from hivefeedback_rankers.check import check_count, check_positive, check_weights
-from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
+from hivefeedback_rankers.check import check_positive, check_weights
+from hivefeedback_rankers.contender import Contender
+from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.latency import latency_score
 from hivefeedback_rankers.policy import RankedPolicy
-from hivefeedback_rankers.tiers import Graded, Tier, placed
+from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["BalancedOptions", "BalancedPlugin", "BalancedRanker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BalancedOptions:
+class BalancedOptions(MinimumOptions):
     """What counts how much.
 
     Args:
@@ -40,7 +40,6 @@ class BalancedOptions:
     quality_weight: float = 0.40
     reliability_weight: float = 0.30
     max_acceptable_latency_ms: float = 500.0
-    min_operations: int = 10
 
     def __post_init__(self) -> None:
         check_weights(
@@ -49,10 +48,10 @@ class BalancedOptions:
             reliability_weight=self.reliability_weight,
         )
         check_positive(max_acceptable_latency_ms=self.max_acceptable_latency_ms)
-        check_count(min_operations=self.min_operations)
+        MinimumOptions.__post_init__(self)  # slots leave super() without its cell
 
 
-class BalancedRanker(ViewRanker):
+class BalancedRanker(GradingRanker[BalancedOptions]):
     """The composite of speed, quality and reliability, each 0–100.
 
     Speed is the latency score of ok runs, quality the mean rating ((r − 1) ÷ 4 of a rating r of
@@ -68,23 +67,12 @@ class BalancedRanker(ViewRanker):
     """
 
     name = "balanced"
-
-    def __init__(self, options: BalancedOptions | None = None) -> None:
-        self._options = options or BalancedOptions()
-
-    def requiring(self, min_runs: int) -> Self:
-        """The same ranker with another ``min_operations``."""
-        return type(self)(replace(self._options, min_operations=max(1, min_runs)))
-
-    def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
-        """Highest composite first; those with too few runs last."""
-        return placed((self._graded(c) for c in contenders), operation)
+    Options = BalancedOptions
 
     def _graded(self, c: Contender) -> Graded:
         o, p = self._options, c.performance
         if p.n_runs < o.min_operations or p.success_rate is None:
-            why = f"{p.n_runs:.0f} of the {o.min_operations} runs that it needs"
-            return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
+            return self._unknown(c)
         scores = {"reliability": (o.reliability_weight, 100.0 * p.success_rate)}
         if p.quality is not None:
             scores["quality"] = (o.quality_weight, 100.0 * p.quality)

@@ -24,14 +24,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Self
 
-from hivefeedback.hooks import PluginWithOptions, Ranked, Ranker, hookimpl
+from hivefeedback.hooks import PluginWithOptions, Ranker, hookimpl
 from hivefeedback.stats import QUERY
 from hivefeedback_rankers.check import check_count, check_positive
-from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback_rankers.contender import Contender
+from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.performance import Performance
-from hivefeedback_rankers.tiers import Graded, Tier, placed
+from hivefeedback_rankers.tiers import Graded
 
 __all__ = [
     "AccuracyRanker",
@@ -45,7 +45,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CriteriaOptions:
+class CriteriaOptions(MinimumOptions):
     """Scales of the criteria.
 
     Args:
@@ -60,31 +60,22 @@ class CriteriaOptions:
 
     acceptable_cost_usd: float = 0.01
     typical_tokens: int = 1000
-    min_operations: int = 10
 
     def __post_init__(self) -> None:
         check_positive(acceptable_cost_usd=self.acceptable_cost_usd)
-        check_count(typical_tokens=self.typical_tokens, min_operations=self.min_operations)
+        check_count(typical_tokens=self.typical_tokens)
+        MinimumOptions.__post_init__(self)  # slots leave super() without its cell
 
 
-class CriterionRanker(ViewRanker):
+class CriterionRanker(GradingRanker[CriteriaOptions]):
     """Base: a subclass says how well a contender does; more runs decide between equals."""
 
-    def __init__(self, options: CriteriaOptions | None = None) -> None:
-        self._options = options or CriteriaOptions()
-
-    def requiring(self, min_runs: int) -> Self:
-        """The same ranker with another ``min_operations``."""
-        return type(self)(replace(self._options, min_operations=max(1, min_runs)))
-
-    def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
-        """Best first; those with too few runs, or of whom nothing is known, last."""
-        return placed((self._graded(c) for c in contenders), operation)
+    Options = CriteriaOptions
 
     def _graded(self, c: Contender) -> Graded:
-        p, least = c.performance, self._options.min_operations
-        if p.n_runs < least:
-            return self._unknown(c, f"{p.n_runs:.0f} of the {least} runs that it needs")
+        p = c.performance
+        if p.n_runs < self._options.min_operations:
+            return self._unknown(c)
         measured = self._measure(p)
         if measured is None:
             return self._unknown(c, f"{p.n_runs:.0f} runs, none judged")
@@ -97,9 +88,6 @@ class CriterionRanker(ViewRanker):
 
     def _known(self, c: Contender, score: float, why: str) -> Graded:
         return Graded(contender=c, score=score, order=(-c.performance.n_runs,), parts={self.name: score}, reason=why)
-
-    def _unknown(self, c: Contender, why: str) -> Graded:
-        return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
 
 
 class CostRanker(CriterionRanker):

@@ -9,20 +9,19 @@ Needs no extra. ``loop.recommend("quality")``, ``loop.rank(by="quality")``; opti
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
-from hivefeedback_rankers.check import check_count
-from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
+from hivefeedback_rankers.contender import Contender
+from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.policy import RankedPolicy
-from hivefeedback_rankers.tiers import Graded, Tier, placed
+from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["QualityOptions", "QualityPlugin", "QualityRanker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QualityOptions:
+class QualityOptions(MinimumOptions):
     """Who is known.
 
     Args:
@@ -32,13 +31,8 @@ class QualityOptions:
         InvalidInputError: It is below 1.
     """
 
-    min_operations: int = 10
 
-    def __post_init__(self) -> None:
-        check_count(min_operations=self.min_operations)
-
-
-class QualityRanker(ViewRanker):
+class QualityRanker(GradingRanker[QualityOptions]):
     """Highest mean of the ratings first; without ratings, of all feedback and scores.
 
     >>> from hivefeedback.stats import Judged
@@ -50,24 +44,13 @@ class QualityRanker(ViewRanker):
     """
 
     name = "quality"
-
-    def __init__(self, options: QualityOptions | None = None) -> None:
-        self._options = options or QualityOptions()
-
-    def requiring(self, min_runs: int) -> Self:
-        """The same ranker with another ``min_operations``."""
-        return type(self)(replace(self._options, min_operations=max(1, min_runs)))
-
-    def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
-        """Best rated first; those with too few runs or without judgement last."""
-        return placed((self._graded(c) for c in contenders), operation)
+    Options = QualityOptions
 
     def _graded(self, c: Contender) -> Graded:
         p, least = c.performance, self._options.min_operations
         quality = p.quality
         if p.n_runs < least or quality is None:
-            why = "never judged" if p.n_runs >= least else f"{p.n_runs:.0f} of the {least} runs that it needs"
-            return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
+            return self._unknown(c, "never judged" if p.n_runs >= least else "")
         rating = 1.0 + 4.0 * quality
         return Graded(
             contender=c,

@@ -9,20 +9,19 @@ Needs no extra. ``loop.recommend("reliable")``, ``loop.rank(by="reliable")``; op
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
-from hivefeedback_rankers.check import check_count
-from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
+from hivefeedback_rankers.contender import Contender
+from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.policy import RankedPolicy
-from hivefeedback_rankers.tiers import Graded, Tier, placed
+from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["ReliableOptions", "ReliablePlugin", "ReliableRanker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReliableOptions:
+class ReliableOptions(MinimumOptions):
     """Who is known.
 
     Args:
@@ -32,13 +31,8 @@ class ReliableOptions:
         InvalidInputError: It is below 1.
     """
 
-    min_operations: int = 10
 
-    def __post_init__(self) -> None:
-        check_count(min_operations=self.min_operations)
-
-
-class ReliableRanker(ViewRanker):
+class ReliableRanker(GradingRanker[ReliableOptions]):
     """Highest success rate first; of equal ones, that with more runs.
 
     >>> from hivefeedback_rankers.performance import Performance
@@ -49,24 +43,13 @@ class ReliableRanker(ViewRanker):
     """
 
     name = "reliable"
-
-    def __init__(self, options: ReliableOptions | None = None) -> None:
-        self._options = options or ReliableOptions()
-
-    def requiring(self, min_runs: int) -> Self:
-        """The same ranker with another ``min_operations``."""
-        return type(self)(replace(self._options, min_operations=max(1, min_runs)))
-
-    def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
-        """Most reliable first; those with too few runs last."""
-        return placed((self._graded(c) for c in contenders), operation)
+    Options = ReliableOptions
 
     def _graded(self, c: Contender) -> Graded:
-        p, least = c.performance, self._options.min_operations
+        p = c.performance
         rate = p.success_rate
-        if p.n_runs < least or rate is None:
-            why = f"{p.n_runs:.0f} of the {least} runs that it needs"
-            return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
+        if p.n_runs < self._options.min_operations or rate is None:
+            return self._unknown(c)
         return Graded(
             contender=c,
             score=100.0 * rate,

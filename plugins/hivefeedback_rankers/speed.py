@@ -9,21 +9,21 @@ Needs no extra. ``loop.recommend("speed")``, ``loop.rank(by="speed")``; options:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranked, Ranker, hookimpl
-from hivefeedback_rankers.check import check_count, check_positive, check_share
-from hivefeedback_rankers.contender import Contender, ViewRanker
+from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
+from hivefeedback_rankers.check import check_positive, check_share
+from hivefeedback_rankers.contender import Contender
+from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.latency import latency_score
 from hivefeedback_rankers.policy import RankedPolicy
-from hivefeedback_rankers.tiers import Graded, Tier, placed
+from hivefeedback_rankers.tiers import Graded, Tier
 
 __all__ = ["SpeedOptions", "SpeedPlugin", "SpeedRanker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedOptions:
+class SpeedOptions(MinimumOptions):
     """Who may count as fast.
 
     Args:
@@ -38,16 +38,15 @@ class SpeedOptions:
 
     max_acceptable_latency_ms: float = 500.0
     min_success_rate: float = 0.90
-    min_operations: int = 10
 
     def __post_init__(self) -> None:
         check_positive(max_acceptable_latency_ms=self.max_acceptable_latency_ms)
         check_share(min_success_rate=self.min_success_rate)
-        check_count(min_operations=self.min_operations)
+        MinimumOptions.__post_init__(self)  # slots leave super() without its cell
 
 
-class SpeedRanker(ViewRanker):
-    """Lowest mean latency of ok runs first; failures are not fast.
+class SpeedRanker(GradingRanker[SpeedOptions]):
+    """Lowest mean latency of ok runs first, then those that fail too often; failures are not fast.
 
     >>> from hivefeedback_rankers.performance import Performance
     >>> sound = Performance(n_runs=100, n_succeeded=98, latency_ms=400.0, n_latency=98)
@@ -58,23 +57,13 @@ class SpeedRanker(ViewRanker):
     """
 
     name = "speed"
-
-    def __init__(self, options: SpeedOptions | None = None) -> None:
-        self._options = options or SpeedOptions()
-
-    def requiring(self, min_runs: int) -> Self:
-        """The same ranker with another ``min_operations``."""
-        return type(self)(replace(self._options, min_operations=max(1, min_runs)))
-
-    def place(self, contenders: Sequence[Contender], *, operation: str = "") -> list[Ranked]:
-        """Fastest first, then those that fail too often, then those with too few runs."""
-        return placed((self._graded(c) for c in contenders), operation)
+    Options = SpeedOptions
 
     def _graded(self, c: Contender) -> Graded:
         o, p = self._options, c.performance
         if p.n_runs < o.min_operations or p.success_rate is None or p.latency_ms is None:
             why = f"{p.n_runs:.0f} of the {o.min_operations} runs that it needs, {p.n_latency:.0f} with a known latency"
-            return Graded(contender=c, score=0.0, tier=Tier.UNKNOWN, parts={}, reason=why)
+            return self._unknown(c, why)
         is_fit = p.success_rate >= o.min_success_rate
         why = f"{p.latency_ms:.0f} ms over {p.n_latency:.0f} runs, success {p.success_rate:.1%}"
         if not is_fit:
