@@ -25,7 +25,7 @@ from hivefeedback.engine.pace import recorder_options
 from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
-from hivefeedback.hooks import Policy, Store
+from hivefeedback.hooks import Policy, Store, WatchedJournal
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
 from hivefeedback.model.item import Item
@@ -108,6 +108,7 @@ class Engine:
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
         self._is_draining = False
+        self._unwatch: Callable[[], None] = lambda: None
         self._n_erasures = control.n_erasures
         self.numbers = itertools.count(1)
         self.run_prefix = f"r{identity.prefix}"
@@ -223,6 +224,8 @@ class Engine:
         if not self.is_inline:
             self.committer.start()
             self.thread.start()
+            if isinstance(self._store.journal, WatchedJournal):
+                self._unwatch = self._store.journal.watch(self.committer.look)
 
     def _checkpoint(self) -> SegmentStarted:
         """Everything that the decisions to come depend on, beside what will be logged."""
@@ -438,6 +441,7 @@ class Engine:
         is_done = self.committer.stop(max(0.1, end - time.monotonic())) and is_done
         if is_done:
             close_within(max(0.1, end - time.monotonic()), {"what came in last was not learnt": self._settle_rest})
+        self._unwatch()
         return is_done
 
     def _settle_rest(self) -> None:

@@ -32,6 +32,7 @@ from hivefeedback.hooks.protocols import (
     Tag,
     TrimmedLog,
     Voice,
+    WatchedJournal,
 )
 from hivefeedback.hooks.samples import Samples
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
@@ -78,6 +79,7 @@ __all__ = [
     "Tends",
     "TrimmedLog",
     "Voice",
+    "WatchedJournal",
     "hookimpl",
     "hookspec",
 ]

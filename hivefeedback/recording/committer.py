@@ -165,6 +165,7 @@ class Committer:
             self._n_bytes += outgoing.n_bytes
             self._jobs.append(outgoing)
         self._wake.set()
+        self._next_poll = 0.0
 
     def _is_full(self, outgoing: Outgoing) -> bool:
         n_events, n_bytes = self._n_waiting + len(outgoing.commit.events), self._n_bytes + outgoing.n_bytes
@@ -215,18 +216,22 @@ class Committer:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        next_poll = 0.0
         while True:
-            self._wake.wait(max(0.0, next_poll - time.monotonic()) if not self._jobs else 0.0)
+    def look(self) -> None:
+        """Look at the journal as soon as what waits is written, not only at the next poll; never waits."""
+        self._next_poll = 0.0
+        self._wake.set()
+
+            self._wake.wait(max(0.0, self._next_poll - time.monotonic()) if not self._jobs else 0.0)
             self._wake.clear()
             while self._jobs:
                 self.do_next()
-                if time.monotonic() >= next_poll:
+                if time.monotonic() >= self._next_poll:
                     break
             if self._is_stopping and not self._jobs:
                 return
-            if time.monotonic() >= next_poll and not self._is_stopping:
-                next_poll = time.monotonic() + self._poll_every_s
+            if time.monotonic() >= self._next_poll and not self._is_stopping:
+                self._next_poll = time.monotonic() + self._poll_every_s
                 self._safely(self._observer.on_poll)
 
     def do_next(self) -> bool:

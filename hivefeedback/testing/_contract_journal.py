@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hivefeedback.errors import ConflictError, InvalidInputError
-from hivefeedback.hooks import Store
+from hivefeedback.hooks import Store, WatchedJournal
 from hivefeedback.model import (
     Adapter,
     Deployment,
@@ -138,6 +139,20 @@ class JournalContract:
         assert list(store.journal.read()) == [written]
         assert written.numbers["one"] == 1.0
         assert written.numbers["inf"] > 1e300
+
+    def test_who_watches_is_told_of_what_others_append(self: Makes, store: Store, folder: Path) -> None:
+        if not isinstance(store.journal, WatchedJournal):
+            pytest.skip("this journal does not say that it has grown: implement WatchedJournal and changes come sooner")
+        told = threading.Event()
+        end = store.journal.watch(told.set)
+        for n in range(100):  # it may be connected a moment after it was asked to
+            other = self.make_store(folder)
+            other.journal.append(JournalEntry(at_s=T0, state="edited"), expected_head=n)
+            other.close()
+            if told.wait(0.3):
+                break
+        assert told.is_set()
+        end()
 
     @pytest.mark.parametrize("text", ["", "why", "ünï — 日本 🐝\n\x00", "x" * 256 * 1024])
     def test_a_text_is_kept_under_its_hash(self, store: Store, text: str) -> None:

@@ -75,7 +75,8 @@ class RedisStore:
         self._log = RedisLog(self._server, lambda selector: self._erase(aggregates, selector))
         self.log: EventLog = self._log
         self.aggregates: Aggregates = aggregates
-        self.journal: Journal = RedisJournal(self._server, salt)
+        self._journal = RedisJournal(self._server, salt)
+        self.journal: Journal = self._journal
         self.config: Config = RedisConfig(self._server, monotonic)
         self.state: State = RedisState(self._server, clock)
 
@@ -100,6 +101,7 @@ class RedisStore:
 
     def close(self) -> None:
         """Close the connections; further calls raise ClosedError."""
+        self._journal.close()
         self._server.close()
 
 

@@ -28,6 +28,8 @@ __all__ = ["SCHEMA", "Argument", "Script", "Server"]
 SCHEMA = 1
 CONNECT_S = 2.0
 """How long a connection may take: a server in the same building needs a millisecond."""
+_CHECK_S = 30
+"""A connection for listening that was silent for so long is tried with a PING."""
 Argument = str | bytes | int | float
 
 log = logging.getLogger(__name__)
@@ -142,6 +144,19 @@ class Server:
             if type(error.__cause__).__name__ == "ReadOnlyError":
                 self._reconnect()  # the name may stand for another server after a failover
             raise
+
+    def listen(self) -> Any:
+        """A connection for published words alone: redis-py's ``PubSub``, not connected yet. In a Cluster
+        it goes to the node that the URL names, which hears what is published at any."""
+        from redis import Redis
+
+        return Redis.from_url(
+            self.address.server,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=min(CONNECT_S, self._timeout_s),
+            socket_keepalive=True,
+            health_check_interval=_CHECK_S,
+        ).pubsub()
 
     def _reconnect(self) -> None:
         with self._lock:

@@ -9,7 +9,7 @@ Whoever had seen the lost ones is told a head of 0 until he has read everything 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hivefeedback.errors import ConflictError, StoreCorruptError
 from hivefeedback.model import JournalEntry
@@ -18,6 +18,7 @@ from hivefeedback_stores.codec import decode_entry, encode
 from hivefeedback_stores.lease import Heartbeat
 from hivefeedback_stores.redis_client import Script, Server
 from hivefeedback_stores.redis_errors import readable
+from hivefeedback_stores.redis_watch import PUBLISH, Watcher
 from hivefeedback_stores.rules import appended
 
 __all__ = ["RedisJournal"]
@@ -50,6 +51,7 @@ return {redis.call('LRANGE', KEYS[2], ARGV[3], ARGV[4]), is_known(KEYS[2], tonum
 )
 _APPEND = Script(
     _IS_KNOWN
+    + PUBLISH
     + """
 local head, expected = redis.call('LLEN', KEYS[2]), tonumber(ARGV[3])
 if head == expected + 1 then
@@ -60,7 +62,7 @@ local lease = redis.call('HMGET', KEYS[3], 'token', 'holder')
 local token, given = tonumber(lease[1] or 0), tonumber(ARGV[4])
 if head ~= expected or (given > 0 and given < token) then return {0, head, token, lease[2] or ''} end
 if not is_known(KEYS[2], tonumber(ARGV[5]), ARGV[6]) then return {0, expected, 0, ''} end
-redis.call('RPUSH', KEYS[2], ARGV[1] .. ARGV[2])
+publish(redis.call('RPUSH', KEYS[2], ARGV[1] .. ARGV[2]))
 return {1}
 """
 )
@@ -115,7 +117,7 @@ class _Known:
 
 
 class RedisJournal:
-    """``CarriedJournal`` in Redis. As durable as the server: see the room's README.
+    """``CarriedJournal`` and ``WatchedJournal`` in Redis. As durable as the server: see the room's README.
 
     Args:
         server: Where.
@@ -125,6 +127,7 @@ class RedisJournal:
     def __init__(self, server: Server, salt: str) -> None:
         self._server, self._salt, self._known = server, salt, _Known()
         self._keys, self._bodies = server.keys.of("meta", "journal"), server.keys.of("meta", "bodies")
+        self._watcher = Watcher(server.address.shown, *server.keys.of("news"), server.listen)
 
     def head(self) -> int:
         head, is_known = self._server.read(_HEAD, self._keys, self._known.newest)
@@ -161,6 +164,13 @@ class RedisJournal:
             raise _put_back()
         self._known.see(written.seq, mark, is_from_start=False)
         return written
+
+    def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        return self._watcher.watch(on_change)
+
+    def close(self) -> None:
+        """End watching."""
+        self._watcher.close()
 
     def put_body(self, text: str) -> str:
         while True:

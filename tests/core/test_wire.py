@@ -48,7 +48,7 @@ JOURNALLED: tuple[type, ...] = (
 AGGREGATED: tuple[type, ...] = (stats.Cell, stats.Judged, stats.Delta, stats.Exemplar)
 PROTOCOLS = ("Store", "StoreFactory", "EventLog", "Aggregates", "Journal", "Config", "State", "Policy", "Scorer",
              "Ranker", "Executor", "Gate", "KeepsState", "Tends", "AdapterServer", "TrimmedLog", "CarriedJournal",
-             "ListedState", "Archive", "ArchiveFactory")  # fmt: skip
+             "ListedState", "WatchedJournal", "Archive", "ArchiveFactory")  # fmt: skip
 CARRIED = ("Commit", "Record", "Selector", "Lease", "Observation", "Ranked", "Tag", "Collected", "LoadedAdapter")
 ALIASES = {
     "Outcome": model.Outcome,

@@ -23,6 +23,7 @@ from hivefeedback.hooks.protocols.store import (
     Store,
     StoreFactory,
     TrimmedLog,
+    WatchedJournal,
 )
 
 __all__ = [
@@ -54,4 +55,5 @@ __all__ = [
     "Tag",
     "TrimmedLog",
     "Voice",
+    "WatchedJournal",
 ]

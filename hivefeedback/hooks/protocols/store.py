@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, runtime_checkable
 
@@ -33,6 +33,7 @@ __all__ = [
     "Store",
     "StoreFactory",
     "TrimmedLog",
+    "WatchedJournal",
 ]
 
 
@@ -212,6 +213,26 @@ class CarriedJournal(Journal, Protocol):
 
         Raises:
             ConflictError: There are texts here under another salt.
+        """
+
+
+@runtime_checkable
+class WatchedJournal(Journal, Protocol):
+    """A journal that says by itself that it has grown.
+
+    Optional: with it a process learns of a change within milliseconds; without it, and whenever a word
+    gets lost, at its next look (``config_poll_s``).
+    """
+
+    def watch(self, on_change: Callable[[], None]) -> Callable[[], None]:
+        """Have ``on_change`` called soon after entries were appended by anybody, on a thread of the store's.
+
+        Args:
+            on_change: Returns at once and does not raise. It may be called without need, and once for
+                several entries; after an interruption it is called when watching has begun again.
+
+        Returns:
+            Ends the watching; never waits for the store. It ends with the store as well.
         """
 
 
