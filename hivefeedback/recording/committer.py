@@ -146,6 +146,7 @@ class Committer:
         self._lock = threading.Lock()
         self._n_waiting = self._n_bytes = 0
         self._wake = threading.Event()
+        self._next_poll = 0.0
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="hivefeedback-committer", daemon=True)
 
@@ -165,7 +166,6 @@ class Committer:
             self._n_bytes += outgoing.n_bytes
             self._jobs.append(outgoing)
         self._wake.set()
-        self._next_poll = 0.0
 
     def _is_full(self, outgoing: Outgoing) -> bool:
         n_events, n_bytes = self._n_waiting + len(outgoing.commit.events), self._n_bytes + outgoing.n_bytes
@@ -207,6 +207,11 @@ class Committer:
         self._jobs.append(done)
         self._wake.set()
 
+    def look(self) -> None:
+        """Look at the journal as soon as what waits is written, not only at the next poll; never waits."""
+        self._next_poll = 0.0
+        self._wake.set()
+
     def stop(self, timeout_s: float) -> bool:
         """Write what waits and end; False where that took too long."""
         self._is_stopping = True
@@ -217,11 +222,6 @@ class Committer:
 
     def _run(self) -> None:
         while True:
-    def look(self) -> None:
-        """Look at the journal as soon as what waits is written, not only at the next poll; never waits."""
-        self._next_poll = 0.0
-        self._wake.set()
-
             self._wake.wait(max(0.0, self._next_poll - time.monotonic()) if not self._jobs else 0.0)
             self._wake.clear()
             while self._jobs:
