@@ -34,6 +34,7 @@ from hivefeedback.hooks.protocols import (
     Voice,
     WatchedJournal,
 )
+from hivefeedback.hooks.row_policy import RowPolicy
 from hivefeedback.hooks.samples import Samples
 from hivefeedback.hooks.specs import Argument, Collected, Command, HttpRoute, PolicyFactory, hookimpl, hookspec
 
@@ -68,6 +69,7 @@ __all__ = [
     "Ranked",
     "Ranker",
     "Record",
+    "RowPolicy",
     "Samples",
     "Scorer",
     "Selector",

@@ -6,11 +6,11 @@ the default policy learns better, these are for those who want the formula that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from hivefeedback.hooks import Observation
+from hivefeedback.hooks import Observation, RowPolicy
 from hivefeedback.stats import JUDGED_UNIT, QUERY, Judged
 from hivefeedback_rankers.contender import Contender, Placing
 from hivefeedback_rankers.performance import Performance
@@ -73,7 +73,7 @@ class _State(msgspec.Struct):
     served: dict[str, tuple[float, float | None]]
 
 
-class RankedPolicy:
+class RankedPolicy(RowPolicy[_Row]):
     """Draws the first of a ranking.
 
     Statistics are kept per operation and all that lie above it; a deployment with too few runs of
@@ -97,12 +97,11 @@ class RankedPolicy:
     """
 
     def __init__(self, name: str, placing: Placing, *, explore: float = 0.02, rolls_up: bool = True) -> None:
+        super().__init__()
         self.name = name
         self._placing = placing
         self._explore = explore
         self._rolls_up = rolls_up
-        self._rows: dict[str, dict[str, _Row]] = {}
-        self._served: dict[str, tuple[float, float | None]] = {}
         self._has_learnt = False
 
     def learn(self, observations: Sequence[Observation]) -> None:
@@ -115,8 +114,8 @@ class RankedPolicy:
                     row.put(seen.previous, seen.duration_s, -1.0)
                 row.put(seen.reward, seen.duration_s)
                 row.fade()
-        while len(self._rows) > _MAX_OPERATIONS:
-            del self._rows[next(iter(self._rows))]
+        while len(self.rows) > _MAX_OPERATIONS:
+            del self.rows[next(iter(self.rows))]
 
     def shares(self, operation: str, candidates: Sequence[str]) -> Sequence[float]:
         """The even share each, the rest for the first of the ranking."""
@@ -126,39 +125,14 @@ class RankedPolicy:
         out[candidates.index(first.deployment)] += 1.0 - self._explore
         return out
 
-    def index(self, operation: str) -> Mapping[str, float]:
-        """Share of each deployment in service, if all of them were candidates."""
-        names = list(self._served) or sorted({name for row in self._rows.values() for name in row})
-        return dict(zip(names, self.shares(operation, names), strict=True)) if names else {}
-
-    def declare(self, deployments: Mapping[str, tuple[float, float | None]]) -> None:
-        """Take who is in service, with capability and price."""
-        self._served = dict(deployments)
-
-    def adopt(self, deployment: str, variant: str) -> None:
-        """Let the deployment be what the variant was."""
-        for row in self._rows.values():
-            row.pop(deployment, None)
-            if variant in row:
-                row[deployment] = row.pop(variant)
-
-    def forget(self, variant: str) -> None:
-        """Drop what was learnt about a variant."""
-        for row in self._rows.values():
-            row.pop(variant, None)
-
     def due(self, now_s: float) -> Sequence[str]:
         """All operations after anything was learnt, since wider ones stand in for narrow ones."""
         has_learnt, self._has_learnt = self._has_learnt, False
         return ("",) if has_learnt else ()
 
-    def alarms(self) -> Sequence[tuple[str, str, dict[str, float]]]:
-        """None: there is no detector."""
-        return ()
-
     def dump(self) -> bytes:
         """The sums as JSON."""
-        return msgspec.json.encode(_State(self.name, _VERSION, self._rows, self._served))
+        return msgspec.json.encode(_State(self.name, _VERSION, self.rows, self.served))
 
     def load(self, data: bytes) -> None:
         """Take back what ``dump`` wrote; anything else is ignored."""
@@ -167,16 +141,16 @@ class RankedPolicy:
         except msgspec.DecodeError:
             return
         if state.policy == self.name and state.version == _VERSION:
-            self._rows, self._served = state.rows, state.served
+            self.rows, self.served = state.rows, state.served
             self._has_learnt = True
 
     def _touched(self, prefix: str) -> dict[str, _Row]:
         """The row of an operation, moved to the end of those that are remembered."""
-        row = self._rows[prefix] = self._rows.pop(prefix, {})
+        row = self.rows[prefix] = self.rows.pop(prefix, {})
         return row
 
     def _contender(self, name: str, operation: str) -> Contender:
-        capability, price = self._served.get(name, (50.0, None))
+        capability, price = self.served.get(name, (50.0, None))
         return Contender(
             deployment=name,
             capability=min(100.0, max(0.0, capability)),
@@ -188,7 +162,7 @@ class RankedPolicy:
         """By the narrowest operation with enough runs, else by the widest that may be looked at."""
         row = _Row()
         for prefix in _prefixes(scope) if self._rolls_up else (scope,):
-            row = self._rows.get(prefix, {}).get(name) or row
+            row = self.rows.get(prefix, {}).get(name) or row
             if row.n >= _MIN_RUNS:
                 break
         return row.performance()
