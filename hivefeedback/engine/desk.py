@@ -81,8 +81,8 @@ class Desk:
 
     # --- commits --------------------------------------------------------------------------------------
 
-    def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
-        """Take a commit of the recorder."""
+    def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> bool:
+        """Take a commit of the recorder; False where its number was not needed."""
         self.has_sent = True
         if letters := self._letters.take():
             commit = replace(commit, records=[*commit.records, *letters])
@@ -91,9 +91,9 @@ class Desk:
         if self._is_inline:
             self._backlog.append(Outgoing(commit, tuple(given), n_bytes))
             self.write()
-        else:
-            self.n_asked += bool(given)
-            self._committer.send(commit, given, n_bytes)
+            return True
+        self.n_asked += bool(given)
+        return self._committer.send(commit, given, n_bytes)
 
     def checked(self, repeated: Sequence[Event]) -> None:
         """The committer's thread: these runs of a commit with given ids were in the log already."""

@@ -13,6 +13,8 @@ _REFRESH_EVERY_S: Final = 0.02
 _REFRESH_BUDGET_S: Final = 0.0005
 _SAVE_EVERY_S: Final = 5.0
 _EXEMPLARS_EVERY_S: Final = 1.0
+_ASK_AFTER_S: Final = 0.5
+"""A framework's callback brings a run milliseconds after the application spoke of it, seldom a second."""
 _SAVE_EVERY_INLINE_S: Final = 300.0
 """Simulated time runs fast, and ``flush`` and ``close`` save anyway."""
 
@@ -34,5 +36,6 @@ def recorder_options(values: EngineValues, *, commit_every_s: float, is_inline: 
         refresh_every_s=0.0 if is_inline else _REFRESH_EVERY_S,
         refresh_budget_s=None if is_inline else _REFRESH_BUDGET_S,
         exemplars_every_s=0.0 if is_inline else _EXEMPLARS_EVERY_S,
+        ask_after_s=0.0 if is_inline else _ASK_AFTER_S,
         save_every_s=_SAVE_EVERY_INLINE_S if is_inline else _SAVE_EVERY_S,
     )

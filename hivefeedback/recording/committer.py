@@ -29,7 +29,9 @@ __all__ = ["Committer", "Observer", "Outgoing", "write"]
 log = logging.getLogger(__name__)
 
 _MAX_JOBS = 1000
-"""Commits beyond that are added to the last one that waits."""
+"""Of commits beyond that only the sums are kept."""
+_TOGETHER = 4096
+"""Events up to which commits that wait are written as one."""
 _MAX_BYTES = 256 << 20
 _RETRY_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 
@@ -104,6 +106,23 @@ def _is_writable(event: Event) -> bool:
         return False
 
 
+def _fit(last: Outgoing, outgoing: Outgoing) -> bool:
+    return len(last.commit.events) + len(outgoing.commit.events) <= _TOGETHER
+
+
+def _join(last: Outgoing, outgoing: Outgoing) -> None:
+    """Add a commit to the one before it: a store that is slow is slow for each commit, however small, and one
+    that stays away must not fill the memory with sums."""
+    commit = outgoing.commit
+    last.commit.delta.merge(commit.delta)
+    records = {(r.namespace, r.key): r for r in (*last.commit.records, *commit.records)}
+    events = [*last.commit.events, *commit.events]
+    last.commit = msgspec.structs.replace(last.commit, events=events, records=list(records.values()))
+    last.given += outgoing.given
+    last.n_bytes += outgoing.n_bytes
+    last.n_given += outgoing.n_given
+
+
 class Observer(Protocol):
     """What the committer tells the loop."""
 
@@ -154,18 +173,23 @@ class Committer:
         """Begin to write."""
         self._thread.start()
 
-    def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
-        """Take a commit, with the ids of its runs that were given and the size of its texts; never waits."""
+    def send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> bool:
+        """Take a commit, with the ids of its runs that were given and the size of its texts; never waits.
+        False where it is written together with the one before it, under that one's number."""
         outgoing = Outgoing(commit, tuple(given), n_bytes)
         with self._lock:
-            if self._is_full(outgoing):
+            is_full = self._is_full(outgoing)
+            if is_full:
                 self._lose_events(outgoing)
-                if self._has_joined_last(outgoing):
-                    return
             self._n_waiting += len(outgoing.commit.events)
             self._n_bytes += outgoing.n_bytes
+            last = self._jobs[-1] if self._jobs else None
+            if isinstance(last, Outgoing) and last is not self._in_work and (is_full or _fit(last, outgoing)):
+                _join(last, outgoing)
+                return False
             self._jobs.append(outgoing)
         self._wake.set()
+        return True
 
     def _is_full(self, outgoing: Outgoing) -> bool:
         n_events, n_bytes = self._n_waiting + len(outgoing.commit.events), self._n_bytes + outgoing.n_bytes
@@ -179,19 +203,6 @@ class Committer:
             self._counters["events_uncommitted"] += n_events - 1
         outgoing.commit = msgspec.structs.replace(outgoing.commit, events=())
         outgoing.given, outgoing.n_bytes = (), 0
-
-    def _has_joined_last(self, outgoing: Outgoing) -> bool:
-        """Add a commit's sums to the one that was sent last, so that a store that stays away does not fill
-        the memory; False where that one is being written."""
-        last = self._jobs[-1] if self._jobs else None
-        if not isinstance(last, Outgoing) or last is self._in_work:
-            return False
-        commit = outgoing.commit
-        last.commit.delta.merge(commit.delta)
-        records = {(r.namespace, r.key): r for r in (*last.commit.records, *commit.records)}
-        last.commit = msgspec.structs.replace(last.commit, records=list(records.values()))
-        last.n_given += outgoing.n_given
-        return True
 
     def do(self, call: Callable[[], object]) -> bool:
         """Ask the store something in its turn; never waits. False where too much waits already."""

@@ -18,9 +18,9 @@ _MAX_TEXT = 262_144
 
 
 class Send(Protocol):
-    """Takes a finished commit."""
+    """Takes a finished commit; False where it is written with the one before, and its number is free again."""
 
-    def __call__(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None: ...
+    def __call__(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> bool: ...
 
 
 class Outbox:
@@ -106,12 +106,12 @@ class Outbox:
         """Send everything that waits as one commit."""
         if self.is_empty:
             return
-        self._number += 1
         self._tally.count_into(self.delta, self._breath)
-        commit = Commit(self._producer, self._epoch, self._number, self._events, self.delta, self._records)
+        commit = Commit(self._producer, self._epoch, self._number + 1, self._events, self.delta, self._records)
         given, n_bytes = self._given, self._n_bytes
         self._events, self._records, self.delta, self._given, self._n_bytes = [], [], Delta(), [], 0
-        self._send(commit, given, n_bytes)
+        if self._send(commit, given, n_bytes):
+            self._number += 1
 
 
 def _has_texts(event: Event) -> bool:

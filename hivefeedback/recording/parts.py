@@ -67,6 +67,7 @@ class RecorderOptions:
     refresh_budget_s: float | None
     save_every_s: float
     exemplars_every_s: float
+    ask_after_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,9 @@ class Recorder:
         self._newest = Newest(parts.joins.decision)
         self._judge = Judge(parts, self._newest, enough=options.query_success_from)
         self._learner = Learner(parts, options, self._judge, self._newest)
-        self._late = LateFeedback(parts, self._learner, self._judge, Recall(parts, options, self._learner))
+        self._late = LateFeedback(
+            parts, self._learner, self._judge, Recall(parts, options, self._learner), ask_after_s=options.ask_after_s
+        )
         self._plain = PlainRuns(parts, self._learner, self._judge, self._newest, self._late)
         self._corrections = Corrections(parts.outbox, parts.counters, parts.intake.hash_user)
         self._shutters = Shutters(parts)
@@ -99,7 +101,7 @@ class Recorder:
         """Learn a slice of items; small ones, so that other threads get their turn."""
         now_s = self._p.clock()
         if not self._has_begun:
-            self._begin_recording(now_s)
+            self._begin_recording()
         if not self._learn_plain(items, now_s):
             self._learn_any(items, now_s)
         self.tick(now_s)
@@ -145,16 +147,21 @@ class Recorder:
             outbox.add(found)
         self._p.events.tell(BatchCommitted(last_seq=events[-1].seq if events else 0, n_events=len(events)), now_s)
 
-    def _begin_recording(self, now_s: float) -> None:
+    def _begin_recording(self) -> None:
         """The first thing is recorded: write the checkpoint, and take over what others left."""
-        p = self._p
         self._has_begun = True
-        p.outbox.add(p.events.take_own())  # the checkpoint comes first
+        self._p.outbox.add(self._p.events.take_own())  # the checkpoint comes first
+        self.take_over()
+
+    def take_over(self) -> None:
+        """Wait for what processes that are gone waited for, and remove what nobody needs of what they left."""
+        p = self._p
         p.ask(p.lookup.left, self._inherit)
-        p.ask(partial(p.lookup.tidy, p.policy.name, now_s), lambda _: None)
+        p.ask(partial(p.lookup.tidy, p.policy.name, p.clock()), lambda _: None)
 
     def _inherit(self, left: Sequence[tuple[str, Legacy]]) -> None:
         for origin, legacy in left:
+            self._has_begun = True  # what it will say of them goes into the log
             self._p.awaiting.inherit(origin, legacy)
 
     def _learn(self, event: Event, scores: Mapping[str, Sequence[Event]], now_s: float) -> None:
@@ -215,6 +222,7 @@ class Recorder:
             asked: Feedback that they had asked the log about when they ended, with their origin.
         """
         self._plain.count()
+        self._has_begun = self._has_begun or bool(handed or asked)  # what is learnt of it goes into the log
         if lost:
             self._p.awaiting.lose(lost)
             self._late.lose(lost)
@@ -300,11 +308,12 @@ class Recorder:
 
     def idle_s(self, now_s: float) -> float:
         """How long the recorder may sleep when nothing comes, in seconds."""
+        due_s = min(now_s + 1.0, self._late.next_s())
         if self._p.refresher.is_dirty or self._plain.is_untaught:
-            return max(0.0, self._refreshed_at_s + self._o.refresh_every_s - now_s)
-        if self._plain.is_uncounted or not self._p.outbox.is_empty:
-            return max(0.0, self._handed_at_s + self._o.commit_every_s - now_s)
-        return 1.0
+            due_s = min(due_s, self._refreshed_at_s + self._o.refresh_every_s)
+        elif self._plain.is_uncounted or not self._p.outbox.is_empty:
+            due_s = min(due_s, self._handed_at_s + self._o.commit_every_s)
+        return max(0.0, due_s - now_s)
 
     # --- the store ----------------------------------------------------------------------------------
 
@@ -312,6 +321,7 @@ class Recorder:
         """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
         self._plain.count()
+        self._late.note_asked()
         self._judge.teach()
         if self._has_begun or events.n_own > _HELD_BACK:
             outbox.add(events.take_own())
@@ -332,6 +342,8 @@ class Recorder:
                 outbox.put(learnt.record(self._p.policy.name))
         self._handed_at_s = now_s
         outbox.hand_over()
+        if is_flush:
+            self._late.ask_now()
 
     def _tell_state(self, now_s: float, *, is_final: bool) -> None:
         """What other processes have to know: breakers that changed, and runs that wait."""
@@ -343,7 +355,7 @@ class Recorder:
             records = p.awaiting.will(now_s)
         else:
             records = p.awaiting.news(now_s)
-        for record in records if self._has_runs else ():
+        for record in records if self._has_runs or p.awaiting.has_inherited else ():
             p.outbox.put(record)
 
     def note_dropped(self, dropped: Mapping[str, int]) -> None:

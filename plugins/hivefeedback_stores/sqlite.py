@@ -16,13 +16,13 @@ from collections.abc import Callable, Sequence
 from hivefeedback.errors import StoreError
 from hivefeedback.hooks import Aggregates, Commit, Config, EventLog, Journal, State
 from hivefeedback.model import decode_event
-from hivefeedback_stores.codec import decode_entry, decode_packed, packed
-from hivefeedback_stores.seen import Seen
-from hivefeedback_stores.sqlite_aggregates import SqliteAggregates, Written, add_delta
+from hivefeedback_stores.codec import decode_entry, packed
+from hivefeedback_stores.sqlite_aggregates import SqliteAggregates
 from hivefeedback_stores.sqlite_blocks import unreadable_blocks
 from hivefeedback_stores.sqlite_database import Database
+from hivefeedback_stores.sqlite_folding import Written, add_delta
 from hivefeedback_stores.sqlite_log import Sources, SqliteLog, insert_events
-from hivefeedback_stores.sqlite_parts import SqliteConfig, SqliteJournal, SqliteState, put_record
+from hivefeedback_stores.sqlite_parts import SqliteConfig, SqliteJournal, SqliteState, put_records
 from hivefeedback_stores.urls import path_of
 
 __all__ = ["SqliteStore"]
@@ -69,12 +69,11 @@ class SqliteStore:
         """Apply a commit in one transaction, once."""
         with self._database.write() as connection:
             sources = Sources(connection)
-            if not _is_new(connection, sources[commit.producer, commit.epoch], commit.number):
+            if not _is_new(connection, sources, commit):
                 return
             insert_events(connection, commit.events, sources)
             add_delta(connection, commit.delta, self._written)
-            for record in commit.records:
-                put_record(connection, record, self._clock())
+            put_records(connection, commit.records, self._clock())
         self._written.keep()
 
     def check(self) -> Sequence[str]:
@@ -90,10 +89,9 @@ class SqliteStore:
         self._database.close()
 
 
-def _is_new(connection: sqlite3.Connection, source: int, number: int) -> bool:
-    (data,) = connection.execute("SELECT seen FROM sources WHERE source = ?", (source,)).fetchone()
-    seen = decode_packed("the numbers of applied commits", data, Seen)
-    if not seen.add(number):
+def _is_new(connection: sqlite3.Connection, sources: Sources, commit: Commit) -> bool:
+    source, seen = sources.known(commit.producer, commit.epoch)
+    if not seen.add(commit.number):
         return False
     connection.execute("UPDATE sources SET seen = ? WHERE source = ?", (packed(seen), source))
     return True

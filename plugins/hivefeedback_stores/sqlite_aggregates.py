@@ -1,8 +1,7 @@
 """Aggregates in SQLite.
 
-A commit's delta is written down as it came, in one row; sixteen of them are folded into the cells
-at once, since most of a merge is finding, decoding and writing the same cells again. A read merges
-what still waits.
+A commit's delta is written down as it came, in one row, and folded into the cells later (see
+``sqlite_folding``). A read merges what still waits.
 
 Deltas are numbered without end, and a cell carries the number of the newest delta that was folded
 into it. So whoever has seen everything up to a number lacks the cells with larger ones, and on top
@@ -14,160 +13,40 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
-from msgspec import Struct
-
-from hivefeedback.hooks import Breath
 from hivefeedback.stats import Cell, CellKey, Changes, Delta, Exemplar, Slice, View, newest
 from hivefeedback_stores.buckets import DAY_S, Horizon, buckets_of, is_read
 from hivefeedback_stores.codec import decode_packed, packed
 from hivefeedback_stores.sqlite_database import Database
+from hivefeedback_stores.sqlite_folding import (
+    NAMES,
+    Place,
+    add_cell,
+    fold,
+    gathered,
+    horizon_of,
+    last_number,
+    merge_cells,
+)
 from hivefeedback_stores.sqlite_schema import get_meta, has_revisions, put_meta
 from hivefeedback_stores.takeback import CellAt, Share, take_back
 
-__all__ = ["SqliteAggregates", "Written", "add_delta", "fold", "forget_exemplars", "put_cell", "take_shares"]
+__all__ = ["SqliteAggregates", "forget_exemplars", "take_shares"]
 
-FOLD_AT = 16
-"""Deltas that may wait: a fold then costs a few ms, a read decodes at most so many more rows."""
-
-Place = tuple[int, int, str, str, str, str, str]
-"""(start, width, and the five parts of a cell's key)."""
-_PLACE = "start_s, width_s, deployment, operation, agent, arm, fingerprint"
+_PLACE = ", ".join(NAMES)
 _EXEMPLARS = "SELECT deployment, operation, newest FROM exemplars"
-_AT = "start_s = ? AND width_s = ? AND deployment = ? AND operation = ? AND agent = ? AND arm = ? AND fingerprint = ?"
+_AT = " AND ".join(f"{name} = ?" for name in NAMES)
 
 
-class _Waiting(Struct, array_like=True):
-    """A delta as it lies in its row."""
-
-    cells: list[tuple[CellKey, int, Cell]]
-    exemplars: list[tuple[str, str, list[Exemplar]]]
-
-
-class Written:
-    """Deltas that this process wrote down and that wait, so that a fold need not read them back.
-
-    One that was written in a transaction counts once that is committed (``keep``).
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[int, _Waiting] = {}
-        self._new: tuple[int, _Waiting] | None = None
-
-    def note(self, number: int, row: _Waiting) -> None:
-        """A delta that was just written under a number."""
-        self._new = (number, row)
-
-    def keep(self) -> None:
-        """The transaction is committed."""
-        if self._new is not None:
-            self._kept[self._new[0]] = self._new[1]
-            self._new = None
-        while len(self._kept) > 2 * FOLD_AT:  # another process folded them
-            del self._kept[next(iter(self._kept))]
-
-    def take(self) -> dict[int, _Waiting]:
-        """All that are kept, for a fold that may change them; a fold that fails reads them back."""
-        kept, self._kept, self._new = self._kept, {}, None
-        return kept
-
-
-def add_delta(connection: sqlite3.Connection, delta: Delta, written: Written) -> None:
-    """Write a delta down; folds when enough of them wait."""
-    if not delta:
-        return
-    row = _Waiting(
-        [(key, minute, cell) for (key, minute), cell in delta.cells.items()],
-        [(*name, kept) for name, kept in delta.exemplars.items()],
-    )
-    number = _last_number(connection) + 1
-    connection.execute("INSERT INTO deltas VALUES (?, ?)", (number, packed(row)))
-    (n,) = connection.execute("SELECT count(*) FROM deltas").fetchone()
-    if n < FOLD_AT:
-        written.note(number, row)
-    else:
-        fold(connection, {**written.take(), number: row})
-
-
-def _last_number(connection: sqlite3.Connection) -> int:
-    """Number of the newest delta, or of the compaction that came after it."""
-    (waiting,) = connection.execute("SELECT max(number) FROM deltas").fetchone()
-    return max(waiting or 0, int(get_meta(connection, "folded") or 0))
-
-
-def _waiting(connection: sqlite3.Connection, after: int, at_hand: Mapping[int, _Waiting]) -> Iterator[_Waiting]:
-    query = "SELECT number FROM deltas WHERE number > ? ORDER BY number"
-    for (number,) in connection.execute(query, (after,)).fetchall():
-        row = at_hand.get(number)
-        if row is None:
-            (data,) = connection.execute("SELECT delta FROM deltas WHERE number = ?", (number,)).fetchone()
-            row = decode_packed("a waiting delta", data, _Waiting)
-        yield row
-
-
-def _gathered(
-    connection: sqlite3.Connection, after: int = -1, at_hand: Mapping[int, _Waiting] = MappingProxyType({})
-) -> Delta:
-    """All deltas that wait and have a larger number, merged; those at hand may be changed by it."""
-    delta, breath = Delta(), Breath()
-    for row in _waiting(connection, after, at_hand):
-        for key, minute, cell in row.cells:
-            known = delta.cells.get((key, minute))
-            if known is None:
-                delta.cells[(key, minute)] = cell
-            else:
-                known.merge(cell)
-                breath()
-        for deployment, operation, kept in row.exemplars:
-            delta.exemplars.setdefault((deployment, operation), []).extend(kept)
-    return delta
-
-
-def fold(connection: sqlite3.Connection, at_hand: Mapping[int, _Waiting] = MappingProxyType({})) -> None:
-    """Merge what waits into the cells and exemplars."""
-    delta, horizon, breath = _gathered(connection, at_hand=at_hand), _horizon(connection), Breath()
-    if not delta:
-        return
-    number = _last_number(connection)
-    for (key, minute), cell in delta.cells.items():
-        _merge_cell(connection, (*horizon.bucket(minute), *key), cell, number)
-        breath()
-    for name, added in delta.exemplars.items():
-        breath()
-        kept = newest([*_exemplars_of(connection, name), *added])
-        connection.execute("INSERT OR REPLACE INTO exemplars VALUES (?, ?, ?, ?)", (*name, packed(kept), number))
-    connection.execute("DELETE FROM deltas")
-    put_meta(connection, "folded", str(number))
-
-
-def _exemplars_of(connection: sqlite3.Connection, name: tuple[str, str]) -> list[Exemplar]:
-    row = connection.execute("SELECT newest FROM exemplars WHERE deployment = ? AND operation = ?", name).fetchone()
-    return decode_packed("an exemplar", row[0], list[Exemplar]) if row else []
-
-
-def _merge_cell(connection: sqlite3.Connection, place: Place, cell: Cell, number: int) -> None:
-    row = connection.execute(f"SELECT cell FROM cells WHERE {_AT}", place).fetchone()
-    if row is not None:
-        known = decode_packed("a cell", row[0], Cell)
-        known.merge(cell)
-        cell = known
-    put_cell(connection, place, cell, number)
-
-
-def put_cell(connection: sqlite3.Connection, place: Place, cell: Cell | None, number: int = 0) -> None:
-    """Replace a cell, or with None remove it; ``number`` is that of the newest delta in it."""
+def _put_cell(connection: sqlite3.Connection, place: Place, cell: Cell | None) -> None:
+    """Replace a cell, or with None remove it."""
     if cell is None:
         connection.execute(f"DELETE FROM cells WHERE {_AT}", place)
     else:
-        row = (*place, packed(cell), number)
+        row = (*place, packed(cell), 0)
         connection.execute("INSERT OR REPLACE INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-
-
-def _horizon(connection: sqlite3.Connection) -> Horizon:
-    return Horizon(*(int(get_meta(connection, name) or 0) for name in Horizon.__struct_fields__))
 
 
 def _cells_where(connection: sqlite3.Connection, condition: str, *values: object) -> list[tuple[Place, Cell]]:
@@ -189,7 +68,7 @@ def take_shares(connection: sqlite3.Connection, shares: Iterable[Share]) -> None
         ]
 
     for share in shares:
-        take_back(share, cells, lambda place, cell: put_cell(connection, place, cell))
+        take_back(share, cells, lambda place, cell: _put_cell(connection, place, cell))
 
 
 def forget_exemplars(connection: sqlite3.Connection, run_ids: set[str]) -> None:
@@ -212,7 +91,7 @@ class SqliteAggregates:
 
     def read(self, *, from_s: float, to_s: float) -> View:
         with self._database.read() as connection:
-            horizon, delta = _horizon(connection), _gathered(connection)
+            horizon, delta = horizon_of(connection), gathered(connection)
             found = dict(_cells_where(connection, "start_s > ? AND start_s < ?", from_s - DAY_S, to_s))
             kept = {
                 (d, o): decode_packed("an exemplar", data, list[Exemplar])
@@ -233,11 +112,11 @@ class SqliteAggregates:
 
     def changes(self, *, after: str, from_s: float) -> Changes:
         with self._database.read() as connection:
-            horizon, last = _horizon(connection), _last_number(connection)
+            horizon, (last, _) = horizon_of(connection), last_number(connection)
             epoch = get_meta(connection, "epoch")
             since = _since(after, epoch, last) if has_revisions(connection) else None
             cells, exemplars = _rows_after(connection, since, from_s)
-            delta = _gathered(connection, -1 if since is None else since)
+            delta = gathered(connection, -1 if since is None else since)
         return Changes(
             mark=f"{epoch}:{last}",
             is_whole=since is None,
@@ -251,21 +130,23 @@ class SqliteAggregates:
 
     def compact(self, *, now_s: float) -> None:
         with self._database.read() as connection:
-            if _horizon(connection) == Horizon.at(now_s):
+            if horizon_of(connection) == Horizon.at(now_s):
                 return
         with self._database.write() as connection:
             fold(connection)
-            number = _last_number(connection) + 1
+            number = last_number(connection)[0] + 1
             put_meta(connection, "folded", str(number))
             horizon = Horizon.at(now_s)
             for name in Horizon.__struct_fields__:
                 put_meta(connection, name, str(getattr(horizon, name)))
             connection.execute("DELETE FROM cells WHERE start_s < ?", (horizon.gone_before,))
+            wider: dict[Place, Cell] = {}
             for place, cell in _cells_where(connection, "start_s < ? AND width_s < ?", horizon.hours_before, DAY_S):
-                wider = (*horizon.bucket(place[0]), *place[2:])
-                if wider[1] > place[1]:
-                    put_cell(connection, place, None)
-                    _merge_cell(connection, wider, cell, number)
+                bucket = horizon.bucket(place[0])
+                if bucket[1] > place[1]:
+                    _put_cell(connection, place, None)
+                    add_cell(wider, (*bucket, *place[2:]), cell)
+            merge_cells(connection, wider, number)
 
 
 class _Packed(Sequence[Exemplar]):

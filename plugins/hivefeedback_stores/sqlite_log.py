@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
 from operator import attrgetter, itemgetter
 from typing import Literal
 
 from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Breath, Selector
 from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
-from hivefeedback_stores.codec import encode, event_bytes, packed
+from hivefeedback_stores.codec import decode_packed, encode, event_bytes, packed
 from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, said_of, to_erase
 from hivefeedback_stores.rules import joins_of
 from hivefeedback_stores.seen import Seen
@@ -33,7 +33,8 @@ from hivefeedback_stores.sqlite_blocks import (
     take_blocks,
 )
 from hivefeedback_stores.sqlite_database import Database
-from hivefeedback_stores.sqlite_schema import get_meta, put_meta
+from hivefeedback_stores.sqlite_rows import insert_rows
+from hivefeedback_stores.sqlite_schema import put_meta
 from hivefeedback_stores.takeback import shares_of
 
 __all__ = ["Sources", "SqliteLog", "insert_events"]
@@ -51,15 +52,10 @@ _CHUNK = 256
 """Events written between two pauses for the host's threads, and in one block."""
 _ASKED = 500
 """Ids that are asked for by one statement."""
-_TOGETHER = 64
-"""Events written by one statement; SQLite before 3.32 takes 999 values at a time."""
 _SOURCE = attrgetter("producer", "epoch")
 _JoinRow = tuple[int, str, int]
 _EventRow = tuple[int, int, int, float, int, str, bytes]
-_ROW = "(?, ?, ?, ?, ?, ?, ?)"
-_INSERT = f"INSERT OR IGNORE INTO events VALUES {_ROW}"
 _FORGET_JOIN = "DELETE FROM joins WHERE what = ? AND value = ? AND position = ?"
-_INSERT_MANY = f"INSERT OR IGNORE INTO events VALUES {', '.join([_ROW] * _TOGETHER)}"
 
 
 class Sources(dict[tuple[str, int], int]):
@@ -70,21 +66,26 @@ class Sources(dict[tuple[str, int], int]):
         self._connection = connection
 
     def __missing__(self, name: tuple[str, int]) -> int:
-        query = "SELECT source FROM sources WHERE producer = ? AND epoch = ?"
-        row = self._connection.execute(query, name).fetchone()
+        return self.known(*name)[0]
+
+    def known(self, producer: str, epoch: int) -> tuple[int, Seen]:
+        """The number, and the commits that were applied; looked up."""
+        query = "SELECT source, seen FROM sources WHERE producer = ? AND epoch = ?"
+        row = self._connection.execute(query, (producer, epoch)).fetchone()
         if row is not None:
-            self[name] = int(row[0])
+            source, seen = int(row[0]), decode_packed("the numbers of applied commits", row[1], Seen)
         else:
-            new = "INSERT INTO sources (producer, epoch, seen) VALUES (?, ?, ?)"
-            self[name] = self._connection.execute(new, (*name, packed(Seen()))).lastrowid or 0
-        return self[name]
+            new, seen = "INSERT INTO sources (producer, epoch, seen) VALUES (?, ?, ?)", Seen()
+            source = self._connection.execute(new, (producer, epoch, packed(seen))).lastrowid or 0
+        self[producer, epoch] = source
+        return source, seen
 
 
 def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> None:
     """Append events; those whose (producer, epoch, seq) is there are skipped."""
     events = _unseen(connection, events, sources)
     position, breath = _last_position(connection) + 1, Breath()
-    has_block = False
+    has_block, joins = False, list[_JoinRow]()
     for some, is_for_block in _pieces(events):
         data = encode_block(some) if is_for_block and len(some) >= FEWEST else None
         if data is not None:
@@ -92,18 +93,21 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
             has_block = True
         else:
             _insert(connection, [_row(p, e, sources) for p, e in enumerate(some, position)])
-        joins = _joins(enumerate(some, position))
-        if joins:
-            connection.executemany("INSERT OR IGNORE INTO joins VALUES (?, ?, ?)", joins)
+        joins += _joins(enumerate(some, position))
         position += len(some)
         breath()
+    insert_rows(connection, "INSERT OR IGNORE INTO joins", joins)
     if has_block:  # for whoever looks at rows alone
         put_meta(connection, "last_position", str(position - 1))
 
 
 def _last_position(connection: sqlite3.Connection) -> int:
-    (last,) = connection.execute("SELECT max(position) FROM events").fetchone()
-    return max(last or 0, ends_of_blocks(connection)[1] or 0, int(get_meta(connection, "last_position") or 0))
+    (last,) = connection.execute(
+        "SELECT max(coalesce((SELECT max(position) FROM events), 0), "
+        "coalesce((SELECT last FROM blocks ORDER BY first DESC LIMIT 1), 0), "
+        "coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'last_position'), 0))"
+    ).fetchone()
+    return int(last)
 
 
 def _unseen(connection: sqlite3.Connection, events: Sequence[Event], sources: Sources) -> Sequence[Event]:
@@ -111,13 +115,21 @@ def _unseen(connection: sqlite3.Connection, events: Sequence[Event], sources: So
     known: dict[tuple[str, int], set[int]] = {}
     for source in set(map(_SOURCE, events)):
         seqs = [e.seq for e in events if e.epoch == source[1] and e.producer == source[0]]
-        low, high = min(seqs), max(seqs)
-        query = "SELECT seq FROM events WHERE source = ? AND seq BETWEEN ? AND ?"
-        found = {seq for (seq,) in connection.execute(query, (sources[source], low, high))}
-        found |= seqs_between(connection, sources[source], low, high)
+        found = _seqs(connection, sources[source], min(seqs), max(seqs))
         if not found.isdisjoint(seqs) or len(set(seqs)) < len(seqs):
             known[source] = found
     return _each_once(events, known) if known else events
+
+
+def _seqs(connection: sqlite3.Connection, source: int, low: int, high: int) -> set[int]:
+    """Numbers of a source's events in a range, and those that lie in one block with them."""
+    rows, blocks = "source = ? AND seq BETWEEN ? AND ?", "source = ? AND seq_high >= ? AND seq_low <= ?"
+    some = f"SELECT EXISTS (SELECT 1 FROM events WHERE {rows}) OR EXISTS (SELECT 1 FROM blocks WHERE {blocks})"
+    values = (source, low, high)
+    if connection.execute(some, (*values, *values)).fetchone() == (0,):  # nearly always
+        return set()
+    found = {seq for (seq,) in connection.execute(f"SELECT seq FROM events WHERE {rows}", values)}
+    return found | seqs_between(connection, *values)
 
 
 def _each_once(events: Sequence[Event], known: Mapping[tuple[str, int], set[int]]) -> list[Event]:
@@ -152,11 +164,7 @@ def _row(position: int, e: Event, sources: Sources) -> _EventRow:
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[_EventRow]) -> None:
-    """Write rows by the dozen: each statement lets go of the interpreter's lock and has to get it back."""
-    whole = len(rows) - len(rows) % _TOGETHER
-    for start in range(0, whole, _TOGETHER):
-        connection.execute(_INSERT_MANY, list(chain.from_iterable(rows[start : start + _TOGETHER])))
-    connection.executemany(_INSERT, rows[whole:])
+    insert_rows(connection, "INSERT OR IGNORE INTO events", rows)
 
 
 def _joins(placed: Iterable[Placed]) -> list[_JoinRow]:

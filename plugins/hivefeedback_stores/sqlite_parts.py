@@ -12,9 +12,10 @@ from hivefeedback_stores.codec import decode_config, decode_entry, encode
 from hivefeedback_stores.lease import Heartbeat, Observer
 from hivefeedback_stores.rules import appended, check_version, released
 from hivefeedback_stores.sqlite_database import Database
+from hivefeedback_stores.sqlite_rows import insert_rows
 from hivefeedback_stores.sqlite_schema import get_meta, put_meta
 
-__all__ = ["SqliteConfig", "SqliteJournal", "SqliteState", "put_record"]
+__all__ = ["SqliteConfig", "SqliteJournal", "SqliteState", "put_records"]
 
 
 def _heartbeat(connection: sqlite3.Connection) -> Heartbeat:
@@ -120,6 +121,10 @@ class SqliteConfig:
 
 
 _RECORD = "SELECT namespace, key, value, version, expires_at_s FROM records"
+_NEXT_VERSION = (
+    "ON CONFLICT (namespace, key) DO UPDATE "
+    "SET value = excluded.value, version = version + 1, expires_at_s = excluded.expires_at_s"
+)
 _LIVE = "(expires_at_s IS NULL OR expires_at_s > ?)"
 
 
@@ -129,15 +134,30 @@ def _record(connection: sqlite3.Connection, namespace: str, key: str, now_s: flo
     return Record(*row) if row else None
 
 
-def put_record(connection: sqlite3.Connection, record: Record, now_s: float, expected: int | None = None) -> Record:
+def _put_record(connection: sqlite3.Connection, record: Record, now_s: float, expected: int | None = None) -> Record:
     """Write a record under its next version; expired ones go on the way."""
-    connection.execute("DELETE FROM records WHERE expires_at_s <= ?", (now_s,))
+    _forget_expired(connection, now_s)
     present = _record(connection, record.namespace, record.key, now_s)
     check_version(record, present, expected)
     version = (present.version if present else 0) + 1
     row = (record.namespace, record.key, record.value, version, record.expires_at_s)
     connection.execute("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)", row)
     return Record(*row)
+
+
+def put_records(connection: sqlite3.Connection, records: Sequence[Record], now_s: float) -> None:
+    """Write records, each under its next version, whatever version is there."""
+    if not records:
+        return
+    _forget_expired(connection, now_s)
+    rows = [(r.namespace, r.key, r.value, 1, r.expires_at_s) for r in records]
+    insert_rows(connection, "INSERT INTO records", rows, _NEXT_VERSION)
+    if any(r.expires_at_s is not None and r.expires_at_s <= now_s for r in records):
+        _forget_expired(connection, now_s)
+
+
+def _forget_expired(connection: sqlite3.Connection, now_s: float) -> None:
+    connection.execute("DELETE FROM records WHERE expires_at_s <= ?", (now_s,))
 
 
 class SqliteState:
@@ -152,7 +172,7 @@ class SqliteState:
 
     def put(self, record: Record, *, expected: int | None = None) -> Record:
         with self._database.write() as connection:
-            return put_record(connection, record, self._clock(), expected)
+            return _put_record(connection, record, self._clock(), expected)
 
     def delete(self, namespace: str, key: str) -> bool:
         query = f"DELETE FROM records WHERE namespace = ? AND key = ? AND {_LIVE}"

@@ -31,8 +31,9 @@ class Process:
         self.owners = Owners(store.state, f"{name}/1", length_s=15.0, now=wall)
         self.asked = Asked(self.outbox, self.owners)
 
-    def _send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> None:
+    def _send(self, commit: Commit, given: Sequence[str] = (), n_bytes: int = 0) -> bool:
         self._store.commit(commit)
+        return True
 
 
 @pytest.fixture

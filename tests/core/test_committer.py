@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.errors import ConfigurationError, StoreCorruptError, StoreUnreachableError
-from hivefeedback.hooks import Commit
-from hivefeedback.model import Run
+from hivefeedback.hooks import Commit, Record
+from hivefeedback.model import Event, Run
 from hivefeedback.recording import Committer, Counters, Outgoing, write
 from hivefeedback.stats import CellKey, Delta
 from hivefeedback.testing import FakeClock
@@ -159,12 +160,15 @@ def commit(number: int, n_runs: int) -> Commit:
     return Commit("p", 1, number, (), delta)
 
 
+class Nobody:
+    """Hears nothing."""
+
+    def on_poll(self) -> None: ...
+
+    def on_checked(self, repeated: object) -> None: ...
+
+
 def test_what_waits_for_a_store_that_stays_away_does_not_grow_without_end() -> None:
-    class Nobody:
-        def on_poll(self) -> None: ...
-
-        def on_checked(self, repeated: object) -> None: ...
-
     store = MemoryStore("memory://")
     committer = Committer(store, Nobody(), Counters(), max_events=100, poll_every_s=1.0)
     for number in range(1, 5001):
@@ -173,6 +177,28 @@ def test_what_waits_for_a_store_that_stays_away_does_not_grow_without_end() -> N
     committer.start()
     assert committer.stop(20.0)
     assert store.aggregates.read(from_s=0, to_s=120).coverage.n_runs == 5000
+
+
+def test_commits_that_wait_are_written_as_one_with_all_that_is_in_them() -> None:
+    store, numbers = MemoryStore("memory://"), list[int]()
+    committer = Committer(store, Nobody(), Counters(), max_events=10_000, poll_every_s=1.0)
+    number = 0
+    for seq in range(1, 5001):
+        events = (Event("p", 1, seq, f"rp-1-{seq}", 60.0, 60.0, Run("a", "x")),)
+        sent = msgspec.structs.replace(
+            commit(number + 1, 1), events=events, records=[Record("x", "newest", b"%d" % seq)]
+        )
+        if committer.send(sent):
+            number += 1
+            numbers.append(number)
+    committer.start()
+    assert committer.stop(20.0)
+    assert numbers == [1, 2], "4096 events at most"
+    assert [event.seq for _, event in store.log.read()] == list(range(1, 5001))
+    assert store.aggregates.read(from_s=0, to_s=120).coverage.n_runs == 5000
+    newest = store.state.get("x", "newest")
+    assert newest is not None
+    assert newest.value == b"5000"
 
 
 def test_an_inline_loop_counts_what_it_cannot_keep(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hivefeedback import FeedbackLoop
 from hivefeedback.model import Event, Feedback, Run
 from hivefeedback.testing import EvenPolicy, FakeClock
+from tests.core.faulty import FaultyStores
 from tests.core.loops import bodies, live_loop, open_rollout, sync_loop, until
 
 RUN = {"run_id": "r", "trace_id": "t", "decision_id": "d", "response_id": "p", "session_id": "s"}
@@ -253,6 +254,29 @@ def test_feedback_that_comes_before_another_process_has_committed_its_run_is_loo
         assert here.counters["feedback_unjoined"] == 0
         row = server.stats()[0]
         assert (row.n_judged, row.reward) == (1, 0.0)
+
+
+def test_feedback_that_comes_just_before_its_run_does_not_trouble_the_store(tmp_path: Path) -> None:
+    stores = FaultyStores()
+    with live_loop("a", store=f"faulty://{tmp_path.name}", plugins=[stores]) as loop:
+        for i in range(100):
+            loop.feedback(Feedback("helpful", 1.0, trace_id=f"t{i}"))
+            loop.record(Run("a", "x", trace_id=f"t{i}"))
+        assert loop.flush(20.0)
+        assert stores.faults.calls["find_run"] == 0
+        assert loop.stats()[0].n_judged == 100
+
+
+def test_who_waits_for_a_flush_waits_for_the_log_to_be_asked(tmp_path: Path) -> None:
+    with live_loop("a", store=f"sqlite:///{tmp_path}/hive.db") as server:
+        server.record(Run("a", "x", trace_id="t"))
+        assert server.flush(20.0)
+        with live_loop("a", store=f"sqlite:///{tmp_path}/hive.db") as here:
+            here.feedback(Feedback("helpful", 1.0, trace_id="t"))
+            assert here.flush(20.0)
+            assert here.counters["feedback_unjoined"] == 0
+        assert server.flush(20.0)
+        until(lambda: server.stats()[0].n_judged == 1)
 
 
 def test_feedback_on_a_run_that_never_comes_is_looked_up_a_few_times_only(monkeypatch: pytest.MonkeyPatch) -> None:

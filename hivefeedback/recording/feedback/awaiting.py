@@ -138,6 +138,11 @@ class Awaiting:
         for origin in gone - {self.own}:
             self._legacies.pop(origin, None)
 
+    @property
+    def has_inherited(self) -> bool:
+        """True where runs of others wait here."""
+        return len(self._legacies) > 1
+
     def legacy(self, origin: str) -> Legacy | None:
         """What is known here of the runs of an origin: of its own ones, and of those that it inherited."""
         return self._legacies.get(origin)

@@ -30,6 +30,8 @@ _MOST_WAITING = 100_000
 _AGAIN_S = (1.0, 5.0, 30.0)
 """When the log is asked again: another process may not have committed the run yet."""
 
+Queue = deque[tuple[float, Event]]
+
 
 class LateFeedback:
     """Joins feedback with runs.
@@ -37,14 +39,21 @@ class LateFeedback:
     Feedback whose run is not in memory waits for it and is looked up in the log meanwhile. What
     names no run is kept for its agent or deployment: it counts in analysis and credits nobody. A run
     that another process owns is judged there.
+
+    The log is asked a moment after feedback came (``ask_after_s``): what an application says at once
+    often comes before its run, which a framework's callback brings, and then need not be asked for.
     """
 
-    def __init__(self, parts: Parts, learner: Learner, judge: Judge, recall: Recall) -> None:
+    def __init__(
+        self, parts: Parts, learner: Learner, judge: Judge, recall: Recall, *, ask_after_s: float = 0.0
+    ) -> None:
         self._p, self._learner, self._judge, self._recall = parts, learner, judge, recall
         self._orphans: Recent[list[Event]] = Recent(_ORPHANS)
         self._n_waiting = 0
         self._unjoined: Recent[bool] = Recent(_ORPHANS)
-        self._again: tuple[deque[tuple[float, Event]], ...] = tuple(deque(maxlen=_ORPHANS) for _ in _AGAIN_S)
+        self._waits_s = (ask_after_s, *_AGAIN_S)
+        self._again: tuple[Queue, ...] = tuple(deque(maxlen=_ORPHANS) for _ in self._waits_s)
+        self._unnoted: list[Event] = []
         self._taken: Recent[bool] = Recent(_ORPHANS)
         self._asked = Asked(parts.outbox, parts.owners)
         parts.letters.watch(self._is_waiting)
@@ -59,9 +68,8 @@ class LateFeedback:
         if feedback.comment or feedback.correction:  # the words are in the log; what waits needs none
             event = replace(event, body=replace(feedback, comment="", correction=""))
         if name and self._wait(name, event):
-            self._look_up(event, feedback, 0)
-            if self._is_waiting(event):  # the answer comes later
-                self._asked.note(event.event_id, name)
+            self._unnoted.append(event)
+            self._ask_later(event, 0)
         else:
             self._keep_unjoined(event, feedback)
             if not name and not (feedback.deployment or feedback.agent_id):
@@ -82,6 +90,21 @@ class LateFeedback:
             waiting.append(event)
         self._n_waiting += 1
         return True
+
+    def _ask_later(self, event: Event, n_tries: int) -> None:
+        """Ask the log, after the wait that comes before that try."""
+        wait_s = self._waits_s[n_tries]
+        if wait_s:
+            self._again[n_tries].append((self._p.clock() + wait_s, event))
+        elif isinstance(event.body, Feedback):
+            self._look_up(event, event.body, n_tries)
+
+    def note_asked(self) -> None:
+        """Before a commit: what came in with it and waits is known as not settled, in the same commit."""
+        for event in self._unnoted:
+            if isinstance(event.body, Feedback) and self._is_waiting(event):
+                self._asked.note(event.event_id, _name_of(event.body))
+        self._unnoted.clear()
 
     def _look_up(self, event: Event, feedback: Feedback, n_tries: int) -> None:
         self._p.ask(partial(self._p.lookup.about, feedback), partial(self._resolve, event, feedback, n_tries))
@@ -117,17 +140,29 @@ class LateFeedback:
             self._unjoined.add(event.event_id, True)
             self._p.letters.expect(event)
         if n_tries < len(_AGAIN_S):
-            self._again[n_tries].append((self._p.clock() + _AGAIN_S[n_tries], event))
+            self._ask_later(event, n_tries + 1)
         else:
             self._asked.settle(event.event_id)
 
     def ask_again(self, now_s: float) -> None:
-        """Look once more for runs that the log did not hold."""
-        for n_tries, (wait_s, again) in enumerate(zip(_AGAIN_S, self._again, strict=True), 1):
+        """Look for runs that it is time to look for, the first time or once more."""
+        for n_tries, (wait_s, again) in enumerate(zip(self._waits_s, self._again, strict=True)):
             while again and not now_s < again[0][0] <= now_s + wait_s:
-                _, event = again.popleft()
-                if isinstance(event.body, Feedback) and self._is_waiting(event):
-                    self._look_up(event, event.body, n_tries)
+                self._ask_first(again, n_tries)
+
+    def ask_now(self) -> None:
+        """Look for all that nobody has looked for yet: somebody waits for it."""
+        while self._again[0]:
+            self._ask_first(self._again[0], 0)
+
+    def _ask_first(self, queue: Queue, n_tries: int) -> None:
+        _, event = queue.popleft()
+        if isinstance(event.body, Feedback) and self._is_waiting(event):
+            self._look_up(event, event.body, n_tries)
+
+    def next_s(self) -> float:
+        """When the log is to be asked for the first time for what waits; infinite where nothing does."""
+        return self._again[0][0][0] if self._again[0] else float("inf")
 
     def _known(self, found: Found, event: Event, run: Run, *unsettled: str) -> KnownRun:
         """The run of a lookup, in memory again; ``unsettled`` is feedback in the log that did not count yet:
