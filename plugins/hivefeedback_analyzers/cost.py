@@ -11,14 +11,15 @@ the same operation without being better. How far costs scatter comes from their 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import BLAMED, UNCOUNTED, Configuration, Finding, Interval
 from hivefeedback.stats import Cell, Sample, View, mean_difference, samples, spread_of
 from hivefeedback_analyzers.limits import named, relative_variance
-from hivefeedback_analyzers.odds import Ratio, adjusted_among, not_better_p, ratio_of
+from hivefeedback_analyzers.odds import Ratio, not_better_p, ratio_of
+from hivefeedback_analyzers.told import Suspected, told
 from hivefeedback_analyzers.windows import Key, split_s
 
 __all__ = ["CostAnalyzer", "CostOptions"]
@@ -53,13 +54,6 @@ class CostOptions:
             raise ValueError("min_share and alpha must be between 0 and 1")
 
 
-class _Dear(NamedTuple):
-    """A p-value that is still to be adjusted, and what is to be said if it is small."""
-
-    p_value: float
-    finding: Finding
-
-
 class _Price(NamedTuple):
     """What the runs of a cell cost. ``cost`` is that of a success in USD; infinite without one."""
 
@@ -84,14 +78,8 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
             return ()
         risen, n_rises = self._rises(view, now_s)
         excessive, n_pairs = self._excesses(view, whole)
-        found = [*risen, *excessive]
-        adjusted = adjusted_among([d.p_value for d in found], n_rises + n_pairs)
-        told = [
-            _with_p(d.finding, p_value)
-            for d, p_value in zip(found, adjusted, strict=True)
-            if p_value <= self.options.alpha
-        ]
-        return sorted(told, key=lambda f: f.finding_id)
+        findings = told([*risen, *excessive], n_rises + n_pairs, self.options.alpha)
+        return sorted(findings, key=lambda f: f.finding_id)
 
     def _told(self, view: View) -> dict[Key, _Price]:
         """Deployments with enough runs of known cost, without histograms."""
@@ -102,7 +90,7 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
             if key[0] and cell.ns.get("cost_nusd", 0) >= self.options.min_runs and cell.sums["cost_nusd"] > 0
         }
 
-    def _rises(self, view: View, now_s: float) -> tuple[list[_Dear], int]:
+    def _rises(self, view: View, now_s: float) -> tuple[list[Suspected], int]:
         split = split_s(view, now_s=now_s, recent_s=self.options.recent_s)
         if split is None:
             return [], 0
@@ -114,7 +102,7 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
         pairs = zip(*(_with_bins(part, risen) for part in (past, recent)), strict=True) if risen else ()
         return [d for (key, a), (_, b) in pairs if (d := self._rise(view, key, a, b)) is not None], len(both)
 
-    def _rise(self, view: View, key: Key, before: _Price, after: _Price) -> _Dear | None:
+    def _rise(self, view: View, key: Key, before: _Price, after: _Price) -> Suspected | None:
         ratio = _ratio(before, after)
         if ratio is None:
             return None
@@ -124,9 +112,9 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
             f"before ({_usd(before.cost)}, {before.n} runs; 95 %: {i.low - 1:+.0%} to {i.high - 1:+.0%})"
         )
         finding = _finding(view, "rise", key, message, 0.3 + 0.4 * (i.estimate - 1.0), i, after.n)
-        return _Dear(ratio.above_p(1.0), finding)
+        return ratio.above_p(1.0), finding
 
-    def _excesses(self, view: View, whole: Mapping[Key, _Price]) -> tuple[list[_Dear], int]:
+    def _excesses(self, view: View, whole: Mapping[Key, _Price]) -> tuple[list[Suspected], int]:
         o, by_operation = self.options, dict[str, list[str]]()
         for deployment, operation in whole:
             by_operation.setdefault(operation, []).append(deployment)
@@ -151,7 +139,7 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
 
     def _excess(
         self, view: View, dear: Key, cheap: Key, cells: Mapping[Key, _Price], quality: Mapping[Key, Sample]
-    ) -> _Dear | None:
+    ) -> Suspected | None:
         """Dearer and not better: both must be beyond chance, so the larger p-value counts."""
         ratio = _ratio(cells[cheap], cells[dear])
         if ratio is None or dear not in quality or cheap not in quality:
@@ -167,7 +155,7 @@ class CostAnalyzer(PluginWithOptions[CostOptions]):
             f"{'quality' if is_judged else 'success'} {better.estimate:+.1%} ({better.low:+.1%} to {better.high:+.1%})"
         )
         finding = _finding(view, "excess", dear, message, 0.2 + 0.1 * (i.estimate - 1.0), i, cells[dear].n)
-        return _Dear(p_value, finding)
+        return p_value, finding
 
 
 def _with_bins(view: View, keys: set[Key]) -> Iterator[tuple[Key, _Price]]:
@@ -224,7 +212,3 @@ def _finding(view: View, what: str, key: Key, message: str, severity: float, rat
         n_runs=n,
         evidence=view.evidence(key[0], key[1]),
     )
-
-
-def _with_p(finding: Finding, p_value: float) -> Finding:
-    return replace(finding, message=f"{finding.message}, p {p_value:.2g}", p_value=p_value)

@@ -11,7 +11,7 @@ A finding is more than chance, adjusted for everything that was compared. Option
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from hivefeedback.hooks import PluginWithOptions, hookimpl
@@ -26,7 +26,8 @@ from hivefeedback.stats import (
     wilson_interval,
 )
 from hivefeedback_analyzers.heard import Heard, heard
-from hivefeedback_analyzers.odds import adjusted_among, below_mean_p, more_p
+from hivefeedback_analyzers.odds import below_mean_p, more_p
+from hivefeedback_analyzers.told import Suspected, told
 from hivefeedback_analyzers.windows import Key, split_s
 
 __all__ = ["DissatisfactionAnalyzer", "DissatisfactionOptions"]
@@ -65,10 +66,6 @@ class DissatisfactionOptions:
             raise ValueError("1 <= critical_rating <= warn_rating <= 5 must hold")
 
 
-_Suspected = tuple[float, Finding]
-"""A p-value that is still to be adjusted, and what is to be said if it is small."""
-
-
 class _Worsening(NamedTuple):
     name: str
     before: Interval
@@ -91,20 +88,17 @@ class DissatisfactionAnalyzer(PluginWithOptions[DissatisfactionOptions]):
         recent = heard(view.between(split, float("inf")) if split is not None else view)
         low, n_low = self._low(view, recent)
         worse, n_worse = self._worsened(view, before, recent)
-        suspected = [*worse, *low]
-        adjusted = adjusted_among([p_value for p_value, _ in suspected], n_low + n_worse)
         found: dict[str, Finding] = {}
-        for (_, finding), p_value in zip(suspected, adjusted, strict=True):
+        for finding in told([*worse, *low], n_low + n_worse, self.options.alpha):
             known = found.get(finding.finding_id)
-            if p_value <= self.options.alpha and (known is None or finding.severity >= known.severity):
-                message = f"{finding.message}, p {p_value:.2g}"
-                found[finding.finding_id] = replace(finding, p_value=p_value, message=message)
+            if known is None or finding.severity >= known.severity:
+                found[finding.finding_id] = finding
         return list(found.values())
 
-    def _low(self, view: View, recent: dict[Key, Heard]) -> tuple[list[_Suspected], int]:
+    def _low(self, view: View, recent: dict[Key, Heard]) -> tuple[list[Suspected], int]:
         """Means below a threshold, and how many were held against one."""
         o, n_tests = self.options, 0
-        found: list[_Suspected] = []
+        found: list[Suspected] = []
         for key, cell in recent.items():
             for name in _VOTES:
                 judged = cell.judged.get(name)
@@ -125,9 +119,9 @@ class DissatisfactionAnalyzer(PluginWithOptions[DissatisfactionOptions]):
                         found.append((below_mean_p(judged, (threshold - 1) / 4), finding))
         return found, n_tests
 
-    def _worsened(self, view: View, before: dict[Key, Heard], recent: dict[Key, Heard]) -> tuple[list[_Suspected], int]:
+    def _worsened(self, view: View, before: dict[Key, Heard], recent: dict[Key, Heard]) -> tuple[list[Suspected], int]:
         """What is worse than before, and how much was compared."""
-        found: list[_Suspected] = []
+        found: list[Suspected] = []
         n_tests = 0
         for key in recent.keys() & before.keys():
             changes, n = self._changes(before[key], recent[key])

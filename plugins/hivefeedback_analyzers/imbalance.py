@@ -12,15 +12,17 @@ what a policy is for, and is not told. Options::
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
 
 from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
-from hivefeedback.stats import Cell, Sample, View, rate_difference, samples, wilson_interval
-from hivefeedback_analyzers.odds import adjusted_among, more_p, not_better_p, one_sided
-from hivefeedback_analyzers.service import expected_shares
+from hivefeedback.stats import Cell, Sample, View, rate_difference, wilson_interval
+from hivefeedback_analyzers.check import check_between
+from hivefeedback_analyzers.odds import more_p, not_better_p, one_sided
+from hivefeedback_analyzers.service import expected_shares, used_by_operation
+from hivefeedback_analyzers.told import Suspected, told
 
 __all__ = ["ImbalanceAnalyzer", "ImbalanceOptions"]
 
@@ -52,9 +54,7 @@ class ImbalanceOptions:
     alpha: float = 0.001
 
     def __post_init__(self) -> None:
-        for name in ("min_gap", "margin", "min_overload", "alpha"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected it between 0 and 1")
+        check_between(min_gap=self.min_gap, margin=self.margin, min_overload=self.min_overload, alpha=self.alpha)
         if not 0.0 < self.cheaper <= 1.0 or self.min_runs < 2 or self.runs_per_draw < 1.0:
             raise ValueError("cheaper must be in (0, 1], min_runs >= 2 and runs_per_draw >= 1")
 
@@ -84,22 +84,17 @@ class ImbalanceAnalyzer(PluginWithOptions[ImbalanceOptions]):
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """At most one finding for each operation: the one that matters most."""
-        used: dict[str, dict[str, Sample]] = {}
-        for (deployment, operation), sample in samples(view, "deployment", "operation").items():
-            if deployment and sample.outcomes.n > 0:
-                used.setdefault(operation, {})[deployment] = sample
+        used = used_by_operation(view)
         uneven, n_tests = self._uneven(view, config, used)
         cells = self._cells(view, {u.operation for u in uneven})
-        found: list[tuple[float, Finding]] = []
+        found: list[Suspected] = []
         for u in uneven:
             found += self._reasons(view, u, used[u.operation], cells)
-        adjusted = adjusted_among([p for p, _ in found], n_tests)
         worst: dict[str, Finding] = {}
-        for (_, finding), p_value in zip(found, adjusted, strict=True):
+        for finding in told(found, n_tests, self.options.alpha):
             known = worst.get(finding.operation)
-            if p_value <= self.options.alpha and (known is None or known.severity < finding.severity):
-                message = f"{finding.message}, p {p_value:.2g}"
-                worst[finding.operation] = replace(finding, p_value=p_value, message=message)
+            if known is None or known.severity < finding.severity:
+                worst[finding.operation] = finding
         return [worst[operation] for operation in sorted(worst)]
 
     def _uneven(
@@ -131,7 +126,7 @@ class ImbalanceAnalyzer(PluginWithOptions[ImbalanceOptions]):
 
     def _reasons(
         self, view: View, u: _Uneven, used: Mapping[str, Sample], cells: Mapping[tuple[str, ...], Cell]
-    ) -> list[tuple[float, Finding]]:
+    ) -> list[Suspected]:
         found = [self._overloaded(view, u, used, cells)]
         if u.is_fixed:
             message = f"{_gets(u)} though its weight is {u.expected:.0%}"
@@ -142,7 +137,7 @@ class ImbalanceAnalyzer(PluginWithOptions[ImbalanceOptions]):
 
     def _overloaded(
         self, view: View, u: _Uneven, used: Mapping[str, Sample], cells: Mapping[tuple[str, ...], Cell]
-    ) -> tuple[float, Finding] | None:
+    ) -> Suspected | None:
         """The busiest one hits limits more often than the rest together."""
         mine = cells.get((u.busiest, u.operation), Cell())
         others = [cells[d, u.operation] for d in used if d != u.busiest and (d, u.operation) in cells]
@@ -166,7 +161,7 @@ class ImbalanceAnalyzer(PluginWithOptions[ImbalanceOptions]):
         used: Mapping[str, Sample],
         cells: Mapping[tuple[str, ...], Cell],
         other: str,
-    ) -> tuple[float, Finding] | None:
+    ) -> Suspected | None:
         """Another one is not worse, nor dearer or slower."""
         o, a, b = self.options, used[other], used[u.busiest]
         if a.outcomes.n < o.min_runs or self._is_cheaper(cells, u, other):

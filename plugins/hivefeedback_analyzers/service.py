@@ -1,12 +1,13 @@
-"""Who can be drawn for an operation, and with which share."""
+"""Who can be drawn for an operation, with which share, and who was."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from hivefeedback.model import Configuration
+from hivefeedback.stats import Sample, View, samples
 
-__all__ = ["expected_shares"]
+__all__ = ["expected_shares", "used_by_operation"]
 
 
 def expected_shares(config: Configuration, operation: str) -> tuple[Mapping[str, float], bool]:
@@ -29,3 +30,12 @@ def expected_shares(config: Configuration, operation: str) -> tuple[Mapping[str,
         if total > 0:
             return {d: weight / total for d, weight in weights.items() if weight > 0}, True
     return {d: 1.0 / len(names) for d in names}, False
+
+
+def used_by_operation(view: View) -> dict[str, dict[str, Sample]]:
+    """Operation → deployment → its counted runs, of those that have any."""
+    used: dict[str, dict[str, Sample]] = {}
+    for (deployment, operation), sample in samples(view, "deployment", "operation").items():
+        if deployment and sample.outcomes.n > 0:
+            used.setdefault(operation, {})[deployment] = sample
+    return used

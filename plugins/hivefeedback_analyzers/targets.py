@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
 from hivefeedback.stats import Cell, View
+from hivefeedback_analyzers.check import check_between
 from hivefeedback_analyzers.complaints import complaint_surge
 from hivefeedback_analyzers.limits import (
     Broken,
@@ -86,8 +87,7 @@ class TargetsOptions:
                 raise ValueError(f"{name} is {change}; expected more than -1 (nothing left), such as -0.2")
         if self.min_runs < 1 or self.complaints < 0 or min(self.recent_s, self.complaints_window_s) <= 0:
             raise ValueError("min_runs must be >= 1, complaints >= 0, recent_s and complaints_window_s > 0")
-        if not 0.0 < self.alpha < 1.0:
-            raise ValueError(f"alpha is {self.alpha}; expected it between 0 and 1")
+        check_between(alpha=self.alpha)
 
 
 class TargetsAnalyzer(PluginWithOptions[TargetsOptions]):

@@ -11,15 +11,16 @@ traffic, ``degradation`` says which other deployment would be better, so nothing
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import exp, log1p
 
 from hivefeedback.hooks import PluginWithOptions, hookimpl
 from hivefeedback.model import Configuration, Finding
-from hivefeedback.stats import Judged, Sample, View, mean_difference, mean_interval, samples, wilson_interval
+from hivefeedback.stats import Judged, Sample, View, mean_difference, mean_interval, wilson_interval
 from hivefeedback_analyzers.alternatives import is_binding
-from hivefeedback_analyzers.odds import adjusted_among
-from hivefeedback_analyzers.service import expected_shares
+from hivefeedback_analyzers.check import check_between
+from hivefeedback_analyzers.service import expected_shares, used_by_operation
+from hivefeedback_analyzers.told import Suspected, told
 
 __all__ = ["UnderuseAnalyzer", "UnderuseOptions"]
 
@@ -45,9 +46,12 @@ class UnderuseOptions:
     alpha: float = 0.001
 
     def __post_init__(self) -> None:
-        for name in ("max_share", "min_gain", "exploration_share", "alpha"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)}; expected it between 0 and 1")
+        check_between(
+            max_share=self.max_share,
+            min_gain=self.min_gain,
+            exploration_share=self.exploration_share,
+            alpha=self.alpha,
+        )
         if self.min_runs < 2 or self.runs_per_draw < 1.0:
             raise ValueError("min_runs must be >= 2 and runs_per_draw >= 1")
 
@@ -61,27 +65,19 @@ class UnderuseAnalyzer(PluginWithOptions[UnderuseOptions]):
     @hookimpl
     def hive_analyze(self, view: View, config: Configuration, now_s: float) -> Sequence[Finding]:
         """One finding for each deployment × operation that is good and hardly used, and each that is never used."""
-        used: dict[str, dict[str, Sample]] = {}
-        for (deployment, operation), sample in samples(view, "deployment", "operation").items():
-            if deployment and sample.outcomes.n > 0:
-                used.setdefault(operation, {})[deployment] = sample
-        found, n_tests = [], 0
+        used = used_by_operation(view)
+        found, n_tests = list[Suspected](), 0
         for operation, of in used.items():
             tested, n = self._hardly(view, config, operation, of)
             found += tested
             n_tests += n
         never = self._never(config, used)
-        adjusted = adjusted_among([p for p, _ in (*found, *never)], n_tests + len(never))
-        told = [
-            replace(finding, p_value=p_value, message=f"{finding.message}, p {p_value:.2g}")
-            for (_, finding), p_value in zip((*found, *never), adjusted, strict=True)
-            if p_value <= self.options.alpha
-        ]
-        return sorted(told, key=lambda f: f.finding_id)
+        findings = told([*found, *never], n_tests + len(never), self.options.alpha)
+        return sorted(findings, key=lambda f: f.finding_id)
 
     def _hardly(
         self, view: View, config: Configuration, operation: str, used: Mapping[str, Sample]
-    ) -> tuple[list[tuple[float, Finding]], int]:
+    ) -> tuple[list[Suspected], int]:
         """Those of an operation that beat the most used one, and how many were compared with it."""
         o = self.options
         total = sum(s.outcomes.n for s in used.values())
@@ -95,33 +91,42 @@ class UnderuseAnalyzer(PluginWithOptions[UnderuseOptions]):
             if deployment not in config.deployments or (route and is_binding(route[1], most, deployment)):
                 continue
             n_tests += 1
-            theirs, mine, measure = _comparable(used[most], sample, o.min_runs)
-            difference = mean_difference(theirs, mine)
-            gain = difference.interval
-            if gain.low <= 0 or gain.estimate < o.min_gain:
-                continue
-            message = (
-                f"{deployment!r} gets {n / total:.1%} of the runs on {operation!r} and is better than {most!r}, which "
-                f"gets most: {measure} {mine.mean or 0:.1%} (n {mine.n}) against {theirs.mean or 0:.1%} "
-                f"(n {theirs.n}), {gain.low:+.1%} to {gain.high:+.1%}"
-            )
-            finding = Finding(
-                finding_id=f"underuse:{deployment}:{operation}",
-                analyzer="underuse",
-                kind="underuse",
-                message=message,
-                deployment=deployment,
-                operation=operation,
-                severity=min(1.0, 0.2 + gain.estimate),
-                before=mean_interval(theirs),
-                after=mean_interval(mine),
-                n_runs=n,
-                evidence=view.evidence(deployment, operation),
-            )
-            found.append((difference.p_value, finding))
+            suspected = self._better(view, operation, (most, used[most]), (deployment, sample), n / total)
+            if suspected is not None:
+                found.append(suspected)
         return found, n_tests
 
-    def _never(self, config: Configuration, used: Mapping[str, Mapping[str, Sample]]) -> list[tuple[float, Finding]]:
+    def _better(
+        self, view: View, operation: str, most: tuple[str, Sample], other: tuple[str, Sample], share: float
+    ) -> Suspected | None:
+        """The other one, which gets a small share of the runs, beats the most used one."""
+        deployment, sample = other
+        theirs, mine, measure = _comparable(most[1], sample, self.options.min_runs)
+        difference = mean_difference(theirs, mine)
+        gain = difference.interval
+        if gain.low <= 0 or gain.estimate < self.options.min_gain:
+            return None
+        message = (
+            f"{deployment!r} gets {share:.1%} of the runs on {operation!r} and is better than {most[0]!r}, which "
+            f"gets most: {measure} {mine.mean or 0:.1%} (n {mine.n}) against {theirs.mean or 0:.1%} "
+            f"(n {theirs.n}), {gain.low:+.1%} to {gain.high:+.1%}"
+        )
+        finding = Finding(
+            finding_id=f"underuse:{deployment}:{operation}",
+            analyzer="underuse",
+            kind="underuse",
+            message=message,
+            deployment=deployment,
+            operation=operation,
+            severity=min(1.0, 0.2 + gain.estimate),
+            before=mean_interval(theirs),
+            after=mean_interval(mine),
+            n_runs=sample.outcomes.n,
+            evidence=view.evidence(deployment, operation),
+        )
+        return difference.p_value, finding
+
+    def _never(self, config: Configuration, used: Mapping[str, Mapping[str, Sample]]) -> list[Suspected]:
         """Declared deployments without a run, with the chance that exploration passed them by."""
         o, idle = self.options, dict.fromkeys(config.deployments, 0.0)
         n_seen = dict.fromkeys(config.deployments, 0)
