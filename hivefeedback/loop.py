@@ -46,7 +46,7 @@ from hivefeedback.engine.memory import Indices
 from hivefeedback.engine.passive import Passive, first_candidate
 from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.quarantine import Quarantine
-from hivefeedback.engine.turns import BackgroundTurns
+from hivefeedback.engine.turning import Turning
 from hivefeedback.engine.voice import LoopVoice
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
@@ -72,7 +72,7 @@ T = TypeVar("T")
 Mode = Literal["off", "observe", "advise", "act"]
 
 
-class FeedbackLoop(Changing, Asking, Listening):
+class FeedbackLoop(Changing, Turning, Asking, Listening):
     """Decides, records, learns, and changes the configuration with proof.
 
     ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
@@ -133,7 +133,6 @@ class FeedbackLoop(Changing, Asking, Listening):
         self._insight_limits = InsightLimits(**insight_limits(self.settings.thresholds))
         self._memories = Indices()
         self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
-        self._turns: BackgroundTurns | None = None
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
         self.registry = make_registry(
@@ -222,7 +221,7 @@ class FeedbackLoop(Changing, Asking, Listening):
             log.error("hivefeedback is off in a forked process: %s", error)
             self._engine, self._is_passive = None, True
         if self._turns is not None:
-            self._turns = BackgroundTurns(self.turn, self.settings.turn_every_s, self.counters)
+            self._begin_turns()
 
     # --- the application's thread -------------------------------------------------------------------
 
@@ -410,43 +409,6 @@ class FeedbackLoop(Changing, Asking, Listening):
     async def aflush(self, timeout_s: float | None = 30.0) -> bool:
         """The same without blocking the event loop."""
         return await asyncio.to_thread(self.flush, timeout_s)
-
-    # --- the turn -----------------------------------------------------------------------------------------
-
-    def turn(self) -> Turn:
-        """Analyze, plan, validate, execute, monitor: once, if this process leads or can lead.
-
-        Raises:
-            StoreError: The store could not be read or written.
-        """
-        engine = self._engine
-        if engine is None or self._is_closed:
-            return Turn(turn_id="", leader=False, mode="off")
-        self.flush(5.0)
-        self._quarantine.follow()
-        try:
-            turn = self._control.turn()
-        except BaseException:
-            engine.follow(is_known=False)
-            raise
-        engine.follow()
-        return turn
-
-    async def aturn(self) -> Turn:
-        """The same without blocking the event loop."""
-        return await asyncio.to_thread(self.turn)
-
-    def start(self, every_s: float | None = None) -> None:
-        """Run the turn in the background, every ``every_s`` seconds (default: the setting, 60).
-
-        Raises:
-            ConfigurationError: The loop has a given clock, hence no threads.
-        """
-        if self._is_inline:
-            raise ConfigurationError("a loop with a given clock has no threads; call turn() yourself")
-        if self._engine is None or self._is_closed or self._turns is not None:
-            return
-        self._turns = BackgroundTurns(self.turn, every_s or self.settings.turn_every_s, self.counters)
 
     # --- looking ----------------------------------------------------------------------------------------------
 

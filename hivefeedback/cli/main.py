@@ -104,7 +104,7 @@ def _without_command(args: argparse.Namespace) -> int:
 
 def _answered(call: Call, spec: Spec) -> int:
     assert spec.run is not None  # a group without a command was refused before
-    if spec.takes_rest:
+    if spec.takes_rest or spec.writes_as_it_goes:
         return spec.run(call).code
     with progress(call.args.command):
         answer = spec.run(call)

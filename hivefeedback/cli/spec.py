@@ -39,6 +39,7 @@ class Spec:
         children: Commands of a group.
         details: Shown below the options: examples, values; a function is called when the help is asked for.
         takes_rest: Everything behind the name is handed on unparsed, as ``call.rest``.
+        writes_as_it_goes: It writes its answer itself, line by line.
     """
 
     name: str
@@ -48,3 +49,4 @@ class Spec:
     children: tuple[Spec, ...] = field(default=())
     details: str | Callable[[], str] = ""
     takes_rest: bool = False
+    writes_as_it_goes: bool = False

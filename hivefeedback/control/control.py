@@ -201,6 +201,22 @@ class Control:
                 self._retry_at_s = self._ctx.clock() + self._ctx.options.lease_s
             return turn
 
+    def lead(self) -> bool:
+        """Renew the lease between two turns, or take it where nobody holds it any more; True where this
+        process leads only since now. Who may not act does not keep others from it, and a turn that runs
+        renews by itself.
+
+        Raises:
+            StoreError: The store could not be asked.
+        """
+        if self._ctx.options.mode != "act" or not self._turn_lock.acquire(blocking=False):
+            return False
+        try:
+            was_held = self._leadership.is_held
+            return self._leadership.take() > 0 and not was_held
+        finally:
+            self._turn_lock.release()
+
     def has_work(self) -> bool:
         """True where a change waits for its execution, or a paused rollout for its promotion, that the
         last turn of this process has not seen; then a turn should be run at once. Reads no store.

@@ -28,6 +28,11 @@ class Leadership:
         self._is_held = lease is not None
         return lease.token if lease is not None else 0
 
+    @property
+    def is_held(self) -> bool:
+        """True where the lease was got when it was asked for last, and not given back since."""
+        return self._is_held
+
     def release(self) -> None:
         """Give the lease back, so that another process need not wait for it to run out."""
         if self._is_held:

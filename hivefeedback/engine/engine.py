@@ -256,6 +256,10 @@ class Engine:
             work()
             self.recorder.hand_over(self.clock(), is_flush=True)
 
+    def take_over(self) -> None:
+        """Take over what processes left that are gone, and remove what nobody needs of it."""
+        self.do(self.recorder.take_over)
+
     # --- what the host calls --------------------------------------------------------------------------
 
     def decide(
@@ -437,11 +441,11 @@ class Engine:
                 self._release()
             return is_done
         end = time.monotonic() + timeout_s
+        self._unwatch()
         is_done = self.thread.stop(timeout_s)
         is_done = self.committer.stop(max(0.1, end - time.monotonic())) and is_done
         if is_done:
             close_within(max(0.1, end - time.monotonic()), {"what came in last was not learnt": self._settle_rest})
-        self._unwatch()
         return is_done
 
     def _settle_rest(self) -> None:

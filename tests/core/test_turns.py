@@ -65,3 +65,42 @@ def test_it_stops_without_another_turn() -> None:
     turns.stop(DEADLINE_S)
     assert not turns._thread.is_alive()
     assert turn.n == 0
+
+
+def test_who_leads_only_since_now_runs_a_turn_at_once_and_who_led_before_does_not() -> None:
+    turn, answers = _Turn(), iter([False, False, True, False, False])
+    asked = threading.Semaphore(0)
+
+    def lead() -> bool:
+        asked.release()
+        return next(answers, False)
+
+    turns = BackgroundTurns(turn, 3600.0, Counters(), lead=lead, lead_every_s=0.01)
+    assert turn.called.acquire(timeout=DEADLINE_S)
+    for _ in range(8):
+        assert asked.acquire(timeout=DEADLINE_S)
+    assert turns.stop(DEADLINE_S)
+    assert turn.n == 1
+
+
+def test_a_store_that_cannot_say_who_leads_does_not_end_the_turns() -> None:
+    def lead() -> bool:
+        raise OSError("no store")
+
+    turn, counters = _Turn(), Counters()
+    turns = BackgroundTurns(turn, 0.05, counters, lead=lead, lead_every_s=0.01)
+    assert turn.called.acquire(timeout=DEADLINE_S)
+    assert turn.called.acquire(timeout=DEADLINE_S)
+    turns.stop(DEADLINE_S)
+    assert counters["turn_failed"] >= 1
+
+
+def test_a_turn_that_hangs_is_told_of_when_it_should_end() -> None:
+    turn = _Turn()
+    turn.release.clear()
+    turns = BackgroundTurns(turn, 3600.0, Counters())
+    turns.wake()
+    assert turn.called.acquire(timeout=DEADLINE_S)
+    assert not turns.stop(0.01)
+    turn.release.set()
+    assert turns.stop(DEADLINE_S)

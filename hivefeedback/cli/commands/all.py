@@ -31,6 +31,7 @@ from hivefeedback.cli.commands import (
     trend,
     turn,
     why,
+    worker,
 )
 from hivefeedback.cli.spec import Spec
 
@@ -40,6 +41,7 @@ SPECS: Final[tuple[Spec, ...]] = (
     demo.SPEC,
     init.SPEC,
     turn.SPEC,
+    worker.SPEC,
     stats.SPEC,
     compare.SPEC,
     rank.SPEC,
