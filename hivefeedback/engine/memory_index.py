@@ -40,9 +40,8 @@ class FullText:
 
         self._lock = threading.Lock()
         self._table = sqlite3.connect(":memory:", check_same_thread=False)
-        weakref.finalize(
-            self, self._table.close
-        )  # who forgets to close it leaves no open connection (Python 3.13 warns)
+        # who forgets to close it leaves no open connection (Python 3.13 warns)
+        weakref.finalize(self, self._table.close)
         self._table.execute(
             "CREATE VIRTUAL TABLE texts USING fts5 (id UNINDEXED, text, tokenize = 'unicode61 remove_diacritics 2')"
         )
@@ -99,11 +98,19 @@ def _scaled(found: Mapping[str, float]) -> dict[str, float]:
 def index_kind() -> Literal["fts5", "overlap"]:
     """What is there: ``fts5``, or ``overlap`` where this Python's SQLite came without it."""
     try:
+        import sqlite3
+    except ImportError as error:
+        return _without(error)
+    try:
         FullText({}).close()
-    except Exception as error:  # noqa: BLE001  # sqlite3 may be missing or raise anything: the fallback is told
-        log.warning("SQLite has no full-text index (%s); memory is recalled by overlap of words", error)
-        return "overlap"
+    except sqlite3.Error as error:
+        return _without(error)
     return "fts5"
+
+
+def _without(error: Exception) -> Literal["overlap"]:
+    log.warning("SQLite has no full-text index (%s); memory is recalled by overlap of words", error)
+    return "overlap"
 
 
 def make_index(texts: Mapping[str, str]) -> FullText | Overlap:

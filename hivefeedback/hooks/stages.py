@@ -149,7 +149,7 @@ class CoreStages(Plugin):
                 raise
             except HiveFeedbackError as error:
                 return error  # a refusal is an answer: it does not count against the plugin
-            except Exception as error:
+            except Exception as error:  # the plugin guard's, which catches it; kept for the message
                 failure = error
                 raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -188,7 +189,7 @@ def test_without_a_full_text_index_words_are_compared_and_that_is_told(
     """S4.7: context-aware retrieval."""
 
     def missing(texts: object) -> FullText:
-        raise RuntimeError("no such module: fts5")
+        raise sqlite3.OperationalError("no such module: fts5")
 
     index_kind.cache_clear()
     monkeypatch.setattr(memory_index, "FullText", missing)
