@@ -6,15 +6,13 @@ really covers. In mode ``off`` nothing is known: orders are those of declared ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from hivefeedback.engine.clearing import Cleared, check_shut, note_cleared
-from hivefeedback.engine.engine import Engine
+from hivefeedback.engine.face import DAY_S, Face
 from hivefeedback.engine.flights import Flights
-from hivefeedback.hooks import Store
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Configuration
 from hivefeedback.queries import (
     Assignments,
     Basis,
@@ -40,15 +38,12 @@ from hivefeedback.queries import (
     stats_of,
     trend,
 )
-from hivefeedback.stats import View
 
 __all__ = ["Asking"]
 
-_DAY_S = 86400.0
 
-
-class Asking:
-    """Compares, ranks, recommends. ``FeedbackLoop`` is one, and sets what stands here.
+class Asking(Face):
+    """Compares, ranks, recommends.
 
     All raise InvalidInputError for a window or another number that is out of range, UnknownNameError
     for a name that nobody knows, ClosedError after ``close``, and StoreError where the store could not
@@ -59,26 +54,10 @@ class Asking:
     flights: Flights
     """Runs under way in this process, those that ``track``, ``call`` and ``acall`` began. Who serves calls
     in another way says so by ``flights.began(deployment)`` and, in any case, ``flights.ended(deployment)``."""
-    store: Store
-    _engine: Engine | None
-    _clock: Callable[[], float]
     _insight_limits: InsightLimits
 
-    @property
-    def configuration(self) -> Configuration:
-        """What is served, as this process knows it."""
-        raise NotImplementedError
-
-    def view(self, window_s: float = _DAY_S) -> View:
-        """The aggregates of the last ``window_s`` seconds."""
-        raise NotImplementedError
-
-    def flush(self, timeout_s: float | None = 30.0) -> bool:
-        """Wait until everything recorded so far is learnt and committed; False where time ran out."""
-        raise NotImplementedError
-
     def stats(
-        self, window_s: float = _DAY_S, operation: str | None = None, by: Sequence[str] = ("deployment",)
+        self, window_s: float = DAY_S, operation: str | None = None, by: Sequence[str] = ("deployment",)
     ) -> Stats:
         """Statistics per deployment, operation or agent, with what the window really covers.
 
@@ -89,7 +68,7 @@ class Asking:
         return stats_of(self.view(window_s), operation=check_operation(operation), by=by, shut=self._shut())
 
     def compare(
-        self, deployments: Sequence[str] | None = None, operation: str | None = None, window_s: float = _DAY_S
+        self, deployments: Sequence[str] | None = None, operation: str | None = None, window_s: float = DAY_S
     ) -> Comparison:
         """Deployments side by side, with rankings (``fastest``, ``most_reliable``, ``best_quality``,
         ``cheapest``, ``best_overall`` …) and which of the differences are more than chance.
@@ -105,7 +84,7 @@ class Asking:
         self,
         by: str = "adaptive",
         operation: str | None = None,
-        window_s: float = _DAY_S,
+        window_s: float = DAY_S,
         candidates: Sequence[str] | None = None,
     ) -> Ranks:
         """Deployments in the order of a ranker, with what their scores are made of.
@@ -122,7 +101,7 @@ class Asking:
         self,
         priority: str = "balanced",
         candidates: Sequence[str] | None = None,
-        window_s: float = _DAY_S,
+        window_s: float = DAY_S,
         min_runs: int = 10,
         available_vram_gb: float | None = None,
         operation: str | None = None,
@@ -150,7 +129,7 @@ class Asking:
     def trend(
         self,
         metric: str,
-        window_s: float = _DAY_S,
+        window_s: float = DAY_S,
         bucket_s: float = 3600.0,
         deployment: str | None = None,
         operation: str | None = None,
@@ -170,7 +149,7 @@ class Asking:
         )
 
     def insights(
-        self, window_s: float = _DAY_S, operation: str | None = None, limits: InsightLimits | None = None
+        self, window_s: float = DAY_S, operation: str | None = None, limits: InsightLimits | None = None
     ) -> Insights:
         """What to worry about in a window, what is worth knowing, and what money buys.
 
@@ -182,7 +161,7 @@ class Asking:
         return insights(self._basis(window_s), operation=operation, limits=limits or self._insight_limits)
 
     def evaluations(
-        self, deployment: str | None = None, operation: str | None = None, window_s: float = _DAY_S
+        self, deployment: str | None = None, operation: str | None = None, window_s: float = DAY_S
     ) -> Evaluations:
         """How deployments were judged on each operation, what they are good and bad at beyond chance, and
         what could be done about it.
@@ -203,7 +182,7 @@ class Asking:
         by: str = "adaptive",
         is_load_aware: bool = False,
         in_flight: Mapping[str, int] | None = None,
-        window_s: float = _DAY_S,
+        window_s: float = DAY_S,
     ) -> Assignments:
         """A deployment for each agent, with one decision record each.
 

@@ -10,14 +10,13 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from hivefeedback.control import Control, Why
+from hivefeedback.control import Why
 from hivefeedback.engine.adapters import adapter_of
 from hivefeedback.engine.deployments import deployment_of
-from hivefeedback.engine.engine import Engine
+from hivefeedback.engine.face import Face
 from hivefeedback.engine.memory import AgentMemory, Indices
 from hivefeedback.engine.passive import Passive
-from hivefeedback.errors import ClosedError, InvalidInputError
-from hivefeedback.hooks import Store
+from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
 
 __all__ = ["Changing"]
@@ -26,20 +25,15 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Changing:
-    """Declares, edits, proposes and takes back. ``FeedbackLoop`` is one, and sets what stands here.
+class Changing(Face):
+    """Declares, edits, proposes and takes back.
 
     What changes something, and ``why``, raises ClosedError after ``close``, and StoreError where the store
     could not be read or written.
     """
 
-    store: Store
-    _control: Control
     _passive: Passive
-    _engine: Engine | None
-    _is_closed: bool
     _memories: Indices
-    _clock: Callable[[], float]
 
     def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
         """Put a deployment into service, or replace what its id stands for; journalled."""
@@ -199,7 +193,3 @@ class Changing:
     def _ignored(self, what: str, answer: T) -> T:
         log.warning("mode is off: %s does nothing", what)
         return answer
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            raise ClosedError("the loop is closed; make a new FeedbackLoop")

@@ -15,40 +15,19 @@ from hivefeedback.engine.bus.stream import EventStream
 from hivefeedback.engine.bus.subscription import Subscription
 from hivefeedback.engine.bus.wanted import Where, wanted
 from hivefeedback.engine.dead_letters import Doors, Retried, dead_letter, dead_letters, retry
-from hivefeedback.engine.engine import Engine
-from hivefeedback.hooks import Store
-from hivefeedback.model import DeadLetter, Event, Feedback, Run, SystemState
-from hivefeedback.recording import Counters
+from hivefeedback.engine.face import Face
+from hivefeedback.model import DeadLetter, Event, SystemState
 
 __all__ = ["Listening"]
 
 
-class Listening:
-    """Subscribes, replays, lists what failed. ``FeedbackLoop`` is one, and sets what stands here.
+class Listening(Face):
+    """Subscribes, replays, lists what failed.
 
     All raise ClosedError after ``close``, and StoreError where the store could not be read.
     """
 
-    store: Store
-    counters: Counters
     _bus: Bus
-    _engine: Engine | None
-    _clock: Callable[[], float]
-
-    def record(self, run: Run, *, durable: bool = False) -> str:
-        """Take in a finished run."""
-        raise NotImplementedError
-
-    def feedback(self, feedback: Feedback) -> None:
-        """Take in a signal about a run."""
-        raise NotImplementedError
-
-    def flush(self, timeout_s: float | None = 30.0) -> bool:
-        """Wait until everything recorded so far is learnt and committed; False where time ran out."""
-        raise NotImplementedError
-
-    def _check_open(self) -> None:
-        raise NotImplementedError
 
     # --- events -----------------------------------------------------------------------------------
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from hivefeedback.control import Control, Turn
-from hivefeedback.engine.engine import Engine
+from hivefeedback.control import Turn
+from hivefeedback.engine.face import Face
 from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turns import BackgroundTurns
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError
-from hivefeedback.recording import Counters
 
 __all__ = ["Turning"]
 
@@ -19,23 +18,14 @@ _BEATS = 3
 """Signs of life within the length of the lease; one of them may come late."""
 
 
-class Turning:
-    """Runs turns. ``FeedbackLoop`` is one, and sets what stands here."""
+class Turning(Face):
+    """Runs turns."""
 
     settings: EngineValues
-    counters: Counters
-    _control: Control
-    _engine: Engine | None
     _quarantine: Quarantine
-    _is_closed: bool
-    _is_inline: bool
     _turns: BackgroundTurns | None = None
     _on_turn: Callable[[Turn], object] | None = None
     _turn_every_s: float = 0.0
-
-    def flush(self, timeout_s: float | None = 30.0) -> bool:
-        """Wait until everything recorded so far is learnt and committed."""
-        raise NotImplementedError
 
     def turn(self) -> Turn:
         """Analyze, plan, validate, execute, monitor: once, if this process leads or can lead.
