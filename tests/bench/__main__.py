@@ -12,6 +12,8 @@ from dataclasses import asdict
 
 from tests.bench.bus import bus_rows
 from tests.bench.hot_path import decide_rows, record_rows
+from tests.bench.journal import journal_rows
+from tests.bench.memory import memory_rows
 from tests.bench.questions import question_rows
 from tests.bench.recorder import recorder_rows, wakeup_rows
 from tests.bench.refresh import import_rows, refresh_rows
@@ -25,6 +27,8 @@ GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
     "wakeup": wakeup_rows,
     "refresh": refresh_rows,
     "questions": question_rows,
+    "journal": journal_rows,
+    "memory": memory_rows,
     "import": import_rows,
 }
 
