@@ -18,24 +18,23 @@ class MachinesContract:
 
     def test_aggregates_follow_a_plain_model(self: Makes, folder: Path) -> None:
         pytest.importorskip("hypothesis", reason=_REASON)
-        from hivefeedback.testing._machine_aggregates import aggregates_machine
-        from hivefeedback.testing._machine_base import Folders, play_machine
+        from hivefeedback.testing._machine_aggregates import AggregatesMachine
+        from hivefeedback.testing._machine_base import play_machine
 
-        play_machine(aggregates_machine(self, Folders(folder)))
+        play_machine(AggregatesMachine, self, folder)
 
     def test_the_journal_follows_a_plain_model(self: Makes, folder: Path) -> None:
         pytest.importorskip("hypothesis", reason=_REASON)
-        from hivefeedback.testing._machine_base import Folders, play_machine
-        from hivefeedback.testing._machine_journal import journal_machine
+        from hivefeedback.testing._machine_base import play_machine
+        from hivefeedback.testing._machine_journal import JournalMachine
 
-        play_machine(journal_machine(self, Folders(folder)))
+        play_machine(JournalMachine, self, folder)
 
     def test_the_lease_keeps_its_promises(self: Makes, folder: Path) -> None:
         pytest.importorskip("hypothesis", reason=_REASON)
-        from hivefeedback.testing._machine_base import Folders, play_machine
-        from hivefeedback.testing._machine_lease import lease_machine
+        from hivefeedback.testing._machine_base import play_machine
+        from hivefeedback.testing._machine_lease import LeaseMachine, takes_clocks
 
-        machine = lease_machine(self, Folders(folder))
-        if machine is None:
+        if not takes_clocks(self, folder / "probe"):
             pytest.skip("this store takes no clocks: implement make_timed_store to test its lease")
-        play_machine(machine)
+        play_machine(LeaseMachine, self, folder)

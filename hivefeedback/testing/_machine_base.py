@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-__all__ = ["Folders", "play_machine"]
+from hivefeedback.testing._contract_base import Makes
+
+__all__ = ["StoreMachine", "play_machine"]
 
 N_STORIES, N_STEPS = 12, 25
 """Stories that a machine tries and steps of each: a second for a store that writes a file at each step."""
 
 
-class Folders:
+class _Folders:
     """A new folder for each story."""
 
     def __init__(self, base: Path) -> None:
@@ -27,10 +30,17 @@ class Folders:
         return folder
 
 
-def play_machine(machine: type[RuleBasedStateMachine]) -> None:
+class StoreMachine(RuleBasedStateMachine):
+    """A story about stores of a contract; ``play_machine`` sets what stands here."""
+
+    contract: ClassVar[Makes]
+    folders: ClassVar[_Folders]
+
+
+def play_machine(machine: type[StoreMachine], contract: Makes, base: Path) -> None:
     """Try stories; the same ones at every call, so that a store that keeps the contract keeps it tomorrow."""
     run_state_machine_as_test(
-        machine,
+        type(machine.__name__, (machine,), {"contract": contract, "folders": _Folders(base)}),
         settings=settings(
             max_examples=N_STORIES,
             stateful_step_count=N_STEPS,
