@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from hivefeedback.model import Event, Feedback, Run, Score
 from hivefeedback.stats import JUDGED_UNIT, Judged, Query, QueryTrace, query_success
-from hivefeedback_stores.erasure import Join, Source, run_of, said_of
+from hivefeedback_stores.erasure import Join, Remembered, Source
 
 __all__ = ["QueryChange", "query_changes", "values_of"]
 
@@ -46,11 +46,11 @@ def query_changes(source: Source, gone: Collection[Event]) -> list[QueryChange]:
         source: The log, with them.
         gone: Runs, feedback and scores; other events change nothing.
     """
-    ids = {event.event_id for event in gone}
+    ids, known = {event.event_id for event in gone}, Remembered.of(source)
     changes: list[QueryChange] = []
-    for runs in _groups(source, gone):
-        before = _successes(source, runs, ())
-        after = _successes(source, [run for run in runs if run.event_id not in ids], ids)
+    for runs in _groups(known, gone):
+        before = _successes(known, runs, ())
+        after = _successes(known, [run for run in runs if run.event_id not in ids], ids)
         for run in runs:
             old, new = before.get(run.event_id), after.get(run.event_id)
             if old != new:
@@ -58,11 +58,11 @@ def query_changes(source: Source, gone: Collection[Event]) -> list[QueryChange]:
     return changes
 
 
-def _groups(source: Source, gone: Iterable[Event]) -> Iterator[list[Event]]:
+def _groups(known: Remembered, gone: Iterable[Event]) -> Iterator[list[Event]]:
     """The runs of each query that may change, in the order of the log."""
     done: set[tuple[str, int, str, str]] = set()
     for event in gone:
-        run = event if isinstance(event.body, Run) else run_of(source, event)
+        run = event if isinstance(event.body, Run) else known.run_of(event)
         if run is None or not isinstance(run.body, Run):
             continue
         join: Join = "trace_id" if run.body.trace_id else "decision_id"
@@ -71,17 +71,17 @@ def _groups(source: Source, gone: Iterable[Event]) -> Iterator[list[Event]]:
         if name in done:
             continue
         done.add(name)
-        placed = sorted(source.runs_by(join, value)) if value else [(0, run)]
+        placed = sorted(known.runs_by(join, value)) if value else [(0, run)]
         yield [e for _, e in placed if (e.producer, e.epoch) == name[:2]]
 
 
-def _successes(source: Source, runs: Sequence[Event], gone: Collection[str]) -> dict[str, float]:
+def _successes(known: Remembered, runs: Sequence[Event], gone: Collection[str]) -> dict[str, float]:
     """Success of the queries that are counted at each run."""
     trace: QueryTrace[_Seen] = QueryTrace()
     for event in runs:
         run = event.body
         assert isinstance(run, Run)
-        said = [e for _, e in said_of(source, event) if e.event_id not in gone] if not run.parent_id else ()
+        said = [e for _, e in known.said_of(event) if e.event_id not in gone] if not run.parent_id else ()
         seen = _Seen(event.event_id, run.deployment, run.outcome, run.kind, values_of(said))
         trace.add(seen, _nothing, is_root=not run.parent_id, attempt=run.attempt)
     found: dict[str, float] = {}
@@ -105,9 +105,10 @@ def values_of(said: Iterable[Event]) -> dict[str, tuple[str, float]]:
 
 
 def _value(feedback: Feedback) -> float:
-    if feedback.rating is not None:
-        return (feedback.rating - 1) / 4
-    return 1.0 if feedback.value is None else float(feedback.value)
+    """What it was counted as: ``value`` wins where both are given; the rating is kept as it was said."""
+    if feedback.value is not None:
+        return float(feedback.value)
+    return 1.0 if feedback.rating is None else (feedback.rating - 1) / 4
 
 
 def _lost(old: float | None, new: float | None) -> Judged:

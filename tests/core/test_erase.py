@@ -46,6 +46,15 @@ def test_what_is_selected_goes_and_the_rest_stays(filled: FeedbackLoop, what: di
         assert {r.deployment: r.n_runs for r in loop.stats()} == {"a": 1, "b": 1}
 
 
+def test_feedback_with_a_value_and_a_rating_is_taken_back_as_it_was_counted(filled: FeedbackLoop) -> None:
+    with filled as loop:
+        for user, value in (("eve", 0.2), ("bob", 0.8)):
+            run_id = loop.record(Run("c", "y", user_id=user))
+            loop.feedback(Feedback("rating", value, rating=5, run_id=run_id))
+        loop.erase(user="eve")
+        assert [r.rating for r in loop.stats() if r.deployment == "c"] == [pytest.approx(1 + 4 * 0.8)]
+
+
 def test_all_given_parts_must_hold(filled: FeedbackLoop) -> None:
     with filled as loop:
         assert loop.erase(deployment="a", session="t") == 0
