@@ -6,7 +6,9 @@ is worked out here, against the few look-ups of ``Source``.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Literal, Protocol
 
 from hivefeedback.errors import InvalidInputError
@@ -17,11 +19,11 @@ __all__ = [
     "JOINS",
     "Join",
     "Placed",
+    "Remembered",
     "Source",
     "check_selector",
     "choose_run",
     "matches",
-    "run_of",
     "said_of",
     "to_erase",
 ]
@@ -81,52 +83,84 @@ def matches(event: Event, selector: Selector) -> bool:
     return all(a is None or a == h for a, h in zip(asked, has, strict=True))
 
 
-def choose_run(join: Join, runs: Sequence[Placed], *, until_s: float | None = None) -> Event | None:
-    """The run that a join means: of a trace its root (without parent; else the first), else the newest.
-
-    ``until_s`` leaves out runs of a later time, for feedback that joined when it came.
-    """
-    ordered = sorted(runs, key=lambda placed: (placed[1].event_time_s, placed[0]))
-    if join == "trace_id":
-        roots = [e for _, e in ordered if isinstance(e.body, Run) and not e.body.parent_id]
-        return next(iter(roots or [e for _, e in ordered]), None)
-    known = [e for _, e in ordered if until_s is None or e.event_time_s <= until_s]
-    return known[-1] if known else None
+def choose_run(join: Join, runs: Sequence[Placed]) -> Event | None:
+    """The run that a join means: of a trace its root (without parent; else the first), else the newest."""
+    return _Runs(join, runs).until(None)
 
 
-def run_of(source: Source, event: Event) -> Event | None:
-    """The run that a score or feedback is about, by the first join that it carries."""
-    body = event.body
-    if isinstance(body, Score | Feedback) and body.run_id:
-        return next((e for _, e in reversed(source.with_id(body.run_id)) if isinstance(e.body, Run)), None)
-    if not isinstance(body, Feedback):
+class _Runs:
+    """The runs that carry one value."""
+
+    def __init__(self, join: Join, runs: Iterable[Placed]) -> None:
+        ordered = [e for _, e in sorted(runs, key=lambda placed: (placed[1].event_time_s, placed[0]))]
+        if join == "trace_id":
+            roots = [e for e in ordered if isinstance(e.body, Run) and not e.body.parent_id]
+            ordered = (roots or ordered)[:1]
+        self._events, self._times = ordered, [e.event_time_s for e in ordered]
+
+    def until(self, time_s: float | None) -> Event | None:
+        """The one that is meant; runs of a later time are left out, for feedback that joined when it came."""
+        n = len(self._events) if time_s is None else bisect_right(self._times, time_s)
+        return self._events[n - 1] if n else None
+
+
+class Remembered:
+    """A source that is asked each thing once: a session may have thousands of runs, and as much may be said
+    of it, where each look at one of them needs all the others."""
+
+    def __init__(self, source: Source) -> None:
+        self.matching, self._source = source.matching, source
+        self.with_id = cache(source.with_id)
+        self.runs_by, self.said_by = cache(source.runs_by), cache(source.said_by)
+        self._runs = cache(lambda join, value: _Runs(join, self.runs_by(join, value)))
+
+    @staticmethod
+    def of(source: Source) -> Remembered:
+        """The source itself, where it remembers already."""
+        return source if isinstance(source, Remembered) else Remembered(source)
+
+    def run_of(self, event: Event) -> Event | None:
+        """The run that a score or feedback is about, by the first join that it carries."""
+        body = event.body
+        if isinstance(body, Score | Feedback) and body.run_id:
+            return next((e for _, e in reversed(self.with_id(body.run_id)) if isinstance(e.body, Run)), None)
+        join = _first_join(body)
+        if join is None:
+            return None
+        until_s = event.event_time_s if join == "session_id" else None
+        return self._runs(join, getattr(body, join)).until(until_s)
+
+    def said_of(self, run: Event) -> list[Placed]:
+        """Feedback and scores about one run, in the order of the log."""
+        found = dict(self.said_by("run_id", run.event_id))
+        for join in JOINS:
+            value: str = getattr(run.body, join)
+            for position, event in self.said_by(join, value) if value else ():
+                if _first_join(event.body) == join and self.run_of(event) == run:
+                    found[position] = event
+        return sorted(found.items())
+
+
+def _first_join(body: object) -> Join | None:
+    """What feedback names its run by; None where it names the run itself, or none."""
+    if not isinstance(body, Feedback) or body.run_id:
         return None
-    for join in JOINS:
-        value: str = getattr(body, join)
-        if value:
-            until_s = event.event_time_s if join == "session_id" else None
-            return choose_run(join, source.runs_by(join, value), until_s=until_s)
-    return None
+    return next((join for join in JOINS if getattr(body, join)), None)
 
 
 def said_of(source: Source, run: Event) -> list[Placed]:
     """Feedback and scores about one run, in the order of the log."""
-    found = dict(source.said_by("run_id", run.event_id))
-    for join in JOINS:
-        value: str = getattr(run.body, join)
-        for position, event in source.said_by(join, value) if value else ():
-            if position not in found and run_of(source, event) == run:
-                found[position] = event
-    return sorted(found.items())
+    return Remembered.of(source).said_of(run)
 
 
 def to_erase(source: Source, selector: Selector) -> dict[int, Event]:
     """All events that go, by position."""
-    gone = dict(source.matching(selector))
+    known = Remembered.of(source)
+    gone = dict(known.matching(selector))
     for run in [e for e in gone.values() if isinstance(e.body, Run)]:
-        gone.update(said_of(source, run))
+        gone.update(known.said_of(run))
         assert isinstance(run.body, Run)
         if run.body.decision_id:
-            made = source.with_id(run.body.decision_id)
+            made = known.with_id(run.body.decision_id)
             gone.update((p, e) for p, e in made if isinstance(e.body, DecisionRecord))
     return gone

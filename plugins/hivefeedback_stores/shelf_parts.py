@@ -11,7 +11,7 @@ from hivefeedback.model import Configuration, Event, JournalEntry, Run
 from hivefeedback.stats import Changes, Slice, View, newest
 from hivefeedback_stores.bodies import check_adopted, hash_of
 from hivefeedback_stores.buckets import Horizon, buckets_of, is_read
-from hivefeedback_stores.erasure import check_selector, choose_run, said_of, to_erase
+from hivefeedback_stores.erasure import Remembered, check_selector, choose_run, said_of, to_erase
 from hivefeedback_stores.lease import Observer
 from hivefeedback_stores.rules import appended, check_version, is_live, joins_of, released
 from hivefeedback_stores.shelf import Access, Place, Shelf
@@ -60,8 +60,9 @@ class ShelfLog:
     def erase(self, selector: Selector) -> int:
         check_selector(selector)
         with self._access.write() as shelf:
-            gone = to_erase(shelf.events, selector)
-            for share in shares_of(shelf.events, gone.values()):
+            known = Remembered(shelf.events)
+            gone = to_erase(known, selector)
+            for share in shares_of(known, gone.values()):
                 take_back(share, lambda *at: _cells_at(shelf, *at), shelf.put_cell)
             runs = {e.event_id for e in gone.values() if isinstance(e.body, Run)}
             for name, kept in list(shelf.exemplars.items()):

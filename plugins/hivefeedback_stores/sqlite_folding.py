@@ -58,6 +58,10 @@ class Written:
         self._kept: dict[int, _Waiting] = {}
         self._new: tuple[int, _Waiting] | None = None
 
+    def begin(self) -> None:
+        """A transaction begins; what one that failed wrote down is not there."""
+        self._new = None
+
     def note(self, number: int, row: _Waiting) -> None:
         """A delta that was just written under a number."""
         self._new = (number, row)
@@ -90,7 +94,7 @@ def add_delta(connection: sqlite3.Connection, delta: Delta, written: Written) ->
     if n + 1 < FOLD_AT:
         written.note(number, row)
     else:
-        fold(connection, {**written.take(), number: row})
+        fold(connection, written.take())  # its own row is read back: a fold changes cells, and a commit may be repeated
 
 
 def last_number(connection: sqlite3.Connection) -> tuple[int, int]:

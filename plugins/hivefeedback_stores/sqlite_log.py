@@ -13,7 +13,7 @@ from hivefeedback.errors import StoreCorruptError
 from hivefeedback.hooks import Breath, Selector
 from hivefeedback.model import Control, DecisionRecord, Event, Feedback, Run, Score, decode_event
 from hivefeedback_stores.codec import decode_packed, encode, event_bytes, packed
-from hivefeedback_stores.erasure import Join, Placed, check_selector, choose_run, matches, said_of, to_erase
+from hivefeedback_stores.erasure import Join, Placed, Remembered, check_selector, choose_run, matches, said_of, to_erase
 from hivefeedback_stores.rules import joins_of
 from hivefeedback_stores.seen import Seen
 from hivefeedback_stores.sqlite_aggregates import forget_exemplars, take_shares
@@ -253,7 +253,7 @@ class SqliteLog:
 
     def _erase(self, selector: Selector, start: int) -> int:
         with self._database.write(is_durable=True, is_secure=True) as connection:
-            rows = _Rows(connection, range(start, start + STEP))
+            rows = Remembered(_Rows(connection, range(start, start + STEP)))
             gone = to_erase(rows, selector)
             if gone:
                 take_shares(connection, shares_of(rows, gone.values()))

@@ -8,14 +8,14 @@ nothing ever falls below zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeVar
 
 from msgspec import Struct
 
 from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed, told_by
 from hivefeedback.stats import QUERY, REWARD, Cell, CellKey, Judged, bucket_of
-from hivefeedback_stores.erasure import Source, run_of, said_of
+from hivefeedback_stores.erasure import Remembered, Source
 from hivefeedback_stores.takeback_queries import query_changes, values_of
 
 __all__ = ["CellAt", "Share", "shares_of", "subtract", "take_back"]
@@ -46,26 +46,26 @@ class Share(Struct, frozen=True):
 
 def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
     """What the erased events had added: their runs, and judgements of runs that stay."""
-    events = list(gone)
+    events, known = list(gone), Remembered.of(source)
     erased = {e.event_id for e in events if isinstance(e.body, Run)}
-    queries = {change.run.event_id: change for change in query_changes(source, events)}
+    queries = {change.run.event_id: change for change in query_changes(known, events)}
     shares: list[Share] = []
     for event in events:
         if isinstance(event.body, Run):
-            said = [e for _, e in said_of(source, event)]
+            said = [e for _, e in known.said_of(event)]
             cell = _counted(event.body, said)
             if event.event_id in queries:
                 cell.judged[QUERY] = queries[event.event_id].lost
-            shares += _of_arms(source, event, cell, may_await=not said)
+            shares += _of_arms(known, event, cell, may_await=not said)
         elif isinstance(event.body, Feedback | Score):
-            run = run_of(source, event)
+            run = known.run_of(event)
             if run is not None and run.event_id not in erased:
-                shares += _of_arms(source, run, _judged([event]))
+                shares += _of_arms(known, run, _judged([event]))
             elif run is None and isinstance(event.body, Feedback):
                 shares.append(_unjoined(event, event.body))
     for run_id, change in queries.items():
         if run_id not in erased:
-            shares += _of_arms(source, change.run, Cell(judged={QUERY: change.lost}))
+            shares += _of_arms(known, change.run, Cell(judged={QUERY: change.lost}))
     return shares
 
 

@@ -103,3 +103,57 @@ def test_keys_are_looked_up_and_not_searched_for() -> None:
         list(found_at(connection, "x", "data", ("a", "b"), [(1, "b"), (2, "b")]))
         explained = connection.execute(f"EXPLAIN QUERY PLAN {plan[-1]}").fetchall()
         assert any("SEARCH x USING PRIMARY KEY (a=? AND b=?)" in row[3] for row in explained)
+
+
+class _FullDiskError(Exception):
+    """The store's last step fails."""
+
+
+def test_a_commit_that_fails_while_it_folds_counts_once_when_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour = 3600 * 277_777
+
+    def of(*minutes: int) -> Delta:
+        made = Delta()
+        for minute in minutes:
+            made.cell(CellKey("a", "x"), minute).add_run(Run("a", "x"))
+        return made
+
+    def fail(*_: object) -> None:
+        raise _FullDiskError
+
+    with closing(SqliteStore(f"sqlite:///{tmp_path}/hive.db")) as store:
+        store.aggregates.compact(now_s=hour)  # what is older than two hours lies in hours
+        for number in range(1, FOLD_AT):
+            store.commit(Commit("p", 1, number, (), of(hour)))
+        old = hour - 5 * 3600
+        folding = Commit("p", 1, FOLD_AT, (), of(old, old + 60, old + 120))
+        with monkeypatch.context() as patched:
+            patched.setattr("hivefeedback_stores.sqlite.put_records", fail)
+            with pytest.raises(_FullDiskError):
+                store.commit(folding)
+        store.commit(folding)
+        assert store.aggregates.read(from_s=old, to_s=old + 3600).coverage.n_runs == 3
+        assert store.aggregates.read(from_s=hour, to_s=hour + 60).coverage.n_runs == FOLD_AT - 1
+
+
+def test_a_delta_of_a_commit_that_failed_is_not_taken_for_one_that_another_process_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise _FullDiskError
+
+    with (
+        closing(SqliteStore(f"sqlite:///{tmp_path}/hive.db")) as store,
+        closing(SqliteStore(f"sqlite:///{tmp_path}/hive.db")) as other,
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr("hivefeedback_stores.sqlite.put_records", fail)
+            with pytest.raises(_FullDiskError):
+                store.commit(Commit("p", 1, 1, (), delta(5)))
+        store.commit(Commit("p", 1, 2, (), Delta()))
+        other.commit(Commit("q", 1, 1, (), delta(1)))
+        for number in range(3, 3 + FOLD_AT):
+            store.commit(Commit("p", 1, number, (), delta(1)))
+        assert store.aggregates.read(from_s=0, to_s=120).coverage.n_runs == 1 + FOLD_AT
