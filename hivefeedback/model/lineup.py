@@ -76,20 +76,8 @@ def lineup_of(
     arm = config
     for rollout in chosen:
         arm = patched(arm, rollout.patch)
-    found = arm.route_of(operation)
-    route = found[1] if found else None
-    names = tuple(dict.fromkeys(candidates)) if candidates is not None else tuple(arm.deployments)
-    if route is not None and route.candidates:
-        routed = tuple(c for c in route.candidates if c in arm.deployments or c in names)
-        if candidates is not None:
-            routed = tuple(c for c in names if c in routed)
-        names = routed or names  # a route that would leave nothing is ignored: fail open
-    if route is not None and route.weights:
-        names = tuple(n for n in names if route.weights.get(n, 0.0) > 0.0) or names  # weight 0 is never drawn
+    names, fixed = _routed(arm, operation, candidates)
     deployments = tuple(arm.deployments.get(n) or Deployment(n) for n in names)
-    fixed = None
-    if route is not None and route.weights:
-        fixed = tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
     prompts_id = _prompts_id(arm)
     asked = candidates if candidates is not None else tuple(config.deployments)
     open_here = [r for r in config.rollouts.values() if concerns(r, operation, {*asked, *names})]
@@ -106,6 +94,24 @@ def lineup_of(
         versions={name: p.current for name, p in arm.prompts.items() if p.body},
         fingerprints=tuple(fingerprint(d, prompts_id) for d in deployments),
     )
+
+
+def _routed(
+    arm: Configuration, operation: str, candidates: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], tuple[int, ...] | None]:
+    """Who may be drawn for an operation, and the fixed weight of each, where a route fixes them."""
+    found = arm.route_of(operation)
+    route = found[1] if found else None
+    names = tuple(dict.fromkeys(candidates)) if candidates is not None else tuple(arm.deployments)
+    if route is not None and route.candidates:
+        routed = tuple(c for c in route.candidates if c in arm.deployments or c in names)
+        if candidates is not None:
+            routed = tuple(c for c in names if c in routed)
+        names = routed or names  # a route that would leave nothing is ignored: fail open
+    if route is None or not route.weights:
+        return names, None
+    names = tuple(n for n in names if route.weights.get(n, 0.0) > 0.0) or names  # weight 0 is never drawn
+    return names, tuple(integer_weights([max(0.0, route.weights.get(n, 0.0)) for n in names]))
 
 
 def _variant(name: str, chosen: list[Rollout]) -> str:

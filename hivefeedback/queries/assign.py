@@ -96,12 +96,7 @@ def assign(
         PluginError: The ranker failed.
     """
     asked = _asked(agents, check_operation(operation))
-    orders: dict[str, tuple[Ranked, ...]] = {}
-    for wanted in dict.fromkeys(asked.values()):
-        names = basis.candidates(candidates, wanted)
-        if not names:
-            raise InvalidInputError("there is no deployment to assign; declare one, or name candidates")
-        orders[wanted] = ranked(basis, by, operation=wanted, candidates=names)
+    orders = {wanted: _order(basis, by, wanted, candidates) for wanted in dict.fromkeys(asked.values())}
     cells = {wanted: cells_of(basis.view, wanted) for wanted in orders}
     load = dict(in_flight or {})
     found = []
@@ -129,6 +124,13 @@ def _asked(agents: Sequence[str] | Mapping[str, str], operation: str | None) -> 
             raise InvalidInputError(f"agent {name!r} is named twice; name each agent once")
         asked[name] = check_operation(own.get(name)) or operation or ""
     return asked
+
+
+def _order(basis: Basis, by: str, operation: str, candidates: Sequence[str] | None) -> tuple[Ranked, ...]:
+    names = basis.candidates(candidates, operation)
+    if not names:
+        raise InvalidInputError("there is no deployment to assign; declare one, or name candidates")
+    return ranked(basis, by, operation=operation, candidates=names)
 
 
 def _pick(

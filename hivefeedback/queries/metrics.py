@@ -162,55 +162,6 @@ def _mean_tokens(cell: Cell) -> float | None:
     return (cell.sums.get("tokens_in", 0) + cell.sums.get("tokens_out", 0)) / n if n else None
 
 
-def _all() -> Iterable[Metric]:
-    yield Metric(
-        name="success_rate",
-        unit="0-1",
-        is_more_better=True,
-        value=lambda cell: cell.successes / cell.n_runs if cell.n_runs else None,
-        n=lambda cell: cell.n_runs,
-        interval=lambda cell: wilson_interval(cell.successes, cell.n_runs) if cell.n_runs else None,
-        difference=_success_difference,
-    )
-    for name, (source, scale, unit, is_more_better) in _MEANS.items():
-        yield _mean_metric(name, source, scale, unit, is_more_better)
-    yield _quantile_metric("p50_s", 0.5)
-    yield _quantile_metric("p95_s", 0.95)
-    yield _judged_metric("quality", "0-1", quality_of)
-    yield _judged_metric(REWARD, "0-1", lambda cell: cell.judged.get(REWARD) or Judged())
-    yield _judged_metric("accuracy", "0-1", accuracy_of)
-    yield Metric(
-        name="rating",
-        unit="1-5",
-        is_more_better=True,
-        value=lambda cell: rating_of(cell.judged.get("rating")),
-        n=lambda cell: (cell.judged.get("rating") or Judged()).n,
-    )
-    yield Metric(
-        name="tokens_per_s",
-        unit="tokens/s",
-        is_more_better=True,
-        value=tokens_per_s,
-        n=lambda cell: cell.ns.get("tokens_out", 0),
-    )
-    yield Metric(
-        name="mean_tokens",
-        unit="tokens",
-        is_more_better=None,
-        value=_mean_tokens,
-        n=lambda cell: max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0)),
-    )
-    yield Metric(
-        name="cost_usd",
-        unit="USD",
-        is_more_better=None,
-        value=lambda cell: cell.sums["cost_nusd"] / 1e9 if cell.ns.get("cost_nusd") else None,
-        n=lambda cell: cell.ns.get("cost_nusd", 0),
-    )
-    yield _count_metric("n_runs", lambda cell: cell.n_runs, None)
-    yield _count_metric("failures", lambda cell: cell.failures, False)
-
-
 def _count_metric(name: str, count: Callable[[Cell], int], is_more_better: bool | None) -> Metric:
     return Metric(
         name=name,
@@ -221,7 +172,54 @@ def _count_metric(name: str, count: Callable[[Cell], int], is_more_better: bool 
     )
 
 
-METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _all()})
+_ALL: Final[tuple[Metric, ...]] = (
+    Metric(
+        name="success_rate",
+        unit="0-1",
+        is_more_better=True,
+        value=lambda cell: cell.successes / cell.n_runs if cell.n_runs else None,
+        n=lambda cell: cell.n_runs,
+        interval=lambda cell: wilson_interval(cell.successes, cell.n_runs) if cell.n_runs else None,
+        difference=_success_difference,
+    ),
+    *(_mean_metric(name, *how) for name, how in _MEANS.items()),
+    _quantile_metric("p50_s", 0.5),
+    _quantile_metric("p95_s", 0.95),
+    _judged_metric("quality", "0-1", quality_of),
+    _judged_metric(REWARD, "0-1", lambda cell: cell.judged.get(REWARD) or Judged()),
+    _judged_metric("accuracy", "0-1", accuracy_of),
+    Metric(
+        name="rating",
+        unit="1-5",
+        is_more_better=True,
+        value=lambda cell: rating_of(cell.judged.get("rating")),
+        n=lambda cell: (cell.judged.get("rating") or Judged()).n,
+    ),
+    Metric(
+        name="tokens_per_s",
+        unit="tokens/s",
+        is_more_better=True,
+        value=tokens_per_s,
+        n=lambda cell: cell.ns.get("tokens_out", 0),
+    ),
+    Metric(
+        name="mean_tokens",
+        unit="tokens",
+        is_more_better=None,
+        value=_mean_tokens,
+        n=lambda cell: max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0)),
+    ),
+    Metric(
+        name="cost_usd",
+        unit="USD",
+        is_more_better=None,
+        value=lambda cell: cell.sums["cost_nusd"] / 1e9 if cell.ns.get("cost_nusd") else None,
+        n=lambda cell: cell.ns.get("cost_nusd", 0),
+    ),
+    _count_metric("n_runs", lambda cell: cell.n_runs, None),
+    _count_metric("failures", lambda cell: cell.failures, False),
+)
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _ALL})
 
 
 def metric_of(name: str, heard: Iterable[str] = ()) -> Metric:

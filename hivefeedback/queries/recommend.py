@@ -85,27 +85,19 @@ def recommend(
     cells = cells_of(basis.view, operation)
     ranked(basis, priority, operation=operation, candidates=())  # a misspelt priority is told in any case
     coverage = covered(basis.view, (cells[name] for name in names if name in cells))
-    fitting, left_out = _fitting(basis, names, available_vram_gb)
+    fitting, unfit = _fitting(basis, names, available_vram_gb)
     served, shut, remark = _served(basis, fitting)
-    few = tuple(name for name in served if _n_runs(cells, name) < min_runs)
-    left_out += shut
-    left_out += tuple(_too_few(name, cells, min_runs) for name in few)
-    answer = ranked(
-        basis, priority, operation=operation, candidates=[name for name in served if name not in few], min_runs=min_runs
-    )
-    if answer:
-        chosen: str | None = answer[0].deployment
-        reason = _best(priority, answer)
-    else:
-        chosen, reason = _fallback(basis, served, cells, min_runs, has_candidates=bool(names))
+    known, few = _known(served, cells, min_runs)
+    answer = ranked(basis, priority, operation=operation, candidates=known, min_runs=min_runs)
+    fallback = None if answer else _fallback(basis, served, cells)
     return Recommendation(
-        deployment=chosen,
+        deployment=answer[0].deployment if answer else fallback,
         priority=priority,
         score=answer[0].score if answer else None,
-        reason=reason + remark,
+        reason=(_best(priority, answer) if answer else _why(basis, fallback, cells, min_runs, names)) + remark,
         is_fallback=not answer,
         alternatives=rank_rows(basis, answer, cells)[1:],
-        left_out=left_out,
+        left_out=(*unfit, *shut, *few),
         coverage=coverage,
     )
 
@@ -143,8 +135,15 @@ def _n_runs(cells: Mapping[str, Cell], name: str) -> int:
     return cells[name].n_runs if name in cells else 0
 
 
-def _too_few(name: str, cells: Mapping[str, Cell], min_runs: int) -> LeftOut:
-    return LeftOut(deployment=name, reason=f"too few runs: {_n_runs(cells, name)} of {min_runs}")
+def _known(
+    names: Sequence[str], cells: Mapping[str, Cell], min_runs: int
+) -> tuple[tuple[str, ...], tuple[LeftOut, ...]]:
+    """Those with enough runs, and the others."""
+    runs = {name: _n_runs(cells, name) for name in names}
+    few = [
+        LeftOut(deployment=name, reason=f"too few runs: {n} of {min_runs}") for name, n in runs.items() if n < min_runs
+    ]
+    return tuple(name for name, n in runs.items() if n >= min_runs), tuple(few)
 
 
 def _best(priority: str, answer: Sequence[Ranked]) -> str:
@@ -159,23 +158,20 @@ def _best(priority: str, answer: Sequence[Ranked]) -> str:
     )
 
 
-def _fallback(
-    basis: Basis, names: Sequence[str], cells: Mapping[str, Cell], min_runs: int, *, has_candidates: bool
-) -> tuple[str | None, str]:
-    """The highest declared capability, then the most runs, then the host's order."""
-    if not names:
-        why = (
+def _fallback(basis: Basis, names: Sequence[str], cells: Mapping[str, Cell]) -> str | None:
+    """The highest declared capability, then the most runs, then the host's order; None of nobody."""
+    return max(names, key=lambda name: (basis.deployment(name).capability, _n_runs(cells, name)), default=None)
+
+
+def _why(basis: Basis, chosen: str | None, cells: Mapping[str, Cell], min_runs: int, candidates: Sequence[str]) -> str:
+    """Why there was nothing to rank, and who stands in."""
+    if chosen is None:
+        return (
             "no candidate fits into the memory"
-            if has_candidates
+            if candidates
             else "there is nobody to choose from; add a deployment, or name candidates"
         )
-        return None, why
-    best = max(names, key=lambda name: (basis.deployment(name).capability, _n_runs(cells, name)))
-    capability = basis.deployment(best).capability
     return (
-        best,
-        (
-            f"no candidate has {min_runs} runs in the window, so declared capability decides: "
-            f"{best!r} with {capability:g} and {_n_runs(cells, best)} runs"
-        ),
+        f"no candidate has {min_runs} runs in the window, so declared capability decides: "
+        f"{chosen!r} with {basis.deployment(chosen).capability:g} and {_n_runs(cells, chosen)} runs"
     )

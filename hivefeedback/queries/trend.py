@@ -99,18 +99,11 @@ def trend(
     if deployment is not None:
         (deployment,) = basis.known((deployment,))
     view = basis.view
-    coverage = view.coverage
-    stored_s = max(BUCKET_S, coverage.resolution_s)
+    stored_s = max(BUCKET_S, view.coverage.resolution_s)
     width_s = ceil(asked_s / stored_s) * stored_s
-    first = floor(view.asked_from_s / width_s)
-    n_points = max(1, floor(min(view.asked_to_s, basis.now_s) / width_s) + 1 - first)
-    if n_points > _MAX_POINTS:
-        raise InvalidInputError(
-            f"bucket_s {asked_s:g} gives {n_points} points; at most {_MAX_POINTS}: ask for wider buckets"
-        )
+    numbers = _numbers(view, basis.now_s, width_s, asked_s)
     chosen = metric_of(metric, () if isinstance(metric, str) and metric in METRICS else _heard(view))
     cells = _cells(view, width_s, deployment, operation, bins=chosen.needs_bins)
-    points = tuple(_point(n * width_s, width_s, chosen, cells.get(n)) for n in range(first, first + n_points))
     return Trend(
         metric=chosen.name,
         unit=chosen.unit,
@@ -118,10 +111,21 @@ def trend(
         operation=operation or "",
         asked_bucket_s=asked_s,
         bucket_s=width_s,
-        points=points,
+        points=tuple(_point(n * width_s, width_s, chosen, cells.get(n)) for n in numbers),
         remark=_remark(asked_s, width_s, stored_s),
         coverage=covered(view, cells.values()),
     )
+
+
+def _numbers(view: View, now_s: float, width_s: int, asked_s: float) -> range:
+    """The buckets of the window, counted from 1970; at least one."""
+    first = floor(view.asked_from_s / width_s)
+    n_points = max(1, floor(min(view.asked_to_s, now_s) / width_s) + 1 - first)
+    if n_points > _MAX_POINTS:
+        raise InvalidInputError(
+            f"bucket_s {asked_s:g} gives {n_points} points; at most {_MAX_POINTS}: ask for wider buckets"
+        )
+    return range(first, first + n_points)
 
 
 def _point(from_s: float, width_s: int, metric: Metric, cell: Cell | None) -> TrendPoint:
