@@ -11,7 +11,7 @@ ones that still wait; and on top of the cells that are replaced those that wait 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from hivefeedback.errors import StoreUnreachableError
@@ -35,17 +35,19 @@ from hivefeedback_stores.redis_cells import (
     whole_buckets,
 )
 from hivefeedback_stores.redis_client import Server
+from hivefeedback_stores.redis_fence import Fence
 from hivefeedback_stores.redis_keys import Bucket
 from hivefeedback_stores.redis_rewrite import Change, numbered, rewrite
 
-__all__ = ["FOLD_AT", "RedisAggregates", "delta_bytes"]
+__all__ = ["FOLD_AT", "Place", "RedisAggregates", "delta_bytes", "placed", "view_of"]
 
 FOLD_AT = 64
 """Deltas that wait until they are folded: of one process some 6 s, of ten less than one."""
 MAX_TRIES = 50
 _NONE = 1 << 53
 """A number that nothing has."""
-_Place = tuple[Bucket, CellKey]
+Place = tuple[Bucket, CellKey]
+"""Where a cell lies."""
 
 
 def delta_bytes(delta: Delta) -> bytes:
@@ -57,13 +59,23 @@ def delta_bytes(delta: Delta) -> bytes:
 
 
 class RedisAggregates:
-    """``FollowedAggregates`` in Redis."""
+    """``FollowedAggregates`` in one shard.
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    Args:
+        server: The shard.
+        fence: What the leader's compactions are let in by.
+    """
+
+    def __init__(self, server: Server, fence: Fence) -> None:
+        self.server, self._fence = server, fence
 
     def read(self, *, from_s: float, to_s: float) -> View:
-        moment = snapshot(self._server, lambda bucket: is_read(*bucket, from_s, to_s))
+        cells, kept = self.contents(from_s, to_s)
+        return view_of(cells, kept, from_s, to_s)
+
+    def contents(self, from_s: float, to_s: float) -> tuple[dict[Place, Cell], dict[Name, list[Exemplar]]]:
+        """Cells and newest runs of a window, with what waits."""
+        moment = snapshot(self.server, lambda bucket: is_read(*bucket, from_s, to_s))
         cells = {(b, key): cell for b, rows in moment.cells.items() for key, cell in decoded_cells(rows)}
         kept = {name_of(n): decode_packed("an exemplar", d, list[Exemplar]) for n, d in moment.newest.items()}
         waiting = _gathered(moment.head)
@@ -72,18 +84,13 @@ class RedisAggregates:
                 cells.setdefault(place, Cell()).merge(cell)
         for name, (more, _) in waiting.runs.items():
             kept.setdefault(name, []).extend(more)
-        return View(
-            asked_from_s=from_s,
-            asked_to_s=to_s,
-            slices=tuple(_slices(cells.items())),
-            exemplars={name: tuple(newest(several)) for name, several in kept.items()},
-        )
+        return cells, kept
 
     def changes(self, *, after: str, from_s: float) -> Changes:
         def is_wanted(bucket: Bucket) -> bool:
             return bucket[0] + bucket[1] > from_s
 
-        moment = snapshot(self._server, is_wanted, after)
+        moment = snapshot(self.server, is_wanted, after)
         head, since = moment.head, moment.since
         replaced = {(b, key_of(field)) for b, rows in moment.cells.items() for field, _ in rows}
         runs = {name_of(n): decode_packed("an exemplar", d, list[Exemplar]) for n, d in moment.newest.items()}
@@ -91,7 +98,7 @@ class RedisAggregates:
         added: list[Slice] = []
         for number, delta in head.deltas():
             is_new = number > since
-            for place, cell in _placed(head, delta):
+            for place, cell in placed(head, delta):
                 if is_wanted(place[0]) and (is_new or place in replaced):
                     added.append(Slice(*place[0], place[1], cell))
             for deployment, operation, more in delta.exemplars:
@@ -110,7 +117,7 @@ class RedisAggregates:
 
     def fold(self) -> bool:
         """Merge what waits into the cells; False where another process has changed them meanwhile."""
-        head = head_of(self._server, names_after=_NONE)
+        head = head_of(self.server, names_after=_NONE)
         if not head.waiting:
             return True
         waiting = _gathered(head)
@@ -124,13 +131,13 @@ class RedisAggregates:
             last_folded=head.last_waiting,
             needs={"generation": head.generation},
         )
-        return rewrite(self._server, change) >= 0
+        return rewrite(self.server, change) >= 0
 
     def fold_all(self) -> Head:
         """Fold until nothing waits; answers the head then. Commits that come later wait again."""
         for _ in range(MAX_TRIES):
             self.fold()
-            head = head_of(self._server)
+            head = head_of(self.server)
             if not head.waiting:
                 return head
         return head
@@ -139,7 +146,7 @@ class RedisAggregates:
         places: dict[Bucket, list[bytes]] = {}
         for bucket, key in waiting.cells:
             places.setdefault(bucket, []).append(cell_field(key))
-        known = some_cells(self._server, head, places)
+        known = some_cells(self.server, head, places)
         if known is None:
             return None
         merged: dict[Bucket, list[tuple[bytes, bytes]]] = {}
@@ -155,7 +162,7 @@ class RedisAggregates:
 
     def _merged_runs(self, head: Head, waiting: _Gathered) -> list[tuple[bytes, bytes | None]] | None:
         names = {packed(name): name for name in waiting.runs}
-        known = some_newest(self._server, head, list(names))
+        known = some_newest(self.server, head, list(names))
         if known is None:
             return None
         merged: list[tuple[bytes, bytes | None]] = []
@@ -171,16 +178,16 @@ class RedisAggregates:
 
     def compact(self, *, now_s: float) -> None:
         target, n_lost = Horizon.at(now_s), 0
-        if head_of(self._server, names_after=_NONE, waiting_after=_NONE).horizon == target:
+        if head_of(self.server, names_after=_NONE, waiting_after=_NONE).horizon == target:
             return
         self.fold_all()  # what waits is of the time before
         while n_lost < MAX_TRIES:
-            head = head_of(self._server, names_after=_NONE, waiting_after=_NONE)
+            head = head_of(self.server, names_after=_NONE, waiting_after=_NONE)
             if head.horizon == target:
                 return
             if not self._take_step(head, target):
                 n_lost += 1  # late feedback was folded into these buckets meanwhile
-        raise StoreUnreachableError(f"{self._server.address.shown} changes faster than it can be compacted; try again")
+        raise StoreUnreachableError(f"{self.server.address.shown} changes faster than it can be compacted; try again")
 
     def _take_step(self, head: Head, target: Horizon) -> bool:
         """Move one hour or one day; the last step moves the rest and drops what is too old."""
@@ -188,21 +195,21 @@ class RedisAggregates:
         moved = [b for b in head.buckets if horizon.bucket(b[0])[1] > b[1]]
         wide = {horizon.bucket(start) for start, _ in moved}
         gone = {b for b in (*head.buckets, *wide) if b[0] < horizon.gone_before}
-        cells = whole_buckets(self._server, {*moved, *(wide & head.buckets.keys())} - gone) or {}
-        merged: dict[_Place, Cell] = {}
+        cells = whole_buckets(self.server, {*moved, *(wide & head.buckets.keys())} - gone) or {}
+        merged: dict[Place, Cell] = {}
         breath = Breath()
         for bucket, rows in cells.items():
             into = horizon.bucket(bucket[0]) if bucket in moved else bucket
             for key, cell in decoded_cells(rows):
                 merged.setdefault((into, key), Cell()).merge(cell)
                 breath()
-        change = Change(horizon=horizon, needs={"layout": head.layout})
+        change = Change(horizon=horizon, needs={"layout": head.layout}, token=self._fence.token)
         for bucket in {*moved, *(gone & head.buckets.keys())}:
             change.cells[bucket] = (True, [], [])
         for (bucket, key), cell in merged.items():
             change.cells.setdefault(bucket, (False, [], []))[1].append((cell_field(key), numbered(cell)))
         change.scores = {bucket: head.buckets.get(bucket, -1) for bucket in change.cells}
-        return rewrite(self._server, change) >= 0
+        return rewrite(self.server, change) >= 0
 
 
 def _next_step(head: Head, target: Horizon) -> Horizon:
@@ -216,7 +223,7 @@ def _next_step(head: Head, target: Horizon) -> Horizon:
     return Horizon(max(hours, start + HOUR_S), max(days, start + DAY_S) if width == DAY_S else days, gone)
 
 
-def _placed(head: Head, delta: Waiting) -> Iterator[tuple[_Place, Cell]]:
+def placed(head: Head, delta: Waiting) -> Iterator[tuple[Place, Cell]]:
     """Cells of a delta, each with the place where it would be folded into."""
     for key, minute, cell in delta.cells:
         yield (head.horizon.bucket(minute), key), cell
@@ -225,7 +232,7 @@ def _placed(head: Head, delta: Waiting) -> Iterator[tuple[_Place, Cell]]:
 class _Gathered(NamedTuple):
     """All that waits, merged; each with the number of the newest delta in it."""
 
-    cells: dict[_Place, tuple[Cell, int]]
+    cells: dict[Place, tuple[Cell, int]]
     runs: dict[Name, tuple[list[Exemplar], int]]
 
 
@@ -233,7 +240,7 @@ def _gathered(head: Head) -> _Gathered:
     found = _Gathered({}, {})
     breath = Breath()
     for number, delta in head.deltas():
-        for place, cell in _placed(head, delta):
+        for place, cell in placed(head, delta):
             known = found.cells.get(place)
             if known is not None:
                 known[0].merge(cell)
@@ -246,7 +253,17 @@ def _gathered(head: Head) -> _Gathered:
     return found
 
 
-def _slices(cells: Iterable[tuple[_Place, Cell]]) -> Iterator[Slice]:
+def view_of(cells: Mapping[Place, Cell], kept: Mapping[Name, Iterable[Exemplar]], from_s: float, to_s: float) -> View:
+    """The view of a window."""
+    return View(
+        asked_from_s=from_s,
+        asked_to_s=to_s,
+        slices=tuple(_slices(cells.items())),
+        exemplars={name: tuple(newest(several)) for name, several in kept.items()},
+    )
+
+
+def _slices(cells: Iterable[tuple[Place, Cell]]) -> Iterator[Slice]:
     for (bucket, key), cell in sorted(cells, key=lambda item: item[0]):
         yield Slice(*bucket, key, cell)
 

@@ -23,9 +23,10 @@ from hivefeedback_stores.redis_keys import KINDS, Keys
 from hivefeedback_stores.redis_url import Address
 from hivefeedback_stores.rules import closed, read_only_error
 
-__all__ = ["SCHEMA", "Argument", "Script", "Server"]
+__all__ = ["SCHEMA", "SHARDED", "Argument", "Link", "Script", "Server"]
 
-SCHEMA = 1
+SCHEMA, SHARDED = 1, 2
+"""Of a store with one shard; and of one with several, which would be read in part by who knows only 1."""
 CONNECT_S = 2.0
 """How long a connection may take: a server in the same building needs a millisecond."""
 _CHECK_S = 30
@@ -44,7 +45,7 @@ for _, key in ipairs(KEYS) do
   end
 end
 local schema = redis.call('HGET', KEYS[1], 'schema')
-if schema and tonumber(schema) ~= {SCHEMA} then return redis.error_reply('HIVE_NEWER ' .. schema) end
+if schema and schema ~= '{SCHEMA}' and schema ~= '{SHARDED}' then return redis.error_reply('HIVE_NEWER ' .. schema) end
 """
 """What every call begins with: the keys are ours, and of a schema that we know."""
 _THERE = "if not schema then return redis.error_reply('HIVE_EMPTY') end\n"
@@ -88,8 +89,8 @@ class _Client(Protocol):
     def close(self) -> None: ...
 
 
-class Server:
-    """One store's server, or Cluster.
+class Link:
+    """Connections to a server, or to the nodes of a Cluster; the shards of a store share them.
 
     Args:
         address: Where.
@@ -101,9 +102,7 @@ class Server:
     """
 
     def __init__(self, address: Address, *, read_only: bool, timeout_s: float) -> None:
-        self.address, self.read_only, self.keys = address, read_only, Keys(address.name)
-        self.make_anew: Callable[[], object] = lambda: None
-        """Called when a write finds that the store's keys are gone."""
+        self.address, self.read_only = address, read_only
         self._timeout_s = timeout_s
         self._is_closed = False
         _need_redis()
@@ -113,7 +112,8 @@ class Server:
         self._lock, self._pid = threading.Lock(), os.getpid()
         self._client: _Client | None = None
 
-    def _connected(self) -> _Client:
+    def client(self) -> _Client:
+        """The client, connected where it was not."""
         if self._is_closed:
             raise closed(self.address.shown)
         if self._pid != os.getpid():  # connections and locks of the parent are let be
@@ -122,28 +122,6 @@ class Server:
             if self._client is None:
                 self._client = _connect(self.address, self._timeout_s)
             return self._client
-
-    def read(self, script: Script, parts: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        """Call a script on keys; answers what it returns."""
-        with translated(self.address.shown):
-            client = self._connected()
-            given = (len(parts), *parts, *args)
-            return _called(client, script, given)
-
-    def write(self, script: Script, parts: Sequence[str], args: Sequence[Argument] = ()) -> Any:
-        """Call a script that changes something."""
-        if self.read_only:
-            raise read_only_error(self.address.shown)
-        try:
-            return self.read(script, parts, args)
-        except EmptiedError:
-            log.error("%s lost the store: events, aggregates and journal begin anew", self.address.shown)
-            self.make_anew()
-            return self.read(script, parts, args)
-        except StoreUnreachableError as error:
-            if type(error.__cause__).__name__ == "ReadOnlyError":
-                self._reconnect()  # the name may stand for another server after a failover
-            raise
 
     def listen(self) -> Any:
         """A connection for published words alone: redis-py's ``PubSub``, not connected yet. In a Cluster
@@ -158,7 +136,8 @@ class Server:
             health_check_interval=_CHECK_S,
         ).pubsub()
 
-    def _reconnect(self) -> None:
+    def reconnect(self) -> None:
+        """Drop the connections; the next call makes new ones."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
@@ -168,7 +147,50 @@ class Server:
         """Close the connections; further calls raise ClosedError."""
         self._is_closed = True
         if self._pid == os.getpid():
-            self._reconnect()
+            self.reconnect()
+
+
+class Server:
+    """One shard of a store: its keys, and the calls on them.
+
+    Args:
+        link: The way to it.
+        shard: Its number, from 0.
+    """
+
+    def __init__(self, link: Link, shard: int = 0) -> None:
+        self.link, self.shard, self.address = link, shard, link.address
+        self.keys = Keys(link.address.name, shard)
+        self.make_anew: Callable[[], object] = lambda: None
+        """Called when a write finds that the shard's keys are gone."""
+
+    @property
+    def read_only(self) -> bool:
+        """True where writes are refused."""
+        return self.link.read_only
+
+    def read(self, script: Script, parts: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        """Call a script on keys; answers what it returns."""
+        with translated(self.address.shown):
+            client = self.link.client()
+            given = (len(parts), *parts, *args)
+            return _called(client, script, given)
+
+    def write(self, script: Script, parts: Sequence[str], args: Sequence[Argument] = ()) -> Any:
+        """Call a script that changes something."""
+        if self.read_only:
+            raise read_only_error(self.address.shown)
+        try:
+            return self.read(script, parts, args)
+        except EmptiedError:
+            log.error("%s lost %s: events, aggregates and journal begin anew", self.address.shown,
+                      f"shard {self.shard} of the store" if self.shard else "the store")  # fmt: skip
+            self.make_anew()
+            return self.read(script, parts, args)
+        except StoreUnreachableError as error:
+            if type(error.__cause__).__name__ == "ReadOnlyError":
+                self.link.reconnect()  # the name may stand for another server after a failover
+            raise
 
 
 def _called(client: _Client, script: Script, given: tuple[Argument, ...]) -> Any:

@@ -21,8 +21,10 @@ from hivefeedback_stores.redis_aggregates import FOLD_AT, RedisAggregates, delta
 from hivefeedback_stores.redis_client import Argument, Script, Server
 from hivefeedback_stores.redis_errors import readable
 from hivefeedback_stores.redis_events import BLOCK, SPLIT, event_row, heads_of
-from hivefeedback_stores.redis_log import LOG_KEYS
-from hivefeedback_stores.redis_parts import PUT, RECORD_KEYS, Clock, record_row
+from hivefeedback_stores.redis_keys import LOG_KEYS
+from hivefeedback_stores.redis_outbox import Outbox, letter_of
+from hivefeedback_stores.redis_parts import PUT, RECORD_KEYS, Clock, given, record_row
+from hivefeedback_stores.redis_places import Places
 from hivefeedback_stores.seen import Seen
 
 __all__ = ["Committer"]
@@ -39,14 +41,16 @@ _COMMIT = Script(
     PUT
     + SPLIT
     + f"""
-local given, delta, n_seen, n_events, n_records = take(), take(), tonumber(take()), tonumber(take()), tonumber(take())
+local given, delta, letter, floor = take(), take(), take(), tonumber(take())
+local n_seen, n_events, n_records = tonumber(take()), tonumber(take()), tonumber(take())
 local seen = {{}}
 for i = 1, n_seen do
   seen[i] = {{take(), take(), take()}}
-  if (redis.call('HGET', KEYS[2], seen[i][1]) or '') ~= seen[i][2] then return -1 end
+  if (redis.call('HGET', KEYS[2], seen[i][1]) or '') ~= seen[i][2] then return {{-1, 0}} end
 end
 for _, each in ipairs(seen) do redis.call('HSET', KEYS[2], each[1], each[3]) end
 local last, rows, members, first = tonumber(redis.call('HGET', KEYS[1], 'last') or 0), {{}}, {{}}, {{}}
+if n_events > 0 then last = math.max(last, floor) end
 local function flush()
   if #rows > 0 then redis.call('HSET', KEYS[3], unpack(rows)); rows = {{}} end
   if #members > 0 then redis.call('ZADD', KEYS[4], unpack(members)); members = {{}} end
@@ -67,15 +71,17 @@ for block, at in pairs(first) do
   local known = redis.call('HGET', KEYS[5], name)
   if not known or at < struct.unpack('>d', known) then redis.call('HSET', KEYS[5], name, struct.pack('>d', at)) end
 end
-if n_events > 0 then redis.call('HSET', KEYS[1], 'last', string.format('%.0f', last + n_events)) end
+last = last + n_events
+if n_events > 0 then redis.call('HSET', KEYS[1], 'last', string.format('%.0f', last)) end
 if n_records > 0 then
   local now = clock(given)
   sweep(now, KEYS[7], KEYS[8], KEYS[9])
   for _ = 1, n_records do put(take(), take(), now, KEYS[7], KEYS[8], KEYS[9]) end
 end
-if delta == '' then return 0 end
+if letter ~= '' then redis.call('RPUSH', KEYS[10], letter) end
+if delta == '' then return {{0, last}} end
 local number = redis.call('HINCRBY', KEYS[1], 'number', 1)
-return redis.call('RPUSH', KEYS[6], struct.pack('>I8', number) .. delta)
+return {{redis.call('RPUSH', KEYS[6], struct.pack('>I8', number) .. delta), last}}
 """
 )
 
@@ -88,18 +94,23 @@ class _Applied(Struct, array_like=True):
 
 
 class Committer:
-    """Applies commits.
+    """Applies the commits of one shard.
 
     Args:
-        server: Where.
+        server: The shard.
         aggregates: Folds deltas when enough of them wait.
+        places: A commit's events are counted from behind all that this process knows of.
+        outbox: Where records go; None in shard 0, which keeps them itself.
         clock: Judges the expiry of records; None: Redis's own.
     """
 
-    def __init__(self, server: Server, aggregates: RedisAggregates, clock: Clock) -> None:
-        self._server, self._aggregates, self._clock = server, aggregates, clock
+    def __init__(
+        self, server: Server, aggregates: RedisAggregates, places: Places, outbox: Outbox | None, clock: Clock
+    ) -> None:
+        self._server, self._aggregates, self._places = server, aggregates, places
+        self._outbox, self._clock = outbox, clock
         self._known: dict[bytes, bytes] = {}
-        self._keys = server.keys.of("meta", "seen", *LOG_KEYS, "deltas", *RECORD_KEYS)
+        self._keys = server.keys.of("meta", "seen", *LOG_KEYS, "deltas", *RECORD_KEYS, "outbox")
 
     def apply(self, commit: Commit) -> None:
         """Apply a commit, all or nothing, once."""
@@ -112,9 +123,10 @@ class Committer:
         for attempt in range(MAX_TRIES):
             before = self._applied(sources, is_fresh=attempt > 0)
             taken = _taken_in(before, own, commit.number, events)
-            if taken is None and attempt > 0:
-                return  # applied before, and Redis says so, not only we
-            if taken is not None and self._write(before, *taken, delta, records):
+            is_known = taken is None and attempt > 0  # applied before, and Redis says so, not only we
+            if is_known or (taken is not None and self._write(before, *taken, delta, records)):
+                if self._outbox is not None and records:
+                    self._outbox.deliver()
                 return
         raise ConflictError(f"{commit.producer!r} commits from elsewhere all the time; each process needs its own name")
 
@@ -135,17 +147,20 @@ class Committer:
         delta: bytes,
         records: Sequence[tuple[bytes, bytes]],
     ) -> bool:
-        now = "" if self._clock is None else repr(self._clock())
-        args: list[Argument] = [now, delta, len(after), len(events), len(records)]
+        letter = letter_of(records) if self._outbox is not None else b""
+        records = () if letter else records
+        args: list[Argument] = [given(self._clock), delta, letter, self._places.highest]
+        args += [len(after), len(events), len(records)]
         for source, data in after.items():
             args += (source, before[source], data)
         for event in events:
             args += (event.row, event.heads)
         for record in records:
             args += record
-        n_waiting = self._server.write(_COMMIT, self._keys, args)
+        n_waiting, last = self._server.write(_COMMIT, self._keys, args)
         if n_waiting < 0:
             return False
+        self._places.see(last)
         self._known.update(after)
         if n_waiting and n_waiting % FOLD_AT == 0:  # one of all processes folds
             try:

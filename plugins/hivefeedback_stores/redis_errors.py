@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hivefeedback.errors import (
+    ConflictError,
     HiveFeedbackError,
     InvalidInputError,
     StoreCorruptError,
@@ -90,6 +91,8 @@ def _refused(shown: str, error: Exception) -> HiveFeedbackError:
     word, _, rest = said.partition(" ")
     if word == "HIVE_EMPTY":
         return EmptiedError(f"{shown} holds no store; was it restarted without its data?")
+    if word == "HIVE_FENCED":
+        return ConflictError(f"{shown}: another process leads now; this one's upkeep is refused")
     if word == "HIVE_FOREIGN":
         return StoreCorruptError(
             f"{shown} holds a key {rest!r} that this store did not write: another program uses it, or the rest of "

@@ -1,8 +1,8 @@
 """The keys of a Redis store, and what each of them is.
 
 All keys of a shard carry one hash tag, so that they lie in one slot of a Cluster and one Lua call may
-change them together: ``hive:{main:0}:journal``. There is one shard so far. A second one would get its
-own log, aggregates and ``token`` in its own ``meta``; journal, lease and records stay in shard 0.
+change them together: ``hive:{main:0}:journal``. Each shard has a log, aggregates, what was applied, and
+the highest token of the lease in its ``meta``; journal, lease, checkpoint and records are in shard 0.
 
 The number of keys does not grow with the number of runs, but for one key per time bucket (some 700 at
 most). So every call can name all the keys that it touches, which is what lets Redis refuse it, rather
@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["FIXED", "KINDS", "Bucket", "Keys", "bucket_name", "bucket_named"]
+__all__ = ["FIXED", "KINDS", "LOG_KEYS", "Bucket", "Keys", "bucket_name", "bucket_named"]
 
 Bucket = tuple[int, int]
 """(start, width) of a time bucket, seconds."""
 
 KINDS = {
-    "meta": "hash",  # schema, salt, epoch, last position, numbers of deltas, horizon
+    "meta": "hash",  # schema, number of shards, salt, epoch, last position, numbers of deltas, horizon, token
     "seen": "hash",  # (producer, epoch) → numbers of its commits and events that were applied
     "events": "hash",  # position → time and JSON; a stream would keep erased bytes until its node is full of them
     "joins": "zset",  # what an event is found by, in order of bytes: kind, digest of the value, (time,) position
@@ -36,8 +36,12 @@ KINDS = {
     "records": "hash",  # namespace and key → version, expiry, mark of who wrote, value
     "names": "zset",  # namespaces and keys in order
     "expiry": "zset",  # those that expire, by when
+    "outbox": "list",  # records of commits of this shard on their way to shard 0
+    "taken": "zset",  # in shard 0, marks of those that came, by when
 }
 """Last part of each key's name, and the type that Redis says it has."""
+
+LOG_KEYS = ("events", "joins", "blocks")
 
 FIXED = tuple(part for part in KINDS if part != "cells")
 

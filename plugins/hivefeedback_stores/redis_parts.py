@@ -17,9 +17,10 @@ from hivefeedback_stores.codec import decode_config, encode
 from hivefeedback_stores.lease import Heartbeat, Observer
 from hivefeedback_stores.redis_client import Script, Server
 from hivefeedback_stores.redis_errors import readable
+from hivefeedback_stores.redis_fence import Fence
 from hivefeedback_stores.rules import check_version
 
-__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisState", "record_row"]
+__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisState", "given", "record_row"]
 
 Clock = Callable[[], float] | None
 """Seconds since 1970 UTC; None: Redis's own clock."""
@@ -67,10 +68,22 @@ class RedisConfig:
 
     The lease is a heartbeat, judged by each observer's own monotonic clock: Redis's clock may jump as any
     other does, and is another one after a failover.
+
+    Args:
+        server: Shard 0.
+        fence: Raised before somebody is told that it leads.
+        monotonic: Seconds that never go back.
+        before: Called whenever somebody wants to lead: what a process that died left undone is done.
     """
 
-    def __init__(self, server: Server, monotonic: Callable[[], float]) -> None:
-        self._server, self._observer = server, Observer(monotonic)
+    def __init__(
+        self,
+        server: Server,
+        fence: Fence,
+        monotonic: Callable[[], float],
+        before: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._server, self._fence, self._before, self._observer = server, fence, before, Observer(monotonic)
         self._lease = server.keys.of("meta", "lease")
 
     def load(self) -> Configuration | None:
@@ -84,12 +97,15 @@ class RedisConfig:
     def acquire(self, holder: str, *, length_s: float) -> Lease | None:
         with readable("the name of the lease's holder"):
             name = holder.encode()
+        self._before()
         while True:
             present = self._present()
             if self._observer.judge(present, holder, length_s) is None:
+                self._fence.lower()
                 return None
             token = self._server.write(_BEAT, self._lease, (name, present.beat, length_s))
             if token is not None:  # else somebody else was faster
+                self._fence.raise_to(token)
                 return Lease(holder, token, length_s)
 
     def _present(self) -> Heartbeat:
@@ -97,6 +113,7 @@ class RedisConfig:
         return Heartbeat((holder or b"").decode(), int(token or 0), int(beat or 0), float(length_s or 0.0))
 
     def release(self, holder: str) -> None:
+        self._fence.lower()
         self._server.write(_RELEASE, self._lease, (holder.encode(),))
 
 
@@ -163,7 +180,8 @@ return {names, redis.call('HMGET', KEYS[2], unpack(names)), string.format('%.6f'
 )
 
 
-def _given(clock: Clock) -> str:
+def given(clock: Clock) -> str:
+    """The time as an argument of a call; empty: Redis's own."""
     return "" if clock is None else repr(clock())
 
 
@@ -198,12 +216,12 @@ class RedisState:
         self._keys = server.keys.of("meta", *RECORD_KEYS)
 
     def get(self, namespace: str, key: str) -> Record | None:
-        row, now_s = self._server.read(_GET, self._keys, (_name(namespace, key), _given(self._clock)))
+        row, now_s = self._server.read(_GET, self._keys, (_name(namespace, key), given(self._clock)))
         return _record(namespace, key, row, float(now_s)) if row is not None else None
 
     def put(self, record: Record, *, expected: int | None = None) -> Record:
         name, row = record_row(record)
-        args = (name, row, _given(self._clock), "" if expected is None else expected)
+        args = (name, row, given(self._clock), "" if expected is None else expected)
         version, is_written = self._server.write(_PUT, self._keys, args)
         written = Record(record.namespace, record.key, record.value, version, record.expires_at_s)
         if not is_written:
@@ -211,7 +229,7 @@ class RedisState:
         return written
 
     def delete(self, namespace: str, key: str) -> bool:
-        return bool(self._server.write(_DELETE, self._keys, (_name(namespace, key), _given(self._clock))))
+        return bool(self._server.write(_DELETE, self._keys, (_name(namespace, key), given(self._clock))))
 
     def list(self, namespace: str, *, prefix: str = "") -> Sequence[Record]:
         return [*self._records(namespace, prefix, _PAGE)]
@@ -231,7 +249,7 @@ class RedisState:
 
     def _page(self, low: bytes, high: bytes, n: int) -> tuple[Sequence[bytes], Sequence[bytes | None], float]:
         """Names in a range with their rows, and what time it is."""
-        names, rows, now_s = self._server.read(_LIST, self._keys, (low, high, _given(self._clock), n))
+        names, rows, now_s = self._server.read(_LIST, self._keys, (low, high, given(self._clock), n))
         return names, rows, float(now_s)
 
     def namespaces(self) -> Sequence[str]:

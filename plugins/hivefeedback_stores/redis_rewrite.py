@@ -15,8 +15,8 @@ from hivefeedback_stores.buckets import Horizon
 from hivefeedback_stores.codec import packed
 from hivefeedback_stores.redis_cells import NUMBER
 from hivefeedback_stores.redis_client import Argument, Script, Server
-from hivefeedback_stores.redis_keys import Bucket, bucket_name
-from hivefeedback_stores.redis_log import DROP, LOG_KEYS
+from hivefeedback_stores.redis_keys import LOG_KEYS, Bucket, bucket_name
+from hivefeedback_stores.redis_shard_log import DROP
 
 __all__ = ["Change", "numbered", "rewrite"]
 
@@ -25,6 +25,9 @@ _REWRITE = Script(
     + """
 local want, c = cmsgpack.unpack(take()), cmsgpack.unpack(take())
 local meta, deltas, buckets, newest, newestat = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+if want.token > 0 and want.token < tonumber(redis.call('HGET', meta, 'token') or 0) then
+  return redis.error_reply('HIVE_FENCED')
+end
 for name, value in pairs(want.meta) do
   if (redis.call('HGET', meta, name) or '0') ~= value then return -1 end
 end
@@ -104,6 +107,7 @@ class Change(Struct, kw_only=True, omit_defaults=False):
         gone: Events to drop, with what they are found by.
         needs: What has to be in ``meta``, still.
         scores: Numbers that buckets have to have, still; -1: not there.
+        token: Of the lease, where the leader makes it; refused where another one has raised it. 0: anybody.
     """
 
     cells: dict[Bucket, tuple[bool, list[tuple[bytes, bytes]], list[bytes]]] = {}
@@ -115,6 +119,7 @@ class Change(Struct, kw_only=True, omit_defaults=False):
     gone: list[tuple[int, bytes]] = []
     needs: dict[str, str] = {}
     scores: dict[Bucket, int] = {}
+    token: int = 0
 
 
 def numbered(value: object, number: int = 0) -> bytes:
@@ -135,7 +140,8 @@ def rewrite(server: Server, change: Change) -> int:
         How many events were dropped; -1 where something was not as it has to be, -2 where an event
         to be dropped was not there.
     """
-    want = {
+    want: dict[str, Any] = {
+        "token": change.token,
         "meta": change.needs,
         "scores": {bucket_name(bucket): score for bucket, score in change.scores.items()},
     }

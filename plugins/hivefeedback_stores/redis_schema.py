@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+from functools import partial
 
-from hivefeedback.errors import StoreUnreachableError
+from hivefeedback.errors import ConfigurationError, StoreUnreachableError
 from hivefeedback_stores.bodies import new_salt
-from hivefeedback_stores.redis_client import SCHEMA, Script, Server
+from hivefeedback_stores.redis_client import SCHEMA, SHARDED, Link, Script, Server
 from hivefeedback_stores.redis_keys import FIXED
 
 __all__ = ["open_store"]
@@ -20,35 +21,73 @@ local function line(section, name)
   local said = redis.pcall('INFO', section)
   return type(said) == 'string' and string.match(said, name .. ':([%w_-]+)') or ''
 end
-return {schema, redis.call('HGET', KEYS[1], 'salt'), line('persistence', 'aof_enabled'),
-  line('memory', 'maxmemory'), line('memory', 'maxmemory_policy')}
+return {schema, redis.call('HGET', KEYS[1], 'salt'), redis.call('HGET', KEYS[1], 'shards'),
+  line('persistence', 'aof_enabled'), line('memory', 'maxmemory'), line('memory', 'maxmemory_policy')}
 """,
     needs_store=False,
 )
 _CREATE = Script(
-    f"""
+    """
 if not schema then
   for i = 2, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then return redis.error_reply('HIVE_FOREIGN ' .. KEYS[i]) end
   end
-  redis.call('HSET', KEYS[1], 'schema', {SCHEMA}, 'salt', ARGV[1], 'epoch', ARGV[2])
+  redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'salt', ARGV[2], 'epoch', ARGV[3], 'shards', ARGV[4])
 end
-return redis.call('HGET', KEYS[1], 'salt')
+return {redis.call('HGET', KEYS[1], 'salt'), redis.call('HGET', KEYS[1], 'shards') or '1'}
 """,
     needs_store=False,
 )
 
 
-def open_store(server: Server) -> str:
-    """Make the store where it is missing, now and whenever its keys are gone; answers its salt.
+def open_store(link: Link) -> tuple[str, list[Server]]:
+    """Make the store where it is missing, now and whenever the keys of a shard are gone.
+
+    How many shards it has is kept in shard 0, and in each other one too.
+
+    Returns:
+        The store's salt and its shards.
 
     Raises:
+        ConfigurationError: The URL asks for another number of shards than it has.
         StoreUnreachableError: The server cannot be reached, or holds no store and may only be read.
         StoreVersionError: A newer hivefeedback wrote it.
         StoreCorruptError: Its keys hold something else.
     """
-    keys = server.keys.of(*FIXED)
-    schema, salt, aof, most, policy = server.read(_OPEN, keys)
+    first = Server(link)
+    salt, n_shards = _looked_at(first)
+    if n_shards is None:
+        salt, n_shards = _create(first, _told_by_another(link) or link.address.n_shards or 1)
+    _check_number(link, n_shards)
+    first.make_anew = partial(_create, first, n_shards)
+    shards = [first, *(Server(link, number) for number in range(1, n_shards))]
+    for shard in shards[1:]:
+        shard.make_anew = partial(_create, shard, n_shards)
+        if _looked_at(shard)[1] is None:
+            _create(shard, n_shards)
+    return salt, shards
+
+
+def _looked_at(server: Server) -> tuple[str, int | None]:
+    """Salt and number of shards, as one of them says; None where it is not there."""
+    schema, salt, n_shards, aof, most, policy = server.read(_OPEN, server.keys.of(*FIXED))
+    if server.shard == 0:
+        _warn(server, aof, most, policy)
+    if schema is not None:
+        return (salt or b"").decode(), int(n_shards or 1)
+    if server.read_only:
+        raise StoreUnreachableError(f"{server.address.shown} holds no store of that name; open it once for writing")
+    return "", None
+
+
+def _told_by_another(link: Link) -> int | None:
+    """How many shards the store has whose shard 0 is gone with its node; None where all is gone."""
+    other = Server(link, 1)
+    schema, _, n_shards, *_ = other.read(_OPEN, other.keys.of(*FIXED))
+    return int(n_shards) if schema is not None else None
+
+
+def _warn(server: Server, aof: bytes, most: bytes, policy: bytes) -> None:
     if aof == b"0":
         log.warning(
             "%s keeps no append-only file: what came after its last save is lost when it stops; "
@@ -58,14 +97,19 @@ def open_store(server: Server) -> str:
     if policy not in (b"", b"noeviction") and most not in (b"", b"0"):
         log.warning("%s may evict the store's keys (%s); set `maxmemory-policy noeviction`",
                     server.address.shown, policy.decode())  # fmt: skip
-    server.make_anew = lambda: _create(server)
-    if schema is not None:
-        return str((salt or b"").decode())
-    if server.read_only:
-        raise StoreUnreachableError(f"{server.address.shown} holds no store of that name; open it once for writing")
-    return _create(server)
 
 
-def _create(server: Server) -> str:
-    salt = server.read(_CREATE, server.keys.of(*FIXED), (new_salt(), secrets.token_hex(8)))
-    return str(salt.decode())
+def _check_number(link: Link, n_shards: int) -> None:
+    asked = link.address.n_shards
+    if asked is not None and asked != n_shards:
+        raise ConfigurationError(
+            f"{link.address.shown} was made with shards={n_shards}, which stays; leave shards={asked} away, or make a "
+            "store of another name (?name=...) with it and carry this one there with `hivefeedback export` and `import`"
+        )
+
+
+def _create(server: Server, n_shards: int) -> tuple[str, int]:
+    schema = SCHEMA if n_shards == 1 else SHARDED
+    args = (schema, new_salt(), secrets.token_hex(8), n_shards)
+    salt, present = server.read(_CREATE, server.keys.of(*FIXED), args)
+    return salt.decode(), int(present)

@@ -1,7 +1,8 @@
 """Where a Redis store lies: ``redis://user:password@host:6379/0?name=main``.
 
 Beside the server the URL may name the store (several stores share one server, each under keys of its
-own), say that the server belongs to a Cluster, and which certificates to use with ``rediss://``.
+own), say that the server belongs to a Cluster, over how many shards a new store is spread, and which
+certificates to use with ``rediss://``.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from hivefeedback.errors import ConfigurationError
 
 __all__ = ["Address", "address_of"]
 
-_OURS = ("name", "cluster")
+_OURS = ("name", "cluster", "shards")
 _TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
+MAX_SHARDS = 64
+"""Each read asks every shard; more than a Cluster has nodes are of use only while it grows."""
 _YES, _NO = ("true", "1", "yes"), ("false", "0", "no")
 
 
@@ -29,12 +32,14 @@ class Address:
         shown: Server and name for messages, without the password.
         name: The store's name; part of each of its keys.
         is_cluster: True where the server is a node of a Cluster.
+        n_shards: How many shards the store has, or is made with; None: those that it has, or one.
     """
 
     server: str
     shown: str
     name: str
     is_cluster: bool
+    n_shards: int | None = None
 
 
 def address_of(url: str) -> Address:
@@ -65,5 +70,14 @@ def address_of(url: str) -> Address:
         raise ConfigurationError(f"store name {name!r} has to be of letters, digits, '.', '-' and '_', at most 64")
     if cluster not in (*_YES, *_NO):
         raise ConfigurationError(f"store URL {shown!r}: cluster is {cluster!r}; expected true or false")
+    shards = options.get("shards")
+    if shards is not None and not (shards.isascii() and shards.isdigit() and 1 <= int(shards) <= MAX_SHARDS):
+        raise ConfigurationError(f"store URL {shown!r}: shards is {shards!r}; expected a number from 1 to {MAX_SHARDS}")
     rest = urlencode({k: v for k, v in options.items() if k in _TLS})
-    return Address(server=parts._replace(query=rest).geturl(), shown=shown, name=name, is_cluster=cluster in _YES)
+    return Address(
+        server=parts._replace(query=rest).geturl(),
+        shown=shown,
+        name=name,
+        is_cluster=cluster in _YES,
+        n_shards=None if shards is None else int(shards),
+    )

@@ -23,18 +23,23 @@ def cluster_url(redis_program: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 class _RedisContract(StoreContract):
     url = ""
+    options = ""
 
     def make_store(self, folder: Path) -> Store:
-        return RedisStore(self.url + name_of(folder))
+        return RedisStore(self.url + name_of(folder) + self.options)
 
     def make_timed_store(self, folder: Path, *, clock: Callable[[], float], monotonic: Callable[[], float]) -> Store:
-        return RedisStore(self.url + name_of(folder), clock=clock, monotonic=monotonic)
+        return RedisStore(self.url + name_of(folder) + self.options, clock=clock, monotonic=monotonic)
 
 
 class TestRedisStore(_RedisContract):
     @pytest.fixture(autouse=True)
     def _server(self, redis_server: RedisServer) -> None:
         self.url = redis_server.url("")
+
+
+class TestRedisStoreOfThreeShards(TestRedisStore):
+    options = "&shards=3"
 
 
 class TestRedisStoreThatFoldsAtOnce(_RedisContract):
@@ -50,6 +55,14 @@ class TestRedisStoreOnACluster(_RedisContract):
     @pytest.fixture(autouse=True)
     def _server(self, cluster_url: str) -> None:
         self.url = cluster_url
+
+
+class TestRedisStoreOfThreeShardsThatFoldsAtOnce(TestRedisStoreThatFoldsAtOnce):
+    options = "&shards=3"
+
+
+class TestRedisStoreOfThreeShardsOnACluster(TestRedisStoreOnACluster):
+    options = "&shards=3"
 
 
 def test_a_node_that_does_not_hold_the_store_says_how_to_name_the_cluster(cluster_url: str) -> None:

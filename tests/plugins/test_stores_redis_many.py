@@ -14,7 +14,6 @@ from hivefeedback.hooks import FollowedAggregates, Selector, Store
 from hivefeedback.stats import Window
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, run_event
 from hivefeedback_stores.redis import RedisStore
-from hivefeedback_stores.redis_aggregates import RedisAggregates
 from hivefeedback_stores.redis_client import Server
 from hivefeedback_stores.redis_rewrite import Change, rewrite
 from tests.plugins.test_stores_processes import FORKER, RESTLESS, WRITER
@@ -99,7 +98,7 @@ def test_what_comes_between_the_reading_and_the_writing_of_a_compaction_is_not_l
     redis_store: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch, at_s: float, folds: str
 ) -> None:
     other, window = RedisStore(redis_url), Window()
-    ours, theirs = RedisAggregates(redis_store._server), RedisAggregates(other._server)
+    ours, theirs = redis_store._parts[0], other._parts[0]
     redis_store.commit(commit_of(1, [run_event(1)]))
     came = list[str]()
 
