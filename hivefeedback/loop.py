@@ -54,6 +54,7 @@ from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Price, Run
 from hivefeedback.queries import InsightLimits, StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
+from hivefeedback.serving import as_given
 from hivefeedback.settings import (
     AdapterEntry,
     DeploymentEntry,
@@ -70,6 +71,9 @@ __all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 Mode = Literal["off", "observe", "advise", "act"]
+
+_READ_AGAIN = frozenset({tuple, list, str})
+"""Candidates that can be read a second time, where deciding fails; others are read first."""
 
 
 class FeedbackLoop(Changing, Turning, Asking, Listening):
@@ -247,6 +251,8 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
             if engine is None or self._is_closed:
                 reason = "closed" if self._is_closed else "off"
                 return self._passive.decide(operation, candidates, reason, self._clock())
+            if candidates is not None and candidates.__class__ not in _READ_AGAIN:
+                candidates = as_given(candidates)  # read once, also where deciding fails
             if self._is_inline:
                 return engine.decide(operation, candidates, session_id, sticky)
             return engine.decider.decide(operation, candidates, session_id, sticky)

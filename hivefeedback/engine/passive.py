@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -24,6 +25,7 @@ from hivefeedback.model import (
     lineup_of,
     patched,
 )
+from hivefeedback.serving import as_given
 
 __all__ = ["Passive", "first_candidate"]
 
@@ -75,13 +77,22 @@ class Passive:
 
 
 def first_candidate(snapshot: Snapshot, operation: object, candidates: object, reason: str, at_s: float) -> Decision:
-    """The host's own choice, whatever was asked; nothing is drawn and nothing can fail."""
-    names: tuple[str, ...] | None = None
-    if isinstance(candidates, Sequence) and not isinstance(candidates, str):
-        names = tuple(c for c in candidates if isinstance(c, str))
+    """The host's own choice, whatever was asked; nothing is drawn and nothing can fail.
+
+    Candidates are read as ``Decider`` reads them. What cannot be read says nothing: then all count.
+    """
     name = operation if isinstance(operation, str) else ""
-    lineup = lineup_of(snapshot.config, snapshot.bodies, name, names)
+    lineup = lineup_of(snapshot.config, snapshot.bodies, name, _texts(candidates))
     if not lineup.candidates:
         return Decision("", name, None, 0, None, f"{reason}: no_candidates", at_s)
     offer = Offer.of(lineup, [1] * len(lineup.candidates), weights_version=0, reason=reason)
     return Decision("", name, offer, 0, None, reason, at_s)
+
+
+def _texts(candidates: Any) -> tuple[str, ...] | None:
+    if candidates is None:
+        return None
+    try:
+        return tuple(c for c in as_given(candidates) if isinstance(c, str))
+    except Exception:  # noqa: BLE001  # the host's object, on the host's thread: the request goes on
+        return None

@@ -7,7 +7,7 @@ draw. Offers are prepared by the recorder; one that is missing is built here onc
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hivefeedback.model import Assignment, Decision, Offer, Snapshot
 from hivefeedback.model.ids import MAX_ID, clean_id
@@ -17,10 +17,19 @@ from hivefeedback.serving.live import Live
 from hivefeedback.serving.ring import Ring
 from hivefeedback.serving.sessions import Sessions
 
-__all__ = ["Decider"]
+__all__ = ["Decider", "as_given"]
 
 _CLOCK_SLACK_S = 1.0
 """So much a clock may go back between two looks; more, and nobody knows how old the configuration is."""
+
+
+def as_given(candidates: Iterable[str]) -> tuple[str, ...]:
+    """The host's own candidates, read the same wherever something is decided: a text is one candidate.
+
+    >>> as_given("abc"), as_given(["b", "a"])
+    (('abc',), ('b', 'a'))
+    """
+    return (candidates,) if isinstance(candidates, str) else tuple(candidates)
 
 
 class Decider:
@@ -65,11 +74,14 @@ class Decider:
         snapshot = self._live.snapshot
         if candidates is None:
             offer = snapshot.offers.get(operation) or snapshot.offer(operation, operation, None, ())
-        else:
-            candidates = (candidates,) if isinstance(candidates, str) else tuple(candidates)
+        elif type(candidates) is tuple:
             known = snapshot.same.get((operation, id(candidates)))
             is_same = known is not None and known[0] is candidates  # an id alone may be that of another tuple by now
             offer = known[1] if known is not None and is_same else snapshot.offer_of(operation, candidates)
+        else:  # a list is another tuple each time: to remember that would only fill the memory
+            candidates = as_given(candidates)
+            key = (operation, candidates)
+            offer = snapshot.offers.get(key) or snapshot.offer(key, operation, candidates, ())
         if session_id is not None or not offer.is_plain:
             return self._carefully(seq, snapshot, offer, operation, candidates, session_id, sticky)
         draw = self._draws.at(seq) * offer.total >> 64

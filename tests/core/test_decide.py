@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -466,6 +466,43 @@ def test_where_deciding_fails_the_promoted_configuration_is_still_served() -> No
         assert (failed.reason, failed.model) == ("failed", "better")
         assert loop.counters["decide_failed"] == 1
     assert loop.decide("x").model == "better"
+
+
+KINDS = [str, set, dict.fromkeys, iter, list, tuple]
+"""What candidates come as."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_loop_that_is_off_reads_candidates_as_one_that_acts_does(kind: Callable[[str], Any]) -> None:
+    with sync_loop("a", "b", mode="off") as off, sync_loop("a", "b") as acting:
+        assert off.decide("x", kind("b")).deployment == acting.decide("x", kind("b")).deployment == "b"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_where_nothing_is_decided_the_host_gets_what_it_offered(kind: Callable[[str], Any], is_closed: bool) -> None:
+    with sync_loop("a", "b") as loop:
+        if is_closed:
+            loop.close()
+        d = loop.decide("x" if is_closed else 5, kind("b"))  # type: ignore[arg-type]  # wrong on purpose
+        assert (d.deployment, d.reason) == ("b", "closed" if is_closed else "failed")
+
+
+@pytest.mark.parametrize("mode", ["off", "act"])
+def test_candidates_that_cannot_be_read_say_nothing(mode: str) -> None:
+    with sync_loop("a", "b", mode=mode) as loop:
+        assert loop.decide("x", 7).deployment == "a"  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_lists_of_candidates_leave_nothing_in_the_memory_of_tuples() -> None:
+    with live_loop("a", "b") as loop:
+        engine = loop._engine
+        assert engine is not None
+        snapshot = engine.live.snapshot
+        for _ in range(50):
+            loop.decide("x", ["a", "b"])
+        assert not snapshot.same
+        assert not engine.live.snapshot.same
 
 
 def test_a_policy_that_fails_or_answers_nonsense_is_replaced_by_even_weights() -> None:
