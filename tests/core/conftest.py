@@ -1,4 +1,4 @@
-"""What the tests of the command line share: a clock, the command line, a store that was filled."""
+"""What tests share: a clock, the command line, a store that was filled; controls on one store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hivefeedback.model import Deployment
 from hivefeedback.testing import FakeClock
+from hivefeedback.testing.control import Rig
+from hivefeedback_stores.memory import MemoryStore
 from tests.cli import Cli, filled
 
 
@@ -33,3 +36,11 @@ def url(tmp_path: Path, clock: FakeClock, n_runs: int, monkeypatch: pytest.Monke
     filled(made, clock, n_runs=n_runs)
     monkeypatch.setenv("HIVEFEEDBACK_STORE", made)
     return made
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Controls on one store, in which two deployments and a prompt are declared."""
+    rig = Rig(MemoryStore())
+    rig.control("declarer").declare([Deployment("a"), Deployment("b")], {"p": "text"})
+    return rig

@@ -10,14 +10,6 @@ from hivefeedback.control import Control
 from hivefeedback.errors import InvalidInputError, RefusedError, UnknownNameError
 from hivefeedback.model import Deployment, Mutation, MutationKind
 from hivefeedback.testing.control import Rig, swap
-from hivefeedback_stores.memory import MemoryStore
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig(MemoryStore())
-    rig.control("declarer").declare([Deployment("a"), Deployment("b")], {"p": "text"})
-    return rig
 
 
 def waiting(rig: Rig, mutation: Mutation | None = None) -> tuple[Control, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from hivefeedback.control import Control, counts_key, decode_counts, encode_counts, read_counts
@@ -14,7 +12,6 @@ from hivefeedback.hooks import Commit, Record
 from hivefeedback.model import (
     ArmCounts,
     Decided,
-    Deployment,
     Mutation,
     MutationKind,
     Outlook,
@@ -24,21 +21,7 @@ from hivefeedback.model import (
 )
 from hivefeedback.stats import Cell, CellKey, Delta, Slice, View, bucket_of
 from hivefeedback.testing.control import Rig, swap
-from hivefeedback_stores.memory import MemoryStore
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig(MemoryStore())
-    rig.control("declarer").declare([Deployment("a"), Deployment("b")])
-    return rig
-
-
-def opened(rig: Rig, **options: Any) -> tuple[Control, str]:
-    control = rig.control(**options)
-    mutation_id = control.propose(swap())
-    control.turn()
-    return control, mutation_id
+from tests.core.rigs import opened
 
 
 def count(rig: Rig, rollout_id: str, share: float, units: int, *, producer: str = "p", failures: int = 0) -> None:

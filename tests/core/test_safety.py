@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from hivefeedback.control import Control, counts_key, encode_counts
@@ -12,7 +10,6 @@ from hivefeedback.hooks import Record
 from hivefeedback.model import (
     ArmCounts,
     Decided,
-    Deployment,
     Mutation,
     MutationKind,
     Outcome,
@@ -22,23 +19,8 @@ from hivefeedback.model import (
     StepCounts,
 )
 from hivefeedback.testing.control import Rig, swap
-from hivefeedback_stores.memory import MemoryStore
 from tests.core.loops import sync_loop
-
-
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig(MemoryStore())
-    rig.control("declarer").declare([Deployment("a"), Deployment("b")])
-    return rig
-
-
-def opened(rig: Rig, **options: Any) -> tuple[Control, str]:
-    control = rig.control(**options)
-    mutation_id = control.propose(swap())
-    control.turn()
-    assert rig.states(mutation_id)[-1] == "canary"
-    return control, mutation_id
+from tests.core.rigs import opened
 
 
 def decided(control: Control) -> tuple[Decided, str]:

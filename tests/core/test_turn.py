@@ -36,13 +36,6 @@ DEGRADED = Finding(
 )
 
 
-@pytest.fixture
-def rig() -> Rig:
-    rig = Rig(MemoryStore())
-    rig.control("declarer").declare([Deployment("a"), Deployment("b")], {"p": "text"})
-    return rig
-
-
 def lives(control: Control) -> dict[str, str]:
     return {name: life.state for name, life in control.ledger.lives.items()}
 
