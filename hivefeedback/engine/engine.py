@@ -25,7 +25,7 @@ from hivefeedback.engine.pace import recorder_options
 from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
-from hivefeedback.hooks import Policy, Store, WatchedJournal
+from hivefeedback.hooks import Breath, Policy, Store, WatchedJournal
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
 from hivefeedback.model.item import Item
@@ -107,7 +107,7 @@ class Engine:
         self.policy, self.identity, self.seed, self.clock = policy, identity, seed, clock
         self.is_inline, self.counters, self._on_poll = is_inline, counters, on_poll
         self._lock = threading.RLock()
-        self._is_draining = False
+        self._is_draining = self._has_configured = False
         self._unwatch: Callable[[], None] = lambda: None
         self._n_erasures = control.n_erasures
         self.numbers = itertools.count(1)
@@ -197,7 +197,9 @@ class Engine:
             ),
             joins=Joins(values.join_memory),
             outbox=self.beside.outbox,
-            refresher=Refresher(self.policy, snapshot, self._publish, counters),
+            refresher=Refresher(
+                self.policy, snapshot, self._publish, counters, breath=None if self.is_inline else Breath()
+            ),
             counters=counters,
             events=self.beside.events,
             clock=self.clock,
@@ -369,13 +371,16 @@ class Engine:
         promoted = frozenset(name for name, life in lives.items() if life.state == "promoted")
 
         def serve() -> None:
-            if n_erasures > self._n_erasures:
+            is_erased = n_erasures > self._n_erasures
+            if is_erased:
                 self._n_erasures = n_erasures
                 self.recorder.forget_runs()
-            if config.version >= self.live.snapshot.config.version:  # else a newer one came in between
+            served = self.live.snapshot.config.version
+            if config.version > served or not self._has_configured or is_erased:
+                self._has_configured = True
                 self.recorder.configure(config, bodies, promoted)
-                if known_at_s is not None:
-                    self.live.refreshed_at_s = known_at_s
+            if config.version >= served and known_at_s is not None:  # else a newer one came in between
+                self.live.refreshed_at_s = known_at_s
 
         return serve
 

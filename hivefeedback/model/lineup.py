@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 from hivefeedback.model.change import DropDeployment, DropRoute, PutDeployment, PutPrompt, PutRoute, UsePrompt
 from hivefeedback.model.deployment import Deployment
@@ -158,6 +159,9 @@ def concerns(rollout: Rollout, operation: str, names: set[str]) -> bool:
     return False
 
 
+_content_id = lru_cache(maxsize=4096)(content_id)  # asked for each deployment of each set that is prepared
+
+
 def fingerprint(deployment: Deployment, prompts_id: str) -> str:
     """Content id of what a deployment is served with; weights and other deployments do not change it.
 
@@ -166,7 +170,7 @@ def fingerprint(deployment: Deployment, prompts_id: str) -> str:
         prompts_id: Content id of the prompts that are served in the same arm.
     """
     d = deployment
-    return content_id(d.id, d.model, repr(sorted(d.params.items())), d.adapter or "", prompts_id)
+    return _content_id(d.id, d.model, repr(sorted(d.params.items())), d.adapter or "", prompts_id)
 
 
 def served_as(config: Configuration, deployment: str) -> str:

@@ -74,7 +74,8 @@ def write(store: Store, outgoing: Outgoing, counters: Counters) -> None:
         counters.note("commits_refused", f"{type(error).__name__}: {error}")
         good = [event for event in commit.events if _is_writable(event)]
         counters["events_unwritable"] += len(commit.events) - len(good)
-        store.commit(msgspec.structs.replace(commit, events=good))
+        commit = outgoing.commit = msgspec.structs.replace(commit, events=good)  # a retry counts none twice
+        store.commit(commit)
     tell_saved(store, commit)
 
 

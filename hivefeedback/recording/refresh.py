@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hivefeedback.errors import PluginError
-from hivefeedback.hooks import Breath, Policy
+from hivefeedback.hooks import Policy
 from hivefeedback.model import Configuration, Lineup, Offer, OfferKey, Snapshot, lineup_of
 from hivefeedback.recording.counters import Counters
 
@@ -34,10 +34,17 @@ class Refresher:
         snapshot: The first one.
         publish: Swaps the live reference.
         counters: Where a failing policy is counted.
+        breath: Lets other threads have a turn, between two rows; None where there are none.
     """
 
     def __init__(
-        self, policy: Policy, snapshot: Snapshot, publish: Callable[[Snapshot], None], counters: Counters
+        self,
+        policy: Policy,
+        snapshot: Snapshot,
+        publish: Callable[[Snapshot], None],
+        counters: Counters,
+        *,
+        breath: Callable[[], object] | None = None,
     ) -> None:
         self._policy, self._publish, self._counters = policy, publish, counters
         self.snapshot = snapshot
@@ -47,7 +54,7 @@ class Refresher:
         self._used: dict[tuple[str, str], None] = {}
         self._stale_index: dict[str, None] = {"": None}
         self._n_refreshes = 0
-        self._breath = Breath()
+        self._breath = breath or _nothing
 
     def use(self, operation: str, set_key: str) -> None:
         """A decision was made from that candidate set; told by the recorder, since decisions have no time."""
@@ -82,6 +89,7 @@ class Refresher:
             operation, candidates = _parts(key)
             lineup = lineup_of(config, bodies, operation, candidates)
             offers[key] = self.snapshot.weighed(lineup, self._shares(operation, lineup), reason="policy")
+            self._breath()
         self._remember_keys(offers)
         self._publish(self.snapshot)
 
@@ -126,12 +134,11 @@ class Refresher:
             for key in self._keys.get(operation, ()):
                 lineup = offers[key].lineup
                 offers[key] = new.weighed(lineup, self._shares(operation, lineup), reason="policy")
+                self._breath()
             rows.append(operation)
             self._stale_index[operation] = None
-            if end is not None:
-                self._breath()
-                if perf_counter() > end:
-                    break
+            if end is not None and perf_counter() > end:
+                break
         self.snapshot = self._with_index(new)
         self._publish(self.snapshot)
         return tuple(rows)
@@ -198,6 +205,10 @@ class Refresher:
 
 def _parts(key: OfferKey) -> tuple[str, tuple[str, ...] | None]:
     return (key, None) if isinstance(key, str) else (key[0], key[1])
+
+
+def _nothing() -> None:
+    """There is no other thread."""
 
 
 def _identities(probes: Mapping[str, deque[str]]) -> dict[str, int]:

@@ -278,3 +278,28 @@ def test_a_marker_that_fails_costs_nothing_that_stands_behind_it() -> None:
         assert loop.flush(20.0)
         assert loop.stats()[0].n_runs == 5
         assert loop.counters["recorder_errors"] == 1
+
+
+def test_an_event_that_is_refused_is_counted_once_however_often_its_commit_is_tried() -> None:
+    store, counters = MemoryStore("memory://"), Counters()
+    bad = Event("p", 1, 1, "rp-1-1", float("nan"), 60.0, Run("a", "x"))
+    good = Event("p", 1, 2, "rp-1-2", 60.0, 60.0, Run("a", "x"))
+    tried: list[int] = []
+
+    class Refusing(MemoryStore):
+        """Takes no event that another could not read, and is gone for a while then."""
+
+        def commit(self, commit: Commit) -> None:
+            tried.append(len(commit.events))
+            if any(event.event_id == "rp-1-1" for event in commit.events):
+                raise ValueError("not a number")
+            if len(tried) < 4:
+                raise StoreUnreachableError("gone")
+            store.commit(commit)
+
+    outgoing = Outgoing(Commit("p", 1, 1, (bad, good), Delta()))
+    for _ in range(2):
+        with pytest.raises(StoreUnreachableError):
+            write(Refusing("memory://"), outgoing, counters)
+    write(Refusing("memory://"), outgoing, counters)
+    assert (tried, counters["events_unwritable"], counters["commits_refused"]) == ([2, 1, 1, 1], 1, 1)

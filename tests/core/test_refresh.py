@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from hivefeedback.model import Configuration, Deployment, OfferKey, Snapshot
+from hivefeedback.model import Configuration, ConfigurationPublished, Deployment, OfferKey, Snapshot
 from hivefeedback.recording import Counters, Refresher
 from hivefeedback.testing import EvenPolicy
+from tests.core.loops import sync_loop, told
 
 
 class Growing(EvenPolicy):
@@ -146,3 +147,15 @@ def test_a_set_of_a_new_operation_is_served_from_the_global_row() -> None:
     ask(refresher, "new")
     offer = refresher.snapshot.offers["new"]
     assert [offer.propensity(i) for i in range(2)] == [0.75, 0.25]
+
+
+def test_a_turn_that_changes_nothing_weighs_nothing_anew() -> None:
+    with sync_loop("a", "b") as loop:
+        loop.decide("x")
+
+        before = len(told(loop, ConfigurationPublished))
+        for _ in range(3):
+            loop.turn()
+        assert len(told(loop, ConfigurationPublished)) == before
+        loop.add_deployment(Deployment("c"))
+        assert len(told(loop, ConfigurationPublished)) == before + 1

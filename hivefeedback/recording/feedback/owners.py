@@ -166,7 +166,8 @@ class Owners:
         """Records by origin, of the origins that this process owns. It claims what nobody owns, and looks
         again then: until an owner was gone it may have settled some of what was there."""
         found = [(record.key.rpartition("/")[0], record) for record in self._state.list(namespace)]
-        claimed = [origin for origin, _ in found if origin not in self._held and self.settles(origin)]
+        origins = dict.fromkeys(origin for origin, _ in found)
+        claimed = [origin for origin in origins if origin not in self._held and self.settles(origin)]
         if claimed:
             found = [(record.key.rpartition("/")[0], record) for record in self._state.list(namespace)]
         return [(origin, record) for origin, record in found if origin in self._held]
