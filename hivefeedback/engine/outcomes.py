@@ -17,7 +17,7 @@ _REFUSED = frozenset({"ContentPolicyViolationError", "ContentFilterFinishReasonE
 
 
 def outcome_of(error: BaseException) -> Outcome:
-    """The outcome of a run that raised: by type, by HTTP status, else a model error.
+    """The outcome of a run that raised: by type, by HTTP status, else a model error. Raises nothing itself.
 
     >>> outcome_of(TimeoutError()), outcome_of(ValueError("x"))
     ('timeout', 'model_error')
@@ -31,11 +31,20 @@ def outcome_of(error: BaseException) -> Outcome:
         return "control_flow"
     if names & _REFUSED:
         return "refused"
-    status = getattr(error, "status_code", None)
+    status = _status_of(error)
     if status == 429 or names & _RATE_LIMITED:
         return "rate_limited"
     if isinstance(error, TimeoutError) or status == 408 or any("Timeout" in n for n in names):
         return "timeout"
-    if names & _INTERNAL or (isinstance(status, int) and 400 <= status < 500):
+    if names & _INTERNAL or (status is not None and 400 <= status < 500):
         return "internal"
     return "model_error"
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status that the error carries; a property of the host's may raise, and its own error must come out."""
+    try:
+        status = getattr(error, "status_code", None)
+    except Exception:  # noqa: BLE001  # the host's code, on the host's thread
+        return None
+    return status if isinstance(status, int) else None

@@ -38,6 +38,14 @@ class ServerError(Exception):
     status_code = 503
 
 
+class Unread(Exception):
+    """Its status cannot be read: the answer was never read."""
+
+    @property
+    def status_code(self) -> int:
+        raise RuntimeError("the answer was not read")
+
+
 def refuse(error: BaseException) -> Any:
     raise error
 
@@ -45,6 +53,7 @@ def refuse(error: BaseException) -> Any:
 OUTCOMES = [
     (ValueError("x"), "model_error"),
     (ServerError(), "model_error"),
+    (Unread(), "model_error"),
     (RateLimitError(), "rate_limited"),
     (APITimeoutError(), "timeout"),
     (TimeoutError(), "timeout"),
@@ -151,6 +160,18 @@ def test_call_goes_on_with_the_next_best_and_records_each_attempt() -> None:
     assert {r.session_id for r in runs} == {"s"}
     assert [d.reason for d in tried[1:]] == ["fallback"] * 2
     assert [o.deployment for o in policy.observations] == names[:1]
+
+
+def test_an_exception_that_cannot_say_its_status_is_mended_by_another_deployment() -> None:
+    tried: list[str | None] = []
+
+    def answer(d: Decision) -> str | None:
+        tried.append(d.deployment)
+        return d.deployment if len(tried) == 2 else refuse(Unread())
+
+    with sync_loop("a", "b") as loop:
+        assert loop.call(answer, "x", max_attempts=2) == tried[1]
+        assert [r.outcome for r in bodies(loop, Run)] == ["model_error", "ok"]
 
 
 def test_the_last_exception_is_raised_on() -> None:
