@@ -29,7 +29,7 @@ from hivefeedback.stats import (
     wilson_interval,
 )
 
-__all__ = ["METRICS", "Metric", "accuracy_of", "metric_of", "quality_of", "rating_of", "tokens_per_s"]
+__all__ = ["METRICS", "Metric", "accuracy_of", "mean_tokens", "metric_of", "quality_of", "rating_of", "tokens_per_s"]
 
 JUDGED: Final = "judged:"
 _NOT_QUALITY = NO_QUALITY | UNREWARDED
@@ -157,7 +157,8 @@ def _success_difference(first: Cell, second: Cell) -> Difference | None:
     return rate_difference(first.successes, first.n_runs, second.successes, second.n_runs)
 
 
-def _mean_tokens(cell: Cell) -> float | None:
+def mean_tokens(cell: Cell) -> float | None:
+    """Mean of tokens in and out per run."""
     n = max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0))
     return (cell.sums.get("tokens_in", 0) + cell.sums.get("tokens_out", 0)) / n if n else None
 
@@ -206,7 +207,7 @@ _ALL: Final[tuple[Metric, ...]] = (
         name="mean_tokens",
         unit="tokens",
         is_more_better=None,
-        value=_mean_tokens,
+        value=mean_tokens,
         n=lambda cell: max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0)),
     ),
     Metric(

@@ -9,7 +9,7 @@ from typing import Final
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.queries.basis import Shut
 from hivefeedback.queries.cells import is_below
-from hivefeedback.queries.metrics import accuracy_of, quality_of, rating_of, tokens_per_s
+from hivefeedback.queries.metrics import accuracy_of, mean_tokens, quality_of, rating_of, tokens_per_s
 from hivefeedback.queries.newest import mean_of_newest
 from hivefeedback.stats import JUDGED_UNIT, REWARD, Cell, CellKey, Coverage, View
 
@@ -141,8 +141,6 @@ def _row(
     n_runs = cell.n_runs
     duration_us, ttft_us, memory_kb = cell.mean("duration_us"), cell.mean("ttft_us"), cell.mean("memory_kb")
     quality, reward, queries = quality_of(cell), cell.judged.get(REWARD), accuracy_of(cell)
-    n_tokens = max(cell.ns.get("tokens_in", 0), cell.ns.get("tokens_out", 0))
-    tokens = cell.sums.get("tokens_in", 0) + cell.sums.get("tokens_out", 0)
     return StatRow(
         deployment=key.get("deployment", ""),
         operation=key.get("operation", ""),
@@ -157,7 +155,7 @@ def _row(
         p95_s=cell.quantile("duration_us", 0.95),
         ttft_s=ttft_us / 1e6 if ttft_us is not None else None,
         cost_usd=cell.sums["cost_nusd"] / 1e9 if cell.ns.get("cost_nusd") else None,
-        mean_tokens=tokens / n_tokens if n_tokens else None,
+        mean_tokens=mean_tokens(cell),
         outcomes=dict(cell.outcomes),
         n_judged=quality.n,
         n_awaiting=cell.n_awaiting,

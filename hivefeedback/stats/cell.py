@@ -109,7 +109,7 @@ class Cell(Struct, omit_defaults=True):
         self.ns[name] += 1
 
     def add_judged(self, name: str, value: float, sign: int = 1) -> None:
-        """Count (or with ``sign`` −1 take back) a judgement in [0, 1]."""
+        """Count a judgement in [0, 1], ``sign`` times over; −1 takes it back."""
         judged = self.judged.get(name)
         if judged is None:
             judged = self.judged[name] = Judged()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hivefeedback.model import UNCOUNTED, Run
-from hivefeedback.stats.cell import JUDGED_UNIT, Cell, CellKey, Judged
+from hivefeedback.stats.cell import Cell, CellKey
 from hivefeedback.stats.delta import Delta
 from hivefeedback.stats.histogram import bins_of
 from hivefeedback.stats.names import QUERY, REWARD
@@ -137,19 +137,9 @@ def _count_end(part: _Part, cell: Cell) -> None:
 
 def _add_judgements(cell: Cell, part: _Part) -> None:
     if part.reward is not None:
-        _add_judged(cell, REWARD, part.reward, len(part.runs))
+        cell.add_judged(REWARD, part.reward, len(part.runs))
     if part.query is not None:
-        _add_judged(cell, QUERY, part.query, len(part.runs))
-
-
-def _add_judged(cell: Cell, name: str, value: float, n: int) -> None:
-    judged = cell.judged.get(name)
-    if judged is None:
-        judged = cell.judged[name] = Judged()
-    units = round(value * JUDGED_UNIT)
-    judged.n += n
-    judged.total += n * units
-    judged.squares += n * units * units
+        cell.add_judged(QUERY, part.query, len(part.runs))
 
 
 def _count_durations(

@@ -8,15 +8,13 @@ Needs no extra. ``loop.recommend("balanced")``, ``loop.rank(by="balanced")``; op
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
 from hivefeedback_rankers.check import check_positive, check_weights
 from hivefeedback_rankers.contender import Contender
 from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.latency import latency_score
-from hivefeedback_rankers.policy import RankedPolicy
+from hivefeedback_rankers.plugin import GradingPlugin
 from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["BalancedOptions", "BalancedPlugin", "BalancedRanker"]
@@ -100,18 +98,9 @@ def _why(c: Contender) -> str:
     return f"{p.n_runs:.0f} runs: {took}, {rated}, success {facts['success_rate']:.1%}"
 
 
-class BalancedPlugin(PluginWithOptions[BalancedOptions]):
+class BalancedPlugin(GradingPlugin[BalancedOptions]):
     """Registers the ranker."""
 
     name = "balanced"
     Options = BalancedOptions
-
-    @hookimpl
-    def hive_rankers(self) -> Sequence[Ranker]:
-        """The ranker."""
-        return (BalancedRanker(self.options),)
-
-    @hookimpl
-    def hive_policies(self) -> Mapping[str, PolicyFactory]:
-        """The same formula, to draw by."""
-        return {"balanced": lambda seed: RankedPolicy("balanced", BalancedRanker(self.options))}
+    kind = BalancedRanker

@@ -8,13 +8,11 @@ Needs no extra. ``loop.recommend("quality")``, ``loop.rank(by="quality")``; opti
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
 from hivefeedback_rankers.contender import Contender
 from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
-from hivefeedback_rankers.policy import RankedPolicy
+from hivefeedback_rankers.plugin import GradingPlugin
 from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["QualityOptions", "QualityPlugin", "QualityRanker"]
@@ -61,18 +59,9 @@ class QualityRanker(GradingRanker[QualityOptions]):
         )
 
 
-class QualityPlugin(PluginWithOptions[QualityOptions]):
+class QualityPlugin(GradingPlugin[QualityOptions]):
     """Registers the ranker."""
 
     name = "quality"
     Options = QualityOptions
-
-    @hookimpl
-    def hive_rankers(self) -> Sequence[Ranker]:
-        """The ranker."""
-        return (QualityRanker(self.options),)
-
-    @hookimpl
-    def hive_policies(self) -> Mapping[str, PolicyFactory]:
-        """The same formula, to draw by."""
-        return {"quality": lambda seed: RankedPolicy("quality", QualityRanker(self.options))}
+    kind = QualityRanker

@@ -8,13 +8,11 @@ Needs no extra. ``loop.recommend("reliable")``, ``loop.rank(by="reliable")``; op
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
 from hivefeedback_rankers.contender import Contender
 from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
-from hivefeedback_rankers.policy import RankedPolicy
+from hivefeedback_rankers.plugin import GradingPlugin
 from hivefeedback_rankers.tiers import Graded
 
 __all__ = ["ReliableOptions", "ReliablePlugin", "ReliableRanker"]
@@ -59,18 +57,9 @@ class ReliableRanker(GradingRanker[ReliableOptions]):
         )
 
 
-class ReliablePlugin(PluginWithOptions[ReliableOptions]):
+class ReliablePlugin(GradingPlugin[ReliableOptions]):
     """Registers the ranker."""
 
     name = "reliable"
     Options = ReliableOptions
-
-    @hookimpl
-    def hive_rankers(self) -> Sequence[Ranker]:
-        """The ranker."""
-        return (ReliableRanker(self.options),)
-
-    @hookimpl
-    def hive_policies(self) -> Mapping[str, PolicyFactory]:
-        """The same formula, to draw by."""
-        return {"reliable": lambda seed: RankedPolicy("reliable", ReliableRanker(self.options))}
+    kind = ReliableRanker

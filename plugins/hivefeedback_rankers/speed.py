@@ -8,15 +8,13 @@ Needs no extra. ``loop.recommend("speed")``, ``loop.rank(by="speed")``; options:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hivefeedback.hooks import PluginWithOptions, PolicyFactory, Ranker, hookimpl
 from hivefeedback_rankers.check import check_positive, check_share
 from hivefeedback_rankers.contender import Contender
 from hivefeedback_rankers.grading import GradingRanker, MinimumOptions
 from hivefeedback_rankers.latency import latency_score
-from hivefeedback_rankers.policy import RankedPolicy
+from hivefeedback_rankers.plugin import GradingPlugin
 from hivefeedback_rankers.tiers import Graded, Tier
 
 __all__ = ["SpeedOptions", "SpeedPlugin", "SpeedRanker"]
@@ -79,18 +77,9 @@ class SpeedRanker(GradingRanker[SpeedOptions]):
         )
 
 
-class SpeedPlugin(PluginWithOptions[SpeedOptions]):
+class SpeedPlugin(GradingPlugin[SpeedOptions]):
     """Registers the ranker."""
 
     name = "speed"
     Options = SpeedOptions
-
-    @hookimpl
-    def hive_rankers(self) -> Sequence[Ranker]:
-        """The ranker."""
-        return (SpeedRanker(self.options),)
-
-    @hookimpl
-    def hive_policies(self) -> Mapping[str, PolicyFactory]:
-        """The same formula, to draw by."""
-        return {"speed": lambda seed: RankedPolicy("speed", SpeedRanker(self.options))}
+    kind = SpeedRanker
