@@ -208,7 +208,9 @@ class Event(Struct, frozen=True, gc=False):
         event_time_s: When it happened, seconds since 1970 UTC.
         ingest_time_s: When it was taken in.
         body: What happened.
-        sample_rate: Probability with which it was kept, drawn before the outcome was known.
+        sample_rate: Probability with which it was kept, drawn before the outcome was known; 1 where all are
+            kept, 0 where it was not drawn and is here for another reason, such as a failure (``event_log: edge``).
+            Who estimates from the log uses those above 0, each with the weight 1 / ``sample_rate``.
         schema_version: Version of this schema.
         unknown: Fields of a newer version, kept for the round trip: ``{"": {...}}`` those of the
             envelope, ``{"body": {...}}`` those of the body, ``{"what": {...}}`` those of what a

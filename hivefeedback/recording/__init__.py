@@ -3,6 +3,7 @@
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.committer import Committer, Outgoing, write
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.edge import Edge, EdgeOptions
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.feedback.awaiting import Awaiting
 from hivefeedback.recording.feedback.join import Joins
@@ -28,6 +29,8 @@ __all__ = [
     "Breakers",
     "Committer",
     "Counters",
+    "Edge",
+    "EdgeOptions",
     "EventMaker",
     "HarmTests",
     "Heard",

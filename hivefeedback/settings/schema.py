@@ -129,6 +129,16 @@ class Settings(BaseSettings):
     hook_timeout_s: float = Field(5.0, gt=0, description="how long a hook may take before it is abandoned")
     execute_timeout_s: float = Field(60.0, gt=0, description="the same for hive_execute")
     plugin_max_errors: int = Field(5, ge=1, description="errors in a row after which a plugin is quarantined")
+    event_log: Literal["full", "edge"] = Field(
+        "full",
+        description="edge: sums are exact and shipped each second, and the log holds what failed, what was said in "
+        "words, and a random sample of the rest. Default: everything, which late feedback and erasure lean on",
+    )
+    edge_sample_rate: Share = Field(
+        0.01,
+        description="share of traces, else of decisions, in the log's random sample in edge mode; one in a hundred "
+        "leaves ten thousand of a million to estimate from",
+    )
     retain_events_s: float = Field(
         30 * 86400.0, gt=0, description="age at which events are dropped; aggregates stay 400 days"
     )

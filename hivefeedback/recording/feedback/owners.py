@@ -25,7 +25,7 @@ from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
 from hivefeedback.recording.feedback.alive import here, is_gone
 
-__all__ = ["ASKED", "HANDED", "OWNER", "Handed", "Owners", "origin_of", "taken"]
+__all__ = ["ASKED", "HANDED", "OWNER", "Handed", "Owners", "origin_in", "origin_of", "taken"]
 
 OWNER: Final = "owner"
 """Namespace of the records that say who settles the runs of an origin."""
@@ -64,6 +64,17 @@ def taken(origin: str, feedback_id: str) -> Record:
 def origin_of(producer: str, epoch: int) -> str:
     """Name of all runs that one start of a process recorded."""
     return f"{producer}/{epoch}"
+
+
+def origin_in(run_id: str) -> str:
+    """The origin that a run's id names; empty where the application gave the id.
+
+    >>> origin_in("r3f2a-1-77"), origin_in("order-1-77")
+    ('3f2a/1', '')
+    """
+    producer, _, rest = run_id[1:].rpartition("-")[0].rpartition("-")
+    is_ours = run_id.startswith("r") and producer and rest.isdecimal() and run_id.rpartition("-")[2].isdecimal()
+    return origin_of(producer, int(rest)) if is_ours else ""
 
 
 class Owners:
