@@ -409,6 +409,38 @@ loop.close()
     assert done.returncode == 0, done.stderr
 
 
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def test_who_subscribes_while_others_come_and_go_is_heard_of() -> None:
+    class Listener:
+        def put(self, events: Any) -> None: ...
+
+        def finish(self, timeout_s: float, /) -> None: ...
+
+    with sync_loop() as loop:
+        bus, stay = loop._bus, [[Listener() for _ in range(250)] for _ in range(8)]
+
+        def come_and_go(mine: list[Listener]) -> None:
+            for listener in mine:
+                passing = Listener()
+                bus.listen(passing)
+                bus.listen(listener)
+                bus.leave(passing)
+
+        interval_s = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            threads = [threading.Thread(target=come_and_go, args=(mine,)) for mine in stay]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            sys.setswitchinterval(interval_s)
+        assert set(bus._listening) == {listener for mine in stay for listener in mine}
+
+
 # --- nobody listens -------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ thread: subscribers are told on the caller's, before ``record`` returns.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -36,7 +37,7 @@ class Listens(Protocol):
 
 
 class Bus:
-    """Hands events to those who listen.
+    """Hands events to those who listen. Anybody may come and go on any thread; who publishes waits for nobody.
 
     Args:
         counters: Where what subscribers lose and fail on is counted.
@@ -50,6 +51,7 @@ class Bus:
         self._counters, self._is_inline, self.size = counters, is_inline, size
         self._max_errors, self._poll_every_s = max_errors, poll_every_s
         self._listening: tuple[Listens, ...] = ()
+        self._changing = threading.Lock()
         self.on_failed: Failed = _nobody
 
     @property
@@ -70,11 +72,6 @@ class Bus:
             InvalidInputError: It cannot be called, its name is taken, or there are too many.
         """
         name = name_of(fn, name)
-        known = self.subscriptions
-        if any(s.name == name and s.state == "open" for s in known):
-            raise InvalidInputError(f"a subscriber called {name!r} is there already; close it, or give another name")
-        if len(known) >= _MOST:
-            raise InvalidInputError(f"there are {_MOST} subscribers already; close those that are not needed")
         made = Subscription(
             fn,
             wanted,
@@ -85,20 +82,31 @@ class Bus:
             counters=self._counters,
         )
         made.position, made.follows_log = since or 0, since is not None
-        self._listening = (*(s for s in self._listening if not _is_over(s, name)), made)
+        with self._changing:
+            self._check_room(name)
+            self._listening = (*(s for s in self._listening if not _is_over(s, name)), made)
         if self._is_inline:
             made.deliver()
         else:
             made.start(self._poll_every_s if made.follows_log else None)
         return made
 
+    def _check_room(self, name: str) -> None:
+        known = self.subscriptions
+        if any(s.name == name and s.state == "open" for s in known):
+            raise InvalidInputError(f"a subscriber called {name!r} is there already; close it, or give another name")
+        if len(known) >= _MOST:
+            raise InvalidInputError(f"there are {_MOST} subscribers already; close those that are not needed")
+
     def listen(self, listener: Listens) -> None:
         """Hand events to somebody until ``leave``."""
-        self._listening = (*self._listening, listener)
+        with self._changing:
+            self._listening = (*self._listening, listener)
 
     def leave(self, listener: Listens) -> None:
         """Hand it nothing more."""
-        self._listening = tuple(one for one in self._listening if one is not listener)
+        with self._changing:
+            self._listening = tuple(one for one in self._listening if one is not listener)
 
     def publish(self, events: Sequence[Event]) -> None:
         """Events of a commit, on the thread that learns."""
@@ -114,6 +122,7 @@ class Bus:
     def renew(self) -> None:
         """In a forked child: threads are gone. Those that follow the log stay with the parent, so that
         each stored event is told once; the others go on here with what this process does."""
+        self._changing = threading.Lock()  # a thread that is gone may have held the other one
         for subscription in self.subscriptions:
             if subscription.follows_log:
                 subscription.state = "closed"
@@ -124,9 +133,11 @@ class Bus:
     def close(self, timeout_s: float) -> None:
         """Tell what waits, then end; a subscriber that hangs is left to itself."""
         end_s = time.monotonic() + timeout_s
-        for listener in self._listening:
-            listener.finish(max(0.0, end_s - time.monotonic()))
-        self._listening = ()
+        while listening := self._listening:  # again for those who came meanwhile
+            for listener in listening:
+                listener.finish(max(0.0, end_s - time.monotonic()))
+            with self._changing:
+                self._listening = tuple(one for one in self._listening if one not in listening)
 
 
 def _is_over(listener: Listens, name: str) -> bool:
