@@ -17,11 +17,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-import msgspec
-
 from hivefeedback.control import Turn
 from hivefeedback.engine import Engine, TrackedRun, Tracking, new_identity
-from hivefeedback.engine.adapters import adapter_of
 from hivefeedback.engine.asking import Asking
 from hivefeedback.engine.assemble import (
     begin_strictly,
@@ -37,7 +34,6 @@ from hivefeedback.engine.changing import Changing
 from hivefeedback.engine.clearing import CLEARED
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.dead_letters import erase_letters
-from hivefeedback.engine.deployments import deployment_of, given_deployments
 from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
@@ -51,19 +47,12 @@ from hivefeedback.engine.voice import LoopVoice
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Price, Run
+from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Run
 from hivefeedback.queries import InsightLimits, StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
 from hivefeedback.serving import as_given
-from hivefeedback.settings import (
-    AdapterEntry,
-    DeploymentEntry,
-    PriceEntry,
-    Settings,
-    insight_limits,
-    load_settings,
-    unknown_variables,
-)
+from hivefeedback.settings import Settings, insight_limits, load_settings, unknown_variables
+from hivefeedback.settings.declared import declared_adapters, declared_deployments
 from hivefeedback.stats import View
 
 __all__ = ["FeedbackLoop", "Prompts", "StatRow", "Stats", "TrackedRun", "Turn"]
@@ -130,10 +119,10 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
         self._is_closed = False
         self._policy_given = policy
         given = deployments if deployments is not None else self.settings.deployments
-        declared = [_priced(_declared(d), self.settings.prices) for d in given_deployments(given)]
+        declared = declared_deployments(given, self.settings.prices)
         texts = dict(_prompts(prompts) if prompts is not None else self.settings.prompts)
         self._passive = Passive(self.settings.mode, declared, texts)
-        self._adapters = [_adapter(a) for a in (adapters if adapters is not None else self.settings.adapters)]
+        self._adapters = declared_adapters(adapters if adapters is not None else self.settings.adapters)
         self._insight_limits = InsightLimits(**insight_limits(self.settings.thresholds))
         self._memories = Indices()
         self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
@@ -568,30 +557,3 @@ def _prompts(given: object) -> Mapping[str, str]:
             f"prompts are {given!r:.100}; expected a mapping, such as {{'answer': 'Answer {{q}}.'}}"
         )
     return given
-
-
-def _declared(entry: object) -> Deployment:
-    """A deployment from an id, a value, or an entry of the configuration file."""
-    if not isinstance(entry, DeploymentEntry):
-        return deployment_of(entry)
-    price = _price(entry.price) if entry.price else None
-    return deployment_of(Deployment(**entry.model_dump(exclude={"price", "tags"}), tags=tuple(entry.tags), price=price))
-
-
-def _priced(deployment: Deployment, prices: Mapping[str, PriceEntry]) -> Deployment:
-    """The deployment with the list price of its model, where it names none itself."""
-    price = prices.get(deployment.model)
-    return (
-        msgspec.structs.replace(deployment, price=_price(price)) if deployment.price is None and price else deployment
-    )
-
-
-def _price(entry: PriceEntry) -> Price:
-    return Price(entry.input_usd_per_mtok, entry.output_usd_per_mtok)
-
-
-def _adapter(entry: Adapter | AdapterEntry | str) -> Adapter:
-    """An adapter from a name, a value, or an entry of the configuration file."""
-    if not isinstance(entry, AdapterEntry):
-        return adapter_of(entry)
-    return adapter_of(Adapter(entry.name, tuple(entry.tags), tuple(entry.models), entry.vram_gb))
