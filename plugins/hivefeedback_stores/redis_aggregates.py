@@ -11,7 +11,7 @@ ones that still wait; and on top of the cells that are replaced those that wait 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hivefeedback.errors import StoreUnreachableError
@@ -253,7 +253,7 @@ def _gathered(head: Head) -> _Gathered:
     return found
 
 
-def view_of(cells: Mapping[Place, Cell], kept: Mapping[Name, Iterable[Exemplar]], from_s: float, to_s: float) -> View:
+def view_of(cells: Mapping[Place, Cell], kept: Mapping[Name, Sequence[Exemplar]], from_s: float, to_s: float) -> View:
     """The view of a window."""
     return View(
         asked_from_s=from_s,

@@ -128,13 +128,14 @@ class Link:
         it goes to the node that the URL names, which hears what is published at any."""
         from redis import Redis
 
-        return Redis.from_url(
+        client: Any = Redis.from_url(
             self.address.server,
             socket_timeout=self._timeout_s,
             socket_connect_timeout=min(CONNECT_S, self._timeout_s),
             socket_keepalive=True,
             health_check_interval=_CHECK_S,
-        ).pubsub()
+        )
+        return client.pubsub()
 
     def reconnect(self) -> None:
         """Drop the connections; the next call makes new ones."""

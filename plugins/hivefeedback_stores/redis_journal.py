@@ -127,7 +127,7 @@ class RedisJournal:
     def __init__(self, server: Server, salt: str) -> None:
         self._server, self._salt, self._known = server, salt, _Known()
         self._keys, self._bodies = server.keys.of("meta", "journal"), server.keys.of("meta", "bodies")
-        self._watcher = Watcher(server.address.shown, *server.keys.of("news"), server.link.listen)
+        self._watcher = Watcher(server.address.shown, server.keys.prefix + "news", server.link.listen)
 
     def head(self) -> int:
         head, is_known = self._server.read(_HEAD, self._keys, self._known.newest)

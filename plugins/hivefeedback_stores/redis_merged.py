@@ -129,7 +129,7 @@ def _told(moments: Sequence[Moment], is_wanted: _IsWanted) -> Changes:
         is_whole=moments[0].since < 0,
         hours_before_s=min(head.horizon.hours_before for head in heads),
         days_before_s=min(head.horizon.days_before for head in heads),
-        replaced=_summed(moments),
+        replaced=_summed(moments, with_empty=moments[0].since >= 0),
         added=added,
         newest={name: newest(several) for name, several in runs.items()},
         newer=newer,
@@ -154,8 +154,8 @@ def _waiting(
     return added, newer
 
 
-def _summed(moments: Sequence[Moment]) -> Iterator[Slice]:
-    """Cells of all shards added up, a bucket at a time."""
+def _summed(moments: Sequence[Moment], *, with_empty: bool) -> Iterator[Slice]:
+    """Cells of all shards added up, a bucket at a time; empty ones only where they may replace others."""
     for bucket in sorted({bucket for moment in moments for bucket in moment.cells}):
         cells: dict[bytes, Cell] = {}
         for moment in moments:
@@ -167,7 +167,9 @@ def _summed(moments: Sequence[Moment]) -> Iterator[Slice]:
                 else:
                     cells[field] = cell
         for field, cell in cells.items():
-            yield Slice(*bucket, key_of(field), tidied(cell))
+            rest = tidied(cell)
+            if with_empty or rest != Cell():
+                yield Slice(*bucket, key_of(field), rest)
 
 
 def difference(cell: Cell, other: Cell) -> Cell:

@@ -76,13 +76,14 @@ def test_a_server_that_lost_everything_is_filled_anew_and_says_so(
         store.close()
 
 
-def test_commits_that_are_repeated_over_restarts_count_once(redis_program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", ["", "&shards=3"])
+def test_commits_that_are_repeated_over_restarts_count_once(redis_program: str, tmp_path: Path, options: str) -> None:
     n_commits, n_processes, done = 60, 3, list[str]()
     with running(redis_program, tmp_path, *AOF) as server:
-        store = RedisStore(server.url())
+        store = RedisStore(server.url(options=options))
 
         def commits(name: str) -> None:
-            ours = RedisStore(server.url())
+            ours = RedisStore(server.url(options=options))
             for n in range(1, n_commits + 1):
                 commit = commit_of(n, [run_event(n, producer=name)], producer=name)
                 until(partial(_tried, ours, commit), "a commit")

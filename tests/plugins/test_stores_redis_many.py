@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,16 @@ from hivefeedback.stats import Window
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, run_event
 from hivefeedback_stores.redis import RedisStore
 from hivefeedback_stores.redis_client import Server
+from hivefeedback_stores.redis_places import shard_of
 from hivefeedback_stores.redis_rewrite import Change, rewrite
+from tests.plugins.redis_servers import RedisServer, name_of
 from tests.plugins.test_stores_processes import FORKER, RESTLESS, WRITER
+
+
+@pytest.fixture(params=["", "&shards=3"], ids=["one shard", "three shards"])
+def redis_url(redis_server: RedisServer, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A store of the test's own."""
+    return redis_server.url(name_of(tmp_path), options=str(request.param))
 
 
 def test_commits_folds_compactions_and_erasures_at_once_lose_nothing(
@@ -98,7 +107,10 @@ def test_what_comes_between_the_reading_and_the_writing_of_a_compaction_is_not_l
     redis_store: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch, at_s: float, folds: str
 ) -> None:
     other, window = RedisStore(redis_url), Window()
-    ours, theirs = redis_store._parts[0], other._parts[0]
+    n_shards = len(redis_store._parts)
+    shard = shard_of("p", n_shards)
+    ours, theirs = redis_store._parts[shard], other._parts[shard]
+    name = next(name for name in "qrstuvwxyz" if shard_of(name, n_shards) == shard)
     redis_store.commit(commit_of(1, [run_event(1)]))
     came = list[str]()
 
@@ -108,7 +120,7 @@ def test_what_comes_between_the_reading_and_the_writing_of_a_compaction_is_not_l
     def between(server: Server, change: Change) -> int:
         if change.horizon is not None and not came:
             came.append("a run")
-            other.commit(commit_of(1, [run_event(1, at_s=at_s, producer="q")], producer="q"))
+            other.commit(commit_of(1, [run_event(1, at_s=at_s, producer=name)], producer=name))
             if folds == "before":
                 assert theirs.fold()
             follow()
