@@ -452,6 +452,10 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
         With ``mutation`` the reasons that people gave with it go instead; answers how many texts.
         Every process forgets within seconds what it remembers of runs.
 
+        In edge mode the log holds a sample, so what the other runs added stays in the aggregates, without
+        ids (counted as ``erased_from_sample``); and what is said later of runs that were in memory alone
+        joins them no more.
+
         Raises:
             InvalidInputError: Nothing was given, ``mutation`` together with something else, or a part that is no
                 text (``before``: no number).
@@ -477,6 +481,8 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
         if given == ["deployment"]:
             self.store.state.delete("observed", str(deployment))
             self.store.state.delete(CLEARED, str(deployment))
+        if self.settings.event_log == "edge":
+            self.counters.note("erased_from_sample", "aggregates keep what runs added that were not in the log")
         if self._engine is not None:
             self._engine.erased(" and ".join(given), n_events)
             self._control.note_erased(by=by)

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from hivefeedback.hooks import Commit, Store
+from hivefeedback.hooks import Breath, Commit, Store
 from hivefeedback.model import Event
 from hivefeedback.model.item import Item
-from hivefeedback.recording import Committer, Counters, Letters, Outgoing, Recorder, write
+from hivefeedback.recording import Committer, Counters, Edge, Letters, Outgoing, Recorder, write
 from hivefeedback.serving import Ring
 
 __all__ = ["Desk"]
@@ -20,6 +20,10 @@ __all__ = ["Desk"]
 _BACKLOG = 10_000
 T = TypeVar("T")
 Publish = Callable[[Sequence[Event]], object]
+
+
+def _nothing() -> None:
+    """There is nothing to be done without an answer."""
 
 
 class Desk:
@@ -31,10 +35,14 @@ class Desk:
         ring: The recorder's, where answers come in.
         counters: Where what goes wrong is counted.
         is_inline: Everything on the caller's thread.
+        edge: Says what goes into the log; None: everything.
     """
 
-    def __init__(self, store: Store, ring: Ring[Item], counters: Counters, *, is_inline: bool) -> None:
+    def __init__(
+        self, store: Store, ring: Ring[Item], counters: Counters, *, is_inline: bool, edge: Edge | None = None
+    ) -> None:
         self._store, self._ring, self._counters, self._is_inline = store, ring, counters, is_inline
+        self._edge, self._breath = edge, Breath()
         self._backlog: deque[Outgoing] = deque()
         self.has_sent = False
         """True once something was recorded."""
@@ -52,26 +60,34 @@ class Desk:
 
     # --- questions ------------------------------------------------------------------------------------
 
-    def ask(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
-        """Ask the store; the recorder takes the answer, if the store can give one."""
+    def ask(
+        self, question: Callable[[], T], answer: Callable[[T], object], otherwise: Callable[[], object] = _nothing
+    ) -> None:
+        """Ask the store; the recorder takes the answer, or does what is to be done where there is none."""
         if self._is_inline:
-            self._ask_inline(question, answer)
+            self._ask_inline(question, answer, otherwise)
             return
 
         def ask() -> None:
-            take: Callable[[], object] = _nothing
+            take = otherwise
             try:
                 take = partial(answer, question())
             finally:
                 self.post(partial(self._answered, take))
 
-        self.n_asked += self._committer.do(ask)
+        if self._committer.do(ask):
+            self.n_asked += 1
+        else:
+            otherwise()
 
-    def _ask_inline(self, question: Callable[[], T], answer: Callable[[T], object]) -> None:
+    def _ask_inline(
+        self, question: Callable[[], T], answer: Callable[[T], object], otherwise: Callable[[], object]
+    ) -> None:
         try:
             found = question()
         except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
             self._counters.note("store_errors", f"{type(error).__name__}: {error}")
+            otherwise()
             return
         answer(found)
 
@@ -88,6 +104,8 @@ class Desk:
             commit = replace(commit, records=[*commit.records, *letters])
         if commit.events:
             self._publish(commit.events)
+            if self._edge is not None:
+                commit = replace(commit, events=self._edge.kept(commit.events, self._breath))
         if self._is_inline:
             self._backlog.append(Outgoing(commit, tuple(given), n_bytes))
             self.write()
@@ -112,7 +130,3 @@ class Desk:
             if repeated := self._backlog.popleft().repeated:
                 self._recorder.repeated(repeated)
         return True
-
-
-def _nothing() -> None:
-    """The answer of a store that could not give one."""

@@ -21,7 +21,7 @@ from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.desk import Desk
 from hivefeedback.engine.identity import Identity, user_key
-from hivefeedback.engine.pace import recorder_options
+from hivefeedback.engine.pace import edge_of, recorder_options
 from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
@@ -62,6 +62,7 @@ _SHAPING = (
     "mode", "judgements", "judgement_horizon_s", "query_success_from", "unjudged", "session_memory", "join_memory",
     "slice_runs",
     "breaker_failures", "breaker_base_s", "breaker_cap_s", "canary_max_stale_s", "canary_alpha",
+    "event_log", "edge_sample_rate",
 )  # fmt: skip
 """Settings that shape what is learnt and served."""
 
@@ -123,7 +124,8 @@ class Engine:
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
-        self._desk = Desk(store, self.ring, counters, is_inline=is_inline)
+        self._edge = edge_of(values)
+        self._desk = Desk(store, self.ring, counters, is_inline=is_inline, edge=self._edge)
         self.beside = self._make_beside(bus)
         self.decider = self._make_decider()
         self.committer = Committer(
@@ -205,10 +207,11 @@ class Engine:
             clock=self.clock,
             owners=self._owners,
             awaiting=Awaiting(origin, values.judgement_horizon_s),
-            lookup=Lookup(self._store, self._owners),
+            lookup=Lookup(self._store, self._owners, is_sampled=self._edge is not None),
             letters=self.beside.letters,
             ask=self._desk.ask,
             signals=self._signals,
+            edge=self._edge,
         )
         options = recorder_options(values, commit_every_s=self._store.commit_every_s, is_inline=self.is_inline)
         return Recorder(parts, options)

@@ -10,6 +10,7 @@ from hivefeedback.hooks import Policy
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.edge import Edge
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.feedback.awaiting import Awaiting
 from hivefeedback.recording.feedback.join import Joins
@@ -29,9 +30,17 @@ T = TypeVar("T")
 
 
 class Ask(Protocol):
-    """Asks the store on its thread; the answer is taken on the recorder's, where the store could answer."""
+    """Asks the store on its thread; the answer is taken on the recorder's.
 
-    def __call__(self, question: Callable[[], T], answer: Callable[[T], object], /) -> None: ...
+    Args:
+        question: Asked once.
+        answer: Takes what the store said.
+        otherwise: Called instead where the store could not be asked.
+    """
+
+    def __call__(
+        self, question: Callable[[], T], answer: Callable[[T], object], otherwise: Callable[[], object] = ..., /
+    ) -> None: ...
 
 
 @dataclass(slots=True)
@@ -92,4 +101,5 @@ class Parts:
     letters: Letters
     ask: Ask
     signals: Signals = field(default_factory=Signals)
+    edge: Edge | None = None
     variants: Variants = field(default_factory=Variants)

@@ -252,9 +252,13 @@ class Recorder:
     def forget_runs(self) -> None:
         """Something was erased: nothing in memory may be judged any more without asking the log."""
         self._p.joins.forget_runs()
+        if self._p.edge is not None:
+            self._p.edge.forget()
         self._judge.queries.forget()
         self._p.awaiting.doubt()
         self._newest.forget()
+        self.hand_over(self._p.clock())
+        self._late.forget()
 
     # --- time ---------------------------------------------------------------------------------------
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hivefeedback import FeedbackLoop
+from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.model import Event, Feedback, Run
 from hivefeedback.testing import EvenPolicy, FakeClock
 from tests.core.faulty import FaultyStores
@@ -306,3 +308,45 @@ def test_words_that_wait_for_a_run_are_not_kept_in_memory() -> None:
         assert [f.comment for f in bodies(loop, Feedback)] == ["x" * 10_000]
         loop.record(Run("a", "x", run_id="later"))
         assert loop.stats()[0].n_judged == 1
+
+
+@pytest.mark.parametrize(
+    "feedback",
+    [Feedback("helpful", 0.5, trace_id="t"), Feedback("helpful", 0.5, session_id="s")],
+    ids=["trace", "session"],
+)
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_store_that_fails_once_when_it_is_asked_is_asked_again(
+    feedback: Feedback, is_live: bool, tmp_path: Path
+) -> None:
+    clock, stores = FakeClock(), FaultyStores()
+    make = live_loop if is_live else partial(sync_loop, clock=clock)
+    with make("a", store=f"memory://{tmp_path.name}") as before:
+        before.record(Run("a", "x", trace_id="t", session_id="s"))
+        assert before.flush(20.0)
+    with make("a", store=f"faulty://{tmp_path.name}", plugins=[stores]) as loop:
+        stores.faults.fail(StoreUnreachableError("gone for a moment"), "find_run")
+        loop.feedback(feedback)
+        loop.flush()
+        assert loop.counters["store_errors"] == 1
+        stores.faults.back()
+
+        def is_judged() -> bool:
+            clock.advance(2.0)
+            loop.decide("y")
+            return loop.stats(operation="x")[0].n_judged == 1
+
+        until(is_judged)
+        assert loop.counters["feedback_unjoined"] == 0
+        assert not loop.store.state.list("asked")
+
+
+def test_erased_feedback_that_waits_for_its_run_does_not_count() -> None:
+    with sync_loop("a") as loop:
+        loop.feedback(Feedback("helpful", 0.0, run_id="later", session_id="s"))
+        loop.feedback(Feedback("helpful", 1.0, run_id="later", session_id="t"))
+        assert loop.erase(session="s") == 1
+        loop.record(Run("a", "x", run_id="later"))
+        row = loop.stats()[0]
+        assert (row.n_judged, row.reward) == (1, 1.0)
+        assert not loop.store.state.list("asked")

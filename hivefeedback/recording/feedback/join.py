@@ -92,6 +92,10 @@ class Recent(Generic[V]):
         """Take a value out."""
         return self._items.pop(key, None)
 
+    def values(self) -> list[V]:
+        """What is remembered, the oldest first."""
+        return list(self._items.values())
+
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 
 from msgspec.structs import replace
@@ -62,6 +62,8 @@ class LateFeedback:
         """Feedback as it comes in."""
         known, credited = self._p.joins.find(feedback)
         if known is not None:
+            if self._p.edge is not None:
+                self._p.edge.join(event.event_id, known.run_id)
             self._settle(event, feedback, known, credited)
             return
         name = _name_of(feedback)
@@ -74,6 +76,16 @@ class LateFeedback:
             self._keep_unjoined(event, feedback)
             if not name and not (feedback.deployment or feedback.agent_id):
                 self._p.letters.unmatched(event, "it names no run, session, agent or deployment")
+
+    def _log_along(self, event: Event, known: KnownRun) -> None:
+        """In edge mode: feedback goes into the log where its run does, and where it went before, its run follows."""
+        edge = self._p.edge
+        if edge is None:
+            return
+        if any(e.event_id == event.event_id for e in self._unnoted):
+            edge.join(event.event_id, known.run_id)
+        else:
+            edge.want(known.run_id)
 
     def _wait(self, name: str, event: Event) -> bool:
         """Keep it until its run comes; False where too much waits."""
@@ -107,20 +119,32 @@ class LateFeedback:
         self._unnoted.clear()
 
     def _look_up(self, event: Event, feedback: Feedback, n_tries: int) -> None:
-        self._p.ask(partial(self._p.lookup.about, feedback), partial(self._resolve, event, feedback, n_tries))
+        self._p.ask(
+            partial(self._p.lookup.about, feedback),
+            partial(self._resolve, event, feedback, n_tries),
+            partial(self._resolve, event, feedback, n_tries, None),
+        )
 
-    def _resolve(self, event: Event, feedback: Feedback, n_tries: int, found: Found) -> None:
-        """The log's answer: the run that the feedback is about, or none; then it goes on waiting."""
+    def _resolve(self, event: Event, feedback: Feedback, n_tries: int, found: Found | None) -> None:
+        """The log's answer: the run that the feedback is about, or none, or (None) no answer; then it goes on
+        waiting."""
         name = _name_of(feedback)
         if not self._is_waiting(event):
             return  # its run came in meanwhile
-        if found.run is None or not isinstance(found.run.body, Run):
+        if found is None:
+            self._wait_on(name, event, feedback, n_tries, is_told=False)
+            return
+        is_known = found.run is not None and isinstance(found.run.body, Run)
+        if not is_known and found.is_ours:
             self._wait_on(name, event, feedback, n_tries)
             return
         self._stop_waiting(name, event)
         self._asked.settle(event.event_id)
         if self._unjoined.pop(event.event_id):
             self._keep_unjoined(event, feedback, -1)
+        if found.run is None or not isinstance(found.run.body, Run):
+            self._p.outbox.put(_handed(event, feedback, feedback.run_id).record(found.origin))
+            return
         if not found.is_ours:
             self._hand_over(event, feedback, found, found.run.body)
             return
@@ -128,10 +152,10 @@ class LateFeedback:
         self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
         self._settle(event, feedback, known, known if known.kind == "llm" else None)
 
-    def _wait_on(self, name: str, event: Event, feedback: Feedback, n_tries: int) -> None:
+    def _wait_on(self, name: str, event: Event, feedback: Feedback, n_tries: int, *, is_told: bool = True) -> None:
         if n_tries == 0:
             self._keep_unjoined(event, feedback)
-        if name.startswith("session/"):
+        if name.startswith("session/") and (is_told or n_tries >= len(_AGAIN_S)):
             self._stop_waiting(name, event)  # a later run of the session is not what it was about
             self._asked.settle(event.event_id)
             self._p.letters.unmatched(event, "no run of its session is known")
@@ -159,6 +183,21 @@ class LateFeedback:
         _, event = queue.popleft()
         if isinstance(event.body, Feedback) and self._is_waiting(event):
             self._look_up(event, event.body, n_tries)
+
+    def forget(self) -> None:
+        """Something was erased: what the log does not hold any more is not waited with. What came in before
+        has been sent to it."""
+        waiting = [event for events in self._orphans.values() for event in events]
+        if waiting:
+            ids = [event.event_id for event in waiting]
+            self._p.ask(partial(self._p.lookup.recorded, ids), partial(self._forget_others, waiting))
+
+    def _forget_others(self, waiting: Sequence[Event], recorded: Collection[str]) -> None:
+        for event in waiting:
+            if event.event_id not in recorded and isinstance(event.body, Feedback) and self._is_waiting(event):
+                self._stop_waiting(_name_of(event.body), event)
+                self._unjoined.pop(event.event_id)  # the erasure took back what it had counted for
+                self._asked.settle(event.event_id)
 
     def next_s(self) -> float:
         """When the log is to be asked for the first time for what waits; infinite where nothing does."""
@@ -233,9 +272,9 @@ class LateFeedback:
     def _hand_over(self, event: Event, feedback: Feedback, found: Found, run: Run) -> None:
         """Another process owns the run: it learns what was said, and settles the reward. What that means for
         a session's unit in a rollout is known here already, and counts once wherever it is said."""
-        key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
         assert found.run is not None
-        handed = Handed(found.run.event_id, event.event_id, key, feedback.name, value)
+        handed = _handed(event, feedback, found.run.event_id)
+        key, value = handed.key, handed.value
         self._p.outbox.put(handed.record(found.origin))
         known = self._recall.run(found, found.run, run, [e for e in found.said if e.event_id != event.event_id])
         if known.decision is None or not known.decision.session_id:
@@ -262,12 +301,16 @@ class LateFeedback:
             return
         if found.run is not None and isinstance(found.run.body, Run):
             self._take(origin, said, self._known(found, found.run, found.run.body, said.feedback_id, said.key))
-        else:  # it was erased
+        else:  # it was erased; or it fell out of memory, and the log holds a sample
             self._p.outbox.put(taken(origin, said.feedback_id))
+            if self._p.edge is not None:
+                self._p.counters.note("feedback_unjoined", "a run that is not in the log is no longer in memory")
 
     def _take(self, origin: str, said: Handed, known: KnownRun) -> None:
         self._taken.add(said.feedback_id, True)
         self._p.outbox.put(taken(origin, said.feedback_id))
+        if self._p.edge is not None:
+            self._p.edge.want(known.run_id)
         self._p.events.tell(FeedbackFound(feedback_id=said.feedback_id, run_id=said.run_id))
         _, credited = self._p.joins.find(Feedback(said.name, run_id=said.run_id))
         self._judge.judge(known, credited, said.key, said.name, said.value)
@@ -320,6 +363,7 @@ class LateFeedback:
                 body = event.body
                 if isinstance(body, Feedback):
                     found, credited = self._p.joins.find(body)
+                    self._log_along(event, found or known)
                     if self._unjoined.pop(event.event_id):
                         self._keep_unjoined(event, body, -1)
                     self._settle(event, body, found or known, credited)
@@ -335,6 +379,11 @@ class LateFeedback:
             key = CellKey(feedback.deployment, feedback.operation, feedback.agent_id)
             cell = self._p.outbox.delta.cell(key, bucket_of(event.event_time_s))
             cell.add_judged(feedback.name, float(feedback.value or 0.0), sign)
+
+
+def _handed(event: Event, feedback: Feedback, run_id: str) -> Handed:
+    key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
+    return Handed(run_id, event.event_id, key, feedback.name, value)
 
 
 def _names_of(run_id: str, run: Run) -> list[str]:

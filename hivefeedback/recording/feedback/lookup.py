@@ -10,7 +10,7 @@ from msgspec import Struct
 from hivefeedback.hooks import EventLog, Store
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run
 from hivefeedback.recording.feedback.awaiting import AWAITING, Legacy, read_legacy
-from hivefeedback.recording.feedback.owners import Owners, origin_of
+from hivefeedback.recording.feedback.owners import Owners, origin_in, origin_of
 from hivefeedback.recording.tidy import tidy
 
 __all__ = ["Found", "Lookup", "recorded", "runs_of"]
@@ -40,14 +40,29 @@ class Found(Struct, frozen=True):
 
 
 class Lookup:
-    """Asks the store; on the store's thread."""
+    """Asks the store; on the store's thread.
 
-    def __init__(self, store: Store, owners: Owners) -> None:
-        self._store, self._owners = store, owners
+    Args:
+        store: Who is asked.
+        owners: Who settles a run.
+        is_sampled: The log holds a sample. Then a session's newest run in it need not be the one that is
+            meant, and a run that is not in it may be in the memory of the process that its id names.
+    """
+
+    def __init__(self, store: Store, owners: Owners, *, is_sampled: bool = False) -> None:
+        self._store, self._owners, self._is_sampled = store, owners, is_sampled
 
     def about(self, feedback: Feedback) -> Found:
         """Everything that the store knows of the run that feedback is about."""
-        return self._found(_find_run(self._store.log, feedback))
+        if not self._is_sampled:
+            return self._found(_find_run(self._store.log, feedback))
+        if not (feedback.run_id or feedback.trace_id or feedback.decision_id or feedback.response_id):
+            return Found()
+        found = self._found(_find_run(self._store.log, feedback))
+        origin = origin_in(feedback.run_id) if found.run is None else ""
+        if origin and origin != self._owners.own and self._owners.is_owned(origin):
+            return Found(origin=origin, is_ours=False)
+        return found
 
     def of_run(self, run_id: str) -> Found:
         """The same for the run of an id."""
@@ -61,6 +76,10 @@ class Lookup:
     def of_runs(self, run_ids: Sequence[str]) -> list[Found]:
         """The same for several."""
         return [self.of_run(run_id) for run_id in run_ids]
+
+    def recorded(self, ids: Collection[str]) -> frozenset[str]:
+        """Which of these events the log holds."""
+        return recorded(self._store.log, ids)
 
     def _found(self, run: Event | None) -> Found:
         if run is None or not isinstance(run.body, Run):
