@@ -12,10 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from inspect import getattr_static
-from math import inf, isfinite
 from types import MappingProxyType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import pluggy
 from opentelemetry import trace
@@ -28,7 +26,7 @@ from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.options import build_options
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.protocols import ArchiveFactory, Executor, Gate, Ranker, Scorer, Speaks, StoreFactory, Voice
-from hivefeedback.hooks.samples import Samples
+from hivefeedback.hooks.samplers import Samplers
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.hooks.stages import CoreStages
 from hivefeedback.hooks.tracing import span
@@ -105,7 +103,7 @@ class Registry:
         self._rankers: dict[str, Ranker] = {}
         self._routes: list[HttpRoute] = []
         self._commands: list[Command] = []
-        self._sampling: list[str] | None = None
+        self._samplers = Samplers(self.guard, self._infos, self._manager.get_plugin, timeout_s=hook_timeout_s)
         self.add(self._stages, is_builtin=True, origin="core")
 
     # --- registration -------------------------------------------------------------------------
@@ -191,7 +189,8 @@ class Registry:
         hooks = tuple(sorted(c.name for c in callers))
         note = str(getattr(plugin, "note", "") or "")[:200]
         info = PluginInfo(name=name, origin=origin, is_builtin=is_builtin, hooks=hooks, note=note)
-        self._infos[name], self._sampling = info, None
+        self._infos[name] = info
+        self._samplers.look_again()
         for caller in callers:
             for impl in caller.get_hookimpls():
                 if impl.plugin is plugin:
@@ -433,37 +432,15 @@ class Registry:
 
     def sample_every_s(self) -> float:
         """How often those that measure the system want to be asked, in seconds; infinite: nobody does."""
-        wanted = (self._of_sampler(name, lambda one: float(one.every_s), inf) for name in self._samplers())
-        return max(1.0, min(wanted, default=inf))
+        return self._samplers.every_s()
 
     def sample(self) -> dict[str, float]:
         """What those that measure the system found; what is no finite number is left out."""
-        found: dict[str, float] = {}
-        for name in self._samplers():
-            found.update(self._of_sampler(name, lambda one: _measures(one.sample()), dict[str, float]()))
-        return found
-
-    def _samplers(self) -> list[str]:
-        if self._sampling is None:
-            self._sampling = [name for name in self._infos if _is_sampler(self._manager.get_plugin(name))]
-        return self._sampling
-
-    def _of_sampler(self, name: str, ask: Callable[[Samples], T], default: T) -> T:
-        info, plugin = self._infos[name], cast(Samples, self._manager.get_plugin(name))
-        return self.guard.call(info, "sample", partial(ask, plugin), timeout_s=self._hook_timeout_s, default=default)
+        return self._samplers.sample()
 
     def close(self) -> None:
         """End the guard's thread."""
         self.guard.close()
-
-
-def _is_sampler(plugin: object) -> bool:
-    """Looked up without asking a property for its value, which is a stranger's code."""
-    return all(getattr_static(plugin, name, None) is not None for name in ("every_s", "sample"))
-
-
-def _measures(values: Mapping[str, float]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in values.items() if isfinite(value)}
 
 
 def _ours_first(point: EntryPoint) -> tuple[bool, str]:
