@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from hivefeedback.model import Configuration, Price, Run
+from hivefeedback.model import Configuration, Run
 from hivefeedback_langchain import config
 
 __all__ = ["Call", "Names", "RunSink", "served_deployment"]
@@ -48,12 +48,10 @@ class Names(Struct, frozen=True):
     Args:
         config: The configuration that this was read from.
         ids: Deployment id by model name and by id; a model that two deployments share names neither.
-        prices: List price by deployment id.
     """
 
     config: Configuration
     ids: dict[str, str]
-    prices: dict[str, Price]
 
     @classmethod
     def of(cls, current: Configuration) -> Names:
@@ -62,14 +60,7 @@ class Names(Struct, frozen=True):
         for name, deployment in current.deployments.items():
             ids[deployment.model] = "" if deployment.model in ids else name
         ids |= {name: name for name in current.deployments}
-        return cls(current, ids, {name: d.price for name, d in current.deployments.items() if d.price is not None})
-
-    def cost_usd(self, deployment: str, tokens_in: int | None, tokens_out: int | None) -> float | None:
-        """Cost of a call at the deployment's list price; None where price or tokens are not known."""
-        price = self.prices.get(deployment)
-        if price is None or tokens_in is None or tokens_out is None:
-            return None
-        return (tokens_in * price.input_usd_per_mtok + tokens_out * price.output_usd_per_mtok) / 1e6
+        return cls(current, ids)
 
 
 def served_deployment(metadata: Mapping[str, Any], asked: str, served: str, ids: Mapping[str, str]) -> str:

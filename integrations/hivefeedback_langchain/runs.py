@@ -54,17 +54,17 @@ class Runs:
 
     def expected(self, live: LiveRun) -> str:
         """The deployment of a model call that has not ended, as far as it can be told before the answer."""
-        return self._served(live, NO_REPLY)[0]
+        return self._served(live, NO_REPLY)
 
     def finish(self, live: LiveRun, outcome: Outcome, reply: Reply, error: str) -> None:
         """Hand one ended run to the loop; links between runs are not recorded."""
         kind, metadata = live.kind, live.metadata
         if not kind:
             return
-        decision_id, decided, cost_usd = metadata.get(config.DECISION_ID, ""), "", reply.cost_usd
+        decision_id, decided = metadata.get(config.DECISION_ID, ""), ""
         deployment = live.name or kind  # only llm runs count for deployments; others go by their name
         if kind == "llm":
-            deployment, cost_usd = self._served(live, reply)
+            deployment = self._served(live, reply)
             if "lc_source" in metadata or "lc_internal_call" in metadata:
                 outcome, decision_id = "internal", ""  # the framework's own call, not the agent's
             elif decision_id:
@@ -76,15 +76,15 @@ class Runs:
             time.perf_counter() - live.started_s, kind, _text_id(own), live.started_at_s,
             live.root.trace_id if live.parent_id is not None else live.ambient_trace or own, own[16:],
             live.span_above if live.parent is not None else "", reply.response_id, decision_id, decided,
-            live.attempt, live.retry_of, live.ttft_s, reply.tokens_in, reply.tokens_out, cost_usd,
+            live.attempt, live.retry_of, live.ttft_s, reply.tokens_in, reply.tokens_out, reply.cost_usd,
             agent_id=metadata.get("lc_agent_name") or "", session_id=_session(metadata),
             user_id=metadata.get(config.USER_ID, ""), attributes=_attributes(live),
             input=live.input, output=reply.text, error=error,
         )  # fmt: skip
         self._record(run)
 
-    def _served(self, live: LiveRun, reply: Reply) -> tuple[str, float | None]:
-        """The deployment of a model call, and what the call cost."""
+    def _served(self, live: LiveRun, reply: Reply) -> str:
+        """The deployment of a model call."""
         current = self._loop.configuration
         if current is not self._names.config:
             self._names = Names.of(current)
@@ -94,9 +94,7 @@ class Runs:
         if not deployment:
             asked = live.metadata.get("ls_model_name") or ""
             deployment = served_deployment(live.metadata, asked, reply.model, names.ids) or live.name or live.kind
-        if reply.cost_usd is None and names.prices:
-            return deployment, names.cost_usd(deployment, reply.tokens_in, reply.tokens_out)
-        return deployment, reply.cost_usd
+        return deployment
 
     def _operation_of(self, live: LiveRun, reply: Reply) -> str:
         operation = self._operation

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hivefeedback.model import Outcome, Price, Run
+from hivefeedback.model import Outcome, Run
 from hivefeedback_litellm.request import Json, deployment_id, hops, metadata_of, session_of, stamp_of, text
 
 __all__ = ["attempt_key", "run_of_event", "run_of_failed_attempt", "served_by"]
@@ -24,11 +24,12 @@ def attempt_key(call_id: str, deployment: str, metadata: Json) -> tuple[str, str
     return (call_id, deployment, *hops(metadata))
 
 
-def run_of_event(kwargs: Json, answer: Any, outcome: Outcome, operation: str, price: Price | None) -> Run:
+def run_of_event(kwargs: Json, answer: Any, outcome: Outcome, operation: str) -> Run:
     """A run from the arguments of a success or failure event.
 
     ``response_time`` of the payload is the time to the first token on streams, so the times are
-    taken from the payload's own clock readings.
+    taken from the payload's own clock readings. The cost is the one that LiteLLM knows; else the recorder
+    works it out, as it does for all runs.
     """
     payload: Json = kwargs.get("standard_logging_object") or {}
     params: Json = kwargs.get("litellm_params") or {}
@@ -52,7 +53,7 @@ def run_of_event(kwargs: Json, answer: Any, outcome: Outcome, operation: str, pr
             ttft_s=_between(started, first) if is_answer and payload.get("stream") else None,
             tokens_in=tokens_in if is_answer else None,
             tokens_out=tokens_out if is_answer else None,
-            cost_usd=_cost(payload, tokens_in, tokens_out, price) if is_answer else None,
+            cost_usd=_cost(payload) if is_answer else None,
             session_id=session_of(params, metadata) or "",
             attributes=_attributes(call_id, payload, metadata),
             error=text((payload.get("error_information") or {}).get("error_class")),
@@ -94,14 +95,9 @@ def _attributes(call_id: str, payload: Json, metadata: Json) -> Mapping[str, str
     return {name: value for name, value in found.items() if value}
 
 
-def _cost(payload: Json, tokens_in: int | None, tokens_out: int | None, price: Price | None) -> float | None:
+def _cost(payload: Json) -> float | None:
     """LiteLLM answers 0 for a model whose price it does not know; that is not "free"."""
-    cost = _number(payload.get("response_cost"))
-    if cost:
-        return cost
-    if price is None:
-        return None
-    return ((tokens_in or 0) * price.input_usd_per_mtok + (tokens_out or 0) * price.output_usd_per_mtok) / 1e6
+    return _number(payload.get("response_cost")) or None
 
 
 def _hex(trace: str) -> str:

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from hivefeedback.errors import MissingExtraError
 from hivefeedback.model import Outcome, Run
-from hivefeedback_litellm.adopt import price_of
 from hivefeedback_litellm.choose import Chooser, OperationOf
 from hivefeedback_litellm.event import attempt_key, run_of_event, run_of_failed_attempt, served_by
 from hivefeedback_litellm.flights import Recent
@@ -191,11 +190,9 @@ class FeedbackLogger(CustomLogger):
     def _settle(self, kwargs: Json, answer: Any, outcome: Outcome) -> None:
         params: Json = kwargs.get("litellm_params") or {}
         metadata = metadata_of(params)
-        name = served_by(params, kwargs.get("standard_logging_object") or {})
-        entry = self._owned.entry(name)
-        if entry is None:
+        if self._owned.entry(served_by(params, kwargs.get("standard_logging_object") or {})) is None:
             return
-        run = run_of_event(kwargs, answer, outcome, self._operation(metadata), price_of(entry))
+        run = run_of_event(kwargs, answer, outcome, self._operation(metadata))
         if self._capture_content and answer is not None:
             run = replace(run, output=_content(answer))
         self._record(run, run.attributes.get("litellm.call_id", ""), metadata)

@@ -372,7 +372,7 @@ def test_a_decision_travels_in_the_config_to_every_run() -> None:
     assert (llm.deployment, llm.decided_deployment, llm.decision_id) == ("a", "a", "d-1")
     assert (llm.operation, llm.session_id) == ("text-to-text/medical", "s-1")
     assert (root.operation, root.session_id, root.decision_id) == ("text-to-text/medical", "s-1", "d-1")
-    assert llm.cost_usd == pytest.approx(100 * 1.0 / 1e6 + 10 * 2.0 / 1e6)
+    assert llm.cost_usd is None  # the recorder works it out and marks it so
 
 
 def test_a_fallback_is_the_second_attempt_by_another_deployment() -> None:

@@ -18,9 +18,10 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import Runnable, RunnableConfig
 from msgspec.structs import replace
 
-from hivefeedback import Decision, Deployment, Feedback, FeedbackLoop, Price
+from hivefeedback import Decision, Deployment, Feedback, FeedbackLoop, Price, Run
 from hivefeedback.testing import FakeClock
 from hivefeedback_langchain import FeedbackCallbackHandler, config_for
+from tests.core.loops import bodies
 
 OPERATION = "text-to-text/medical"
 
@@ -86,6 +87,7 @@ def test_calls_of_a_chain_are_counted_for_their_deployments(
     rows = {row.deployment: row for row in loop.stats(operation=OPERATION).rows}
     assert (rows["good"].n_runs, rows["good"].failures) == (5, 0)
     assert rows["good"].cost_usd == pytest.approx(5 * 0.002)
+    assert {r.attributes["cost_source"] for r in bodies(loop, Run) if r.deployment == "good"} == {"list_price"}
     assert (rows["bad"].n_runs, rows["bad"].failures) == (2, 2)
     assert handler.errors == {}
     assert {name for name in loop.counters if name.startswith("bad_")} == set()

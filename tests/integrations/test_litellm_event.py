@@ -9,8 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from hivefeedback import FeedbackLoop
 from hivefeedback.model import Configuration, Deployment, Price, Run
 from hivefeedback.testing import FakeClock
+from tests.core.loops import bodies
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else importing litellm fetches a price list
 litellm = pytest.importorskip("litellm")
@@ -93,9 +95,26 @@ def test_a_cost_of_zero_for_an_unknown_price_is_unknown() -> None:
     assert recorded(event()).cost_usd is None
 
 
-def test_a_cost_of_zero_for_a_known_price_is_computed_from_the_tokens() -> None:
-    run = recorded(event(), input_cost_per_token=1e-6, output_cost_per_token=2e-6)
-    assert run.cost_usd == pytest.approx(20e-6)
+@pytest.mark.parametrize(
+    ("payload", "cost_usd", "source"),
+    [
+        ({}, 20e-6, "list_price"),
+        ({"cache_hit": True}, None, None),
+        ({"prompt_tokens": None, "completion_tokens": None}, None, None),
+        ({"response_cost": 0.5}, 0.5, None),
+    ],
+)
+def test_a_cost_of_zero_for_a_known_price_is_worked_out_by_the_recorder(
+    payload: dict[str, Any], cost_usd: float | None, source: str | None
+) -> None:
+    router = FakeRouter(entry("a", input_cost_per_token=1e-6, output_cost_per_token=2e-6))
+    with FeedbackLoop("memory://", clock=FakeClock(), plugins_allow=["stores", "policies"]) as loop:
+        adopt(loop, router.model_list)
+        logger = FeedbackLogger(loop, router)
+        logger.log_success_event(kwargs=event(**payload), response_obj=Answer("stop"), start_time=None, end_time=None)
+        (run,) = bodies(loop, Run)
+    assert run.cost_usd == (None if cost_usd is None else pytest.approx(cost_usd))
+    assert run.attributes.get("cost_source") == source
 
 
 def test_the_cost_that_litellm_knows_is_taken() -> None:
