@@ -7,7 +7,9 @@ escalates. Hence the count survives expiry and only a success resets it.
 
 Each variant's breaker is a record of its own in the store, so that processes that serve the same
 deployments do not overwrite what the others saw: what changed here is told by ``changes``, and what
-another process told comes in by ``merge``.
+another process told comes in by ``merge``. A record is written without a look at the one that is there: of
+two processes that write at the same moment the last one is read by those who come later, be its news the
+older. That costs one probe at most, or one more incident until the breaker opens; those that hear both are right.
 """
 
 from __future__ import annotations
@@ -178,7 +180,8 @@ class Breakers:
 
     def forget(self, variant: str) -> None:
         """Drop everything about a variant."""
-        if self._breakers.pop(variant, None) is not None or self._resets.pop(variant, None) is not None:
+        breaker, reset_s = self._breakers.pop(variant, None), self._resets.pop(variant, None)
+        if breaker is not None or reset_s is not None:
             self._changed[variant] = None
 
     # --- several processes ------------------------------------------------------------------------
@@ -217,10 +220,11 @@ class Breakers:
             return False
         mine = self._breakers.get(variant)
         if told.failures <= 0:
+            if told.changed_s > self._resets.get(variant, 0.0):  # where nothing is known here, too
+                self._note_reset(variant, told.changed_s)
             if mine is None or mine.changed_s > told.changed_s:
                 return False
             del self._breakers[variant]
-            self._note_reset(variant, told.changed_s)
             return True
         if told.changed_s <= self._resets.get(variant, -1.0):
             return False

@@ -192,6 +192,28 @@ def test_a_success_that_came_after_the_failures_closes_it_everywhere_and_older_n
     assert here.open_at(2 * HOUR) == {"a"}
 
 
+def test_a_success_that_is_heard_of_first_outweighs_what_a_third_process_tells_of_before() -> None:
+    here, there, third = Breakers(), Breakers(), Breakers()
+    fail(third, 3, now_s=5.0)
+    news = third.changes()["a"]
+    here.merge("a", news)
+    here.settle("a", "ok", 10.0)
+    tell(here, there)
+    assert not there.merge("a", news)
+    assert there.open_at(20.0) == frozenset()
+    there.merge("a", b'{"changed_s":7.0}')
+    assert not there.merge("a", b'{"failures":3,"until_s":4000.0,"changed_s":8.0}'), "the latest success holds"
+
+
+def test_of_a_variant_that_was_forgotten_nothing_is_told() -> None:
+    breakers = Breakers()
+    fail(breakers, 1)
+    breakers.settle("a", "ok", 1.0)
+    fail(breakers, 3, now_s=2.0)
+    breakers.forget("a")
+    assert breakers.changes() == {"a": b""}
+
+
 def test_failures_that_came_after_another_processs_success_stay() -> None:
     here, there = Breakers(), Breakers()
     fail(here, 2)
