@@ -108,8 +108,8 @@ class Guard:
             self.on_quarantine(info)
 
     def renew(self) -> None:
-        """In a forked child: the worker thread is not there, and its lock may be held for ever."""
-        self._lock, self._worker = threading.Lock(), None
+        """In a forked child: no thread is there, the hanging ones neither, and the lock may be held for ever."""
+        self._lock, self._worker, self._n_abandoned = threading.Lock(), None, 0
 
     def close(self) -> None:
         """Let the worker thread end."""

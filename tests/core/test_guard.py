@@ -119,6 +119,8 @@ def test_after_four_hanging_threads_only_built_in_plugins_are_called() -> None:
         assert guard.call(stranger, "hook", lambda: 1, timeout_s=5.0, default=0) == 0
         assert guard.call(ours, "hook", lambda: 1, timeout_s=5.0, default=0) == 1
         assert len(set(threading.enumerate()) - before) == 4
+        guard.renew()
+        assert guard.call(stranger, "hook", lambda: 1, timeout_s=5.0, default=0) == 1, "in a child none of them hangs"
     finally:
         end.set()
         guard.close()
