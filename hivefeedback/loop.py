@@ -1,8 +1,9 @@
 """``FeedbackLoop``: the face of hivefeedback, a thin facade over the engine and control.
 
 It is long since it is the public face: one method for each thing that can be asked for, each with
-its meaning, units and errors; those about the configuration are in ``engine.changing``. What the
-methods do lies in ``engine`` and ``control``.
+its meaning, units and errors. What can be asked for beside the application's calls stands in the
+parts that it inherits, ``engine.changing``, ``turning``, ``asking``, ``listening`` and ``erasing``.
+What the methods do lies in ``engine`` and ``control``.
 """
 
 from __future__ import annotations
@@ -31,11 +32,9 @@ from hivefeedback.engine.assemble import (
 )
 from hivefeedback.engine.calling import Attempts
 from hivefeedback.engine.changing import Changing
-from hivefeedback.engine.clearing import CLEARED
 from hivefeedback.engine.closing import close_within
-from hivefeedback.engine.dead_letters import erase_letters
+from hivefeedback.engine.erasing import Erasing
 from hivefeedback.engine.flights import Flights
-from hivefeedback.engine.identity import stored_user
 from hivefeedback.engine.lifetime import Lifetime
 from hivefeedback.engine.listening import Listening
 from hivefeedback.engine.memory import Indices
@@ -44,8 +43,8 @@ from hivefeedback.engine.prompts import Prompts
 from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turning import Turning
 from hivefeedback.engine.voice import LoopVoice
-from hivefeedback.errors import ConfigurationError, InvalidInputError
-from hivefeedback.hooks import Policy, PolicyFactory, Selector, Store
+from hivefeedback.errors import ConfigurationError
+from hivefeedback.hooks import Policy, PolicyFactory, Store
 from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Run
 from hivefeedback.queries import InsightLimits, StatRow, Stats, query_runs
@@ -65,7 +64,7 @@ _READ_AGAIN = frozenset({tuple, list, str})
 """Candidates that can be read a second time, where deciding fails; others are read first."""
 
 
-class FeedbackLoop(Changing, Turning, Asking, Listening):
+class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
     """Decides, records, learns, and changes the configuration with proof.
 
     ``decide``, ``record`` and ``feedback`` may be called from any thread or coroutine; they cost
@@ -430,64 +429,6 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
         """All plugins with origin, state and errors, the broken ones too."""
         return self.registry.plugins()
 
-    # --- erasing ------------------------------------------------------------------------------------------------
-
-    def erase(
-        self,
-        *,
-        deployment: str | None = None,
-        agent: str | None = None,
-        session: str | None = None,
-        user: str | None = None,
-        before: float | None = None,
-        mutation: str | None = None,
-        by: str = "program",
-    ) -> int:
-        """Remove events, feedback text and exemplars, and take back from the aggregates what is still
-        in the log; answers how many events went. All given parts must hold.
-
-        With ``agent`` alone also everything that this agent remembers goes, with the texts. What an
-        agent remembers from feedback goes with the last of that feedback.
-
-        With ``mutation`` the reasons that people gave with it go instead; answers how many texts.
-        Every process forgets within seconds what it remembers of runs.
-
-        In edge mode the log holds a sample, so what the other runs added stays in the aggregates, without
-        ids (counted as ``erased_from_sample``); and what is said later of runs that were in memory alone
-        joins them no more.
-
-        Raises:
-            InvalidInputError: Nothing was given, ``mutation`` together with something else, or a part that is no
-                text (``before``: no number).
-        """
-        self._check_open()
-        parts = {"deployment": deployment, "agent": agent, "session": session, "user": user, "before": before}
-        given = [name for name, part in parts.items() if part is not None]
-        if bool(given) == (mutation is not None):
-            raise InvalidInputError("erase what? give deployment, agent, session, user or before; or mutation alone")
-        _check_parts(parts)
-        if mutation is not None:
-            return self._control.erase_texts(mutation, by=by)
-        self.flush()
-        hashed = stored_user(self.store, user) if user is not None else None
-        selector = Selector(deployment=deployment, agent=agent, session=session, user=hashed, before_s=before)
-        sources = self._control.sources()
-        n_events = self._control.erase_events(selector)
-        if given == ["agent"]:
-            self._control.erase_memory(str(agent))
-        self._control.forget_erased(sources)
-        self._memories.forget()
-        erase_letters(self.store, selector)
-        if given == ["deployment"]:
-            self.store.state.delete("observed", str(deployment))
-            self.store.state.delete(CLEARED, str(deployment))
-        if self.settings.event_log == "edge":
-            self.counters.note("erased_from_sample", "aggregates keep what runs added that were not in the log")
-        if self._engine is not None:
-            self._engine.erased(" and ".join(given), n_events)
-            self._control.note_erased(by=by)
-        return n_events
-
     def enable_plugin(self, name: str) -> None:
         """Put a quarantined plugin back into service, in every process."""
         self._quarantine.end(name)
@@ -538,14 +479,6 @@ class FeedbackLoop(Changing, Turning, Asking, Listening):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _check_parts(parts: Mapping[str, object]) -> None:
-    for name, part in parts.items():
-        is_number = isinstance(part, int | float) and part == part
-        if part is not None and not (is_number if name == "before" else isinstance(part, str)):
-            expected = "seconds since 1970" if name == "before" else "a text"
-            raise InvalidInputError(f"{name} is {part!r:.100}; expected {expected}")
 
 
 def _clock(given: object) -> Callable[[], float]:

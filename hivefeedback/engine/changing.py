@@ -14,7 +14,7 @@ from hivefeedback.control import Why
 from hivefeedback.engine.adapters import adapter_of
 from hivefeedback.engine.deployments import deployment_of
 from hivefeedback.engine.face import Face
-from hivefeedback.engine.memory import AgentMemory, Indices
+from hivefeedback.engine.memory import AgentMemory
 from hivefeedback.engine.passive import Passive
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model import Adapter, Configuration, Deployment, Ledger, Mutation, Route
@@ -33,7 +33,6 @@ class Changing(Face):
     """
 
     _passive: Passive
-    _memories: Indices
 
     def add_deployment(self, deployment: Deployment | str, *, by: str = "program") -> None:
         """Put a deployment into service, or replace what its id stands for; journalled."""

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from hivefeedback.control import Control
 from hivefeedback.engine.engine import Engine
+from hivefeedback.engine.memory import Indices
+from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ClosedError
 from hivefeedback.hooks import Store
 from hivefeedback.model import Configuration, Feedback, Run
@@ -22,10 +24,12 @@ DAY_S = 86400.0
 class Face(ABC):
     """A part of the face of a loop. ``_engine`` is None in mode ``off``."""
 
+    settings: EngineValues
     store: Store
     counters: Counters
     _control: Control
     _engine: Engine | None
+    _memories: Indices
     _clock: Callable[[], float]
     _is_closed: bool
     _is_inline: bool

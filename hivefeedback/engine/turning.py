@@ -9,7 +9,6 @@ from hivefeedback.control import Turn
 from hivefeedback.engine.face import Face
 from hivefeedback.engine.quarantine import Quarantine
 from hivefeedback.engine.turns import BackgroundTurns
-from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError
 
 __all__ = ["Turning"]
@@ -21,7 +20,6 @@ _BEATS = 3
 class Turning(Face):
     """Runs turns."""
 
-    settings: EngineValues
     _quarantine: Quarantine
     _turns: BackgroundTurns | None = None
     _on_turn: Callable[[Turn], object] | None = None
