@@ -40,12 +40,12 @@ class Picture:
     def __init__(self, book: Book, out: TextIO | None = None) -> None:
         self._book, self._out = book, out if out is not None else sys.stdout
         self._is_live = self._out.isatty()
-        self._title, self._goal, self._start = "", 1, 0
+        self._goal, self._start = 1, 0
         self._drawn_at_s = -1e9
 
     def watch(self, title: str, goal: int) -> None:
         """A phase begins."""
-        self._title, self._goal, self._start = title, goal, len(self._book.calls)
+        self._goal, self._start = goal, len(self._book.calls)
         self.say("")
         self.say(f"== {title} ==")
 
