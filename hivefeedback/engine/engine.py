@@ -45,6 +45,7 @@ from hivefeedback.recording import (
     Owners,
     Parts,
     Peers,
+    Probes,
     Recorder,
     RecorderThread,
     Refresher,
@@ -210,6 +211,7 @@ class Engine:
             lookup=Lookup(self._store, self._owners, is_sampled=self._edge is not None),
             letters=self.beside.letters,
             ask=self._desk.ask,
+            probes=Probes(self._store.state, self._owners),
             signals=self._signals,
             edge=self._edge,
         )

@@ -17,6 +17,7 @@ from hivefeedback.recording.learning.learnt import most_learnt
 from hivefeedback.recording.learning.reward import RewardRule
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.parts import Parts, RecorderOptions, Signals
+from hivefeedback.recording.probes import Probes
 from hivefeedback.recording.recorder import Recorder
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.rollouts.harm import HarmTests
@@ -44,6 +45,7 @@ __all__ = [
     "Owners",
     "Parts",
     "Peers",
+    "Probes",
     "Recorder",
     "RecorderOptions",
     "RecorderThread",

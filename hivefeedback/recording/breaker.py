@@ -85,7 +85,7 @@ class Breakers:
         self._threshold = failures
         self._base_s = base_s
         self._cap_s = cap_s
-        self._token_s = token_s
+        self.token_s = token_s
         self._breakers: dict[str, _Breaker] = {}
         self._resets: dict[str, float] = {}
         self._changed: dict[str, None] = {}
@@ -272,7 +272,7 @@ class Breakers:
 
     def _is_out(self, breaker: _Breaker, now_s: float) -> bool:
         taken = breaker.taken_s
-        return taken is not None and taken <= now_s < taken + self._token_s
+        return taken is not None and taken <= now_s < taken + self.token_s
 
     def _due_s(self, breaker: _Breaker, now_s: float) -> float | None:
         if breaker.until_s is None:
@@ -280,7 +280,7 @@ class Breakers:
         if self._is_running(breaker, now_s):
             return breaker.until_s
         if self._is_out(breaker, now_s) and breaker.taken_s is not None:
-            return breaker.taken_s + self._token_s
+            return breaker.taken_s + self.token_s
         return now_s
 
 

@@ -20,6 +20,7 @@ from hivefeedback.recording.incoming.intake import Intake
 from hivefeedback.recording.incoming.letters import Letters
 from hivefeedback.recording.learning.reward import RewardRule
 from hivefeedback.recording.outbox import Outbox
+from hivefeedback.recording.probes import Probes
 from hivefeedback.recording.refresh import Refresher
 from hivefeedback.recording.rollouts.harm import HarmTests
 from hivefeedback.recording.rollouts.variants import Variants
@@ -52,11 +53,19 @@ class Signals:
             the snapshot says.
         has_learnt: The policy knows something new.
         n_learnt: Observations that it knows of, in this process and those before it.
+        shut_out: Variants with an open breaker that calls came for here.
     """
 
     is_shut_dirty: bool = True
     has_learnt: bool = False
     n_learnt: int = 0
+    shut_out: dict[str, None] = field(default_factory=dict)
+
+    def want(self, variant: str) -> None:
+        """A call came for a variant that its breaker kept it from, or that failed and opened it."""
+        if variant not in self.shut_out:
+            self.shut_out[variant] = None
+            self.is_shut_dirty = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +109,7 @@ class Parts:
     lookup: Lookup
     letters: Letters
     ask: Ask
+    probes: Probes
     signals: Signals = field(default_factory=Signals)
     edge: Edge | None = None
     variants: Variants = field(default_factory=Variants)

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from hivefeedback.model import CandidateSetSeen, Decision, DecisionRecord, Event, Feedback, Lineup, Run
+from hivefeedback.model import CandidateSetSeen, Decision, DecisionRecord, Event, Feedback, Lineup, Offer, Run
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.model.item import Item
 from hivefeedback.recording.feedback.join import Recent
@@ -57,7 +57,16 @@ class Taker:
         self._p.joins.decide(decision)
         if decision.offer is not None:
             self._see_set(decision.operation, decision.offer.lineup, now_s)
+            if decision.offer.excluded:
+                self._note_shut_out(decision.offer)
         return self._p.events.make(seq, decision.decision_id, at_s, now_s, _record_of(decision))
+
+    def _note_shut_out(self, offer: Offer) -> None:
+        """What is half open is probed where calls come for it."""
+        names, variants = offer.lineup.candidates, offer.lineup.variants
+        for exclusion in offer.excluded:
+            if exclusion.reason == "breaker_open":
+                self._p.signals.want(variants[names.index(exclusion.deployment)])
 
     def _see_set(self, operation: str, lineup: Lineup, now_s: float) -> None:
         self._p.refresher.use(operation, lineup.key)

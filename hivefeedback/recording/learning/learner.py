@@ -145,6 +145,8 @@ class Learner:
         variant = self._p.variants.learner(known.learner or learner or run.deployment)
         if variant and self._p.breakers.settle(variant, run.outcome, now_s):
             self._p.signals.is_shut_dirty = True
+            if self._p.breakers.standing(variant) is not None:
+                self._p.signals.want(variant)
 
     def _observe_undeclared(self, deployment: str, operation: str) -> None:
         """A deployment that nobody declared is accepted as observed: counted and listed."""

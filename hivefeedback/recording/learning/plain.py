@@ -157,6 +157,8 @@ class PlainRuns:
 
     def _settle(self, group: Group, now_s: float) -> None:
         if self._p.breakers.settle(group.deployment, group.outcome, now_s):
+            if self._p.breakers.standing(group.deployment) is not None:
+                self._p.signals.want(group.deployment)
             self._p.signals.is_shut_dirty = True
 
     # --- one by one -----------------------------------------------------------------------------------
