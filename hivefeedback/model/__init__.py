@@ -61,7 +61,7 @@ from hivefeedback.model.journal import (
 )
 from hivefeedback.model.kinds import BODY_KINDS, CONTROL_KINDS, KINDS, check_kinds, kind_of
 from hivefeedback.model.ledger import Ledger, Life
-from hivefeedback.model.lineup import concerns, content_id, lineup_of, prompts_of, served_as, variant_id
+from hivefeedback.model.lineup import concerns, content_id, drawn_from, lineup_of, prompts_of, served_as, variant_id
 from hivefeedback.model.live import live_value, route_value
 from hivefeedback.model.memory import (
     HALF_LIFE_S,
@@ -182,6 +182,7 @@ __all__ = [
     "concerns",
     "content_id",
     "decode_event",
+    "drawn_from",
     "encode_event",
     "fold",
     "importance_at",

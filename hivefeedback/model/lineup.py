@@ -15,6 +15,7 @@ from hivefeedback.model.rollout import Rollout
 __all__ = [
     "concerns",
     "content_id",
+    "drawn_from",
     "fingerprint",
     "lineup_of",
     "prompts_of",
@@ -95,6 +96,19 @@ def lineup_of(
         versions={name: p.current for name, p in arm.prompts.items() if p.body},
         fingerprints=tuple(fingerprint(d, prompts_id) for d in deployments),
     )
+
+
+def drawn_from(config: Configuration, operation: str) -> tuple[str, ...]:
+    """Who can be drawn for an operation where the host names no candidates, in its order or the route's.
+
+    >>> from hivefeedback.model import Route
+    >>> config = Configuration(
+    ...     deployments={name: Deployment(name) for name in "abc"}, routes={"x": Route(weights={"b": 1.0, "c": 0.0})}
+    ... )
+    >>> drawn_from(config, "x/y"), drawn_from(config, "z")
+    (('b',), ('a', 'b', 'c'))
+    """
+    return _routed(config, operation, None)[0]
 
 
 def _routed(

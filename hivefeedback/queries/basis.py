@@ -8,7 +8,7 @@ from typing import Protocol
 
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import Ranked, Ranker
-from hivefeedback.model import Configuration, Deployment
+from hivefeedback.model import Configuration, Deployment, drawn_from
 from hivefeedback.queries.cells import cells_of, is_below
 from hivefeedback.queries.checks import check_ids
 from hivefeedback.stats import View
@@ -69,11 +69,8 @@ class Basis:
         return tuple(sorted(exemplars | set(cells_of(self.view, operation))))
 
     def in_service(self, operation: str | None = None) -> tuple[str, ...]:
-        """Who can be drawn for an operation: what its route says, else all; in the host's order."""
-        found = self.config.route_of(operation or "")
-        if found is not None:
-            return tuple(c for c in found[1].candidates if c in self.config.deployments)
-        return tuple(self.config.deployments)
+        """Who can be drawn for an operation, as ``decide`` reads its route; in the host's order, or the route's."""
+        return drawn_from(self.config, operation or "")
 
     def candidates(self, given: Sequence[str] | None, operation: str | None = None) -> tuple[str, ...]:
         """Those that were given, each once; else who can be drawn; where nobody is declared, who was seen.

@@ -15,7 +15,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from hivefeedback.hooks import PluginWithOptions, hookimpl
-from hivefeedback.model import Configuration, Effect, Finding, JsonValue, Mutation, MutationKind, Route, route_value
+from hivefeedback.model import (
+    Configuration,
+    Effect,
+    Finding,
+    JsonValue,
+    Mutation,
+    MutationKind,
+    drawn_from,
+    route_value,
+)
 from hivefeedback.stats import JUDGED_UNIT, Cell, CellKey, View, adjusted_p_values
 from hivefeedback_planners.limit import Hits
 from hivefeedback_planners.scene import Scene
@@ -107,7 +116,7 @@ class WiderRoutePlanner(PluginWithOptions[WiderRouteOptions]):
 
     def _planned(self, trouble: _Trouble, scene: Scene) -> Mutation | None:
         found = scene.config.route_of(trouble.operation)
-        served = _served(found[1], scene.config) if found else tuple(scene.config.deployments)
+        served = drawn_from(scene.config, trouble.operation)
         added = self._added(trouble.operation, served, scene)
         if found is None or not added:
             return None
@@ -156,14 +165,6 @@ def _counted(cell: Cell, name: str) -> tuple[int, int]:
     if name == "fact_check":
         return judged.n - yes, judged.n
     return min(yes, cell.n_runs), cell.n_runs
-
-
-def _served(route: Route, config: Configuration) -> tuple[str, ...]:
-    """Deployments that a route lets serve."""
-    names = route.candidates or tuple(config.deployments)
-    if route.weights:
-        names = tuple(n for n in names if route.weights.get(n, 0.0) > 0.0)
-    return tuple(n for n in names if n in config.deployments)
 
 
 def _promise(deployment: str, operation: str, scene: Scene) -> float:

@@ -78,6 +78,18 @@ def test_the_candidates_are_those_of_the_route_else_all_in_service_else_those_se
     assert len(nobody) == 0
 
 
+@pytest.mark.parametrize(
+    ("candidates", "weights"),
+    [([], None), (["c", "a"], None), (["a", "b"], {"a": 1.0, "b": 0.0}), ([], {"a": 0.0, "b": 2.0})],
+)
+def test_who_is_ranked_is_who_can_be_drawn(candidates: list[str], weights: dict[str, float] | None) -> None:
+    with sync_loop("a", "b", "c", plugins=[GivenRankers(GivenRanker("given", {}))]) as loop:
+        loop.set_route("x", candidates, weights)
+        offer = loop.decide("x").offer
+        assert offer is not None
+        assert tuple(r.deployment for r in loop.rank(by="given", operation="x")) == offer.lineup.candidates
+
+
 def test_who_is_blacklisted_is_marked_and_keeps_the_place() -> None:
     basis = basis_of(rankers=[GivenRanker("given", {"a": 9.0})], shut={"a": Shut(failures=3, until_s=NOW_S + 60)})
     assert [(r.deployment, r.is_blacklisted) for r in rank(basis, by="given")] == [("a", True), ("b", False)]
