@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
@@ -27,19 +27,7 @@ Outcome = Literal[
 RunKind = Literal["agent", "llm", "tool", "chain", "retriever", "evaluation"]
 """What kind of work a run was; only ``llm`` runs count for deployments."""
 
-OUTCOMES: Final[tuple[Outcome, ...]] = (
-    "ok",
-    "model_error",
-    "rate_limited",
-    "timeout",
-    "refused",
-    "truncated",
-    "cancelled",
-    "abandoned",
-    "control_flow",
-    "cache_hit",
-    "internal",
-)
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
 BLAMED: Final[frozenset[str]] = frozenset({"model_error", "rate_limited", "timeout"})
 """Outcomes that count against a deployment and its breaker."""
 UNCOUNTED: Final[frozenset[str]] = frozenset({"cancelled", "abandoned", "control_flow", "cache_hit", "internal"})
