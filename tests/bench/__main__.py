@@ -16,6 +16,7 @@ from tests.bench.journal import journal_rows
 from tests.bench.memory import memory_rows
 from tests.bench.questions import question_rows
 from tests.bench.recorder import recorder_rows, wakeup_rows
+from tests.bench.redis import redis_rows
 from tests.bench.refresh import import_rows, refresh_rows
 from tests.bench.row import Row
 
@@ -27,6 +28,7 @@ GROUPS: dict[str, Callable[[], Iterator[Row]]] = {
     "wakeup": wakeup_rows,
     "refresh": refresh_rows,
     "questions": question_rows,
+    "redis": redis_rows,
     "journal": journal_rows,
     "memory": memory_rows,
     "import": import_rows,

@@ -71,6 +71,12 @@ class RedisServer:
         except OSError:
             return False
 
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End it as an administrator does."""
         assert self._process is not None
@@ -106,9 +112,9 @@ def running(program: str, folder: Path, *options: str) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def cluster(program: str, folder: Path) -> Iterator[list[RedisServer]]:
+def cluster(program: str, folder: Path, *more: str) -> Iterator[list[RedisServer]]:
     """Three masters without replicas."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "5000")
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "5000", *more)
     nodes: list[RedisServer] = []
     try:
         for n in range(3):
