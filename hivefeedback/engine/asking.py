@@ -164,14 +164,16 @@ class Asking(Face):
         self, deployment: str | None = None, operation: str | None = None, window_s: float = DAY_S
     ) -> Evaluations:
         """How deployments were judged on each operation, what they are good and bad at beyond chance, and
-        what could be done about it.
+        what could be done about it. Ratings are held against ``thresholds`` in the settings, too.
 
         Args:
             deployment: Only this one; it is still compared with the others.
             operation: Only this operation and those below it.
             window_s: How far back, in seconds.
         """
-        return evaluations(self._basis(window_s), deployment=deployment, operation=operation)
+        return evaluations(
+            self._basis(window_s), deployment=deployment, operation=operation, limits=self._insight_limits
+        )
 
     def assign(
         self,

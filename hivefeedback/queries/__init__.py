@@ -6,14 +6,14 @@ from hivefeedback.queries.benefit import CostBenefit
 from hivefeedback.queries.blacklist import Blacklisted, blacklist
 from hivefeedback.queries.checks import check_operation, check_positive
 from hivefeedback.queries.compare import Comparison, ComparisonRow, Ranking, compare
-from hivefeedback.queries.evaluations import RATINGS, Evaluation, Evaluations, Judgement, evaluations
+from hivefeedback.queries.evaluations import Evaluation, Evaluations, Judgement, evaluations
 from hivefeedback.queries.insight import Insight
 from hivefeedback.queries.insights import InsightLimits, Insights, insights
 from hivefeedback.queries.llmhive import LoggedQuery, query_runs
 from hivefeedback.queries.metrics import METRICS
 from hivefeedback.queries.rank import RankRow, Ranks, rank
 from hivefeedback.queries.recommend import LeftOut, Recommendation, recommend
-from hivefeedback.queries.stats import StatRow, Stats, stats_of
+from hivefeedback.queries.stats import RATINGS, StatRow, Stats, stats_of
 from hivefeedback.queries.trend import Trend, TrendPoint, trend
 
 __all__ = [

@@ -17,6 +17,8 @@ from hivefeedback.queries.advice import advice
 from hivefeedback.queries.basis import Basis
 from hivefeedback.queries.cells import covered, is_below
 from hivefeedback.queries.checks import check_count, check_operation
+from hivefeedback.queries.insights import InsightLimits
+from hivefeedback.queries.stats import RATINGS
 from hivefeedback.stats import (
     JUDGED_UNIT,
     NO_QUALITY,
@@ -29,12 +31,8 @@ from hivefeedback.stats import (
     mean_interval,
 )
 
-__all__ = ["RATINGS", "Evaluation", "Evaluations", "Judgement", "evaluations"]
+__all__ = ["Evaluation", "Evaluations", "Judgement", "evaluations"]
 
-RATINGS: Final = ("relevance", "accuracy", "helpfulness", "creativity", "overall")
-"""The five ratings that people give."""
-CONTENT: Final = 3.5
-"""Stars, 1-5, below which people are not content."""
 _ALPHA: Final = 0.05
 
 
@@ -116,12 +114,19 @@ class _Seen:
     beside: Difference | None
     below: float
     """Chance of so few stars if people were content; 1 where it is no rating."""
+    content: float
+    """Stars, 1–5, below which people are not content."""
     p_value: float = 1.0
     p_below: float = 1.0
 
 
 def evaluations(
-    basis: Basis, *, deployment: str | None = None, operation: str | None = None, min_judgements: int = 5
+    basis: Basis,
+    *,
+    deployment: str | None = None,
+    operation: str | None = None,
+    min_judgements: int = 5,
+    limits: InsightLimits | None = None,
 ) -> Evaluations:
     """Evaluate what was judged in a window.
 
@@ -130,6 +135,7 @@ def evaluations(
         deployment: Only this one; it is still compared with the others.
         operation: Only this operation and those below it.
         min_judgements: Fewer of a kind are shown and not compared.
+        limits: ``low_rating`` of them is what people are content with.
 
     Raises:
         UnknownNameError: The deployment is neither declared nor was ever seen.
@@ -142,8 +148,9 @@ def evaluations(
         for (d, o), cell in basis.view.totals("deployment", "operation", bins=False).items()
         if d and is_below(o, operation)
     }
+    content = (limits or InsightLimits()).low_rating
     seen: dict[tuple[str, str], list[_Seen]] = {}
-    for s in _seen(cells, min_judgements):
+    for s in _seen(cells, min_judgements, content):
         seen.setdefault(s.key, []).append(s)
     rows = [
         _evaluation(key, cell, seen.get(key, ()), cells)
@@ -154,7 +161,7 @@ def evaluations(
     return Evaluations(rows=tuple(rows), coverage=covered(basis.view, shown))
 
 
-def _seen(cells: Mapping[tuple[str, str], Cell], min_judgements: int) -> list[_Seen]:
+def _seen(cells: Mapping[tuple[str, str], Cell], min_judgements: int, content: float) -> list[_Seen]:
     """Each judgement beside those of the others, with p-values that are adjusted for all of them."""
     totals: dict[tuple[str, str], Judged] = {}
     for (_, o), cell in cells.items():
@@ -174,8 +181,9 @@ def _seen(cells: Mapping[tuple[str, str], Cell], min_judgements: int) -> list[_S
             others = Judged(whole.n - judged.n, whole.total - judged.total, whole.squares - judged.squares)
             is_enough = min(judged.n, others.n) >= min_judgements
             beside = mean_difference(others, judged) if is_enough else None
-            below = _below(judged) if name in (*RATINGS, "rating") and judged.n >= min_judgements else 1.0
-            found.append(_Seen(key=key, name=name, judged=judged, beside=beside, below=below))
+            is_rated = name in (*RATINGS, "rating") and judged.n >= min_judgements
+            below = _below(judged, content) if is_rated else 1.0
+            found.append(_Seen(key=key, name=name, judged=judged, beside=beside, below=below, content=content))
     raw = [s.beside.p_value if s.beside is not None else 1.0 for s in found] + [s.below for s in found]
     adjusted = adjusted_p_values(raw)
     for s, p_value, p_below in zip(found, adjusted, adjusted[len(found) :], strict=False):
@@ -183,12 +191,12 @@ def _seen(cells: Mapping[tuple[str, str], Cell], min_judgements: int) -> list[_S
     return found
 
 
-def _below(judged: Judged) -> float:
+def _below(judged: Judged, content: float) -> float:
     """Chance of so low a mean if people were just content (normal; as ``mean_difference`` with pseudo values)."""
     n = judged.n + 2.0
     mean = (judged.total / JUDGED_UNIT + 1.0) / n
     error = sqrt(max(0.0, (judged.squares / JUDGED_UNIT**2 + 1.0) / n - mean * mean) / n)
-    return 0.5 * erfc(((CONTENT - 1.0) / 4.0 - mean) / error / sqrt(2)) if error > 0 else 1.0
+    return 0.5 * erfc(((content - 1.0) / 4.0 - mean) / error / sqrt(2)) if error > 0 else 1.0
 
 
 def _evaluation(
@@ -247,7 +255,7 @@ def _told(s: _Seen, j: Judgement) -> str:
         side = "above" if i.estimate > 0 else "below"
         bounds = sorted((abs(i.low), abs(i.high)))
         return f"{words}, {abs(i.estimate):.2f} ({bounds[0]:.2f} to {bounds[1]:.2f}) {side} the others"
-    return f"{words}, {j.rating or 0.0:.2f} of 5 stars, below {CONTENT:g}"
+    return f"{words}, {j.rating or 0.0:.2f} of 5 stars, below {s.content:g}"
 
 
 def _suggested(s: _Seen, j: Judgement, cells: Mapping[tuple[str, str], Cell]) -> str:

@@ -73,6 +73,17 @@ def test_low_stars_are_a_weakness_also_of_a_single_deployment() -> None:
     assert _of(evaluations(basis_of(runs("a", 20, judged={"overall": 0.8}))), "a").weaknesses == ()
 
 
+def test_what_people_are_content_with_is_a_threshold_of_the_settings() -> None:
+    strict = {"satisfaction": {"rating": {"warning_threshold": 4.5, "critical_threshold": 2.5}}}
+    for thresholds, expected in ((None, 0), (strict, 1)):
+        with sync_loop("a", thresholds=thresholds) as loop:
+            for _ in range(20):
+                loop.feedback(Feedback("overall", 0.75, run_id=loop.record(Run("a", "x"))))
+            (row,) = loop.evaluations()
+            assert len(row.weaknesses) == expected
+            assert all("below 4.5" in words for words in row.weaknesses)
+
+
 def test_many_complaints_are_a_weakness_and_few_a_strength() -> None:
     often = [*runs("a", 50, judged={"complaint": 1.0}), *runs("a", 50, judged={"complaint": 0.0}, at_s=1_699_990_000.0)]
     seldom = [*runs("b", 2, judged={"complaint": 1.0}), *runs("b", 98, judged={"complaint": 0.0}, at_s=1_699_990_000.0)]

@@ -31,11 +31,14 @@ _COLUMNS: Final = (
 
 def run(call: Call) -> Answer:
     """Read the window and evaluate."""
-    from hivefeedback.queries import evaluations
+    from hivefeedback.queries import InsightLimits, evaluations
+    from hivefeedback.settings import insight_limits
 
     args = call.args
     with call.reader() as reader:
-        found = evaluations(reader.basis(args.window), deployment=args.deployment, operation=args.operation)
+        limits = InsightLimits(**insight_limits(call.settings.thresholds))
+        basis = reader.basis(args.window)
+        found = evaluations(basis, deployment=args.deployment, operation=args.operation, limits=limits)
     return Answer(data={"window_s": args.window, **plain_data(found)}, text=_text(found))
 
 
