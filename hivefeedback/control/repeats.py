@@ -15,7 +15,8 @@ import msgspec
 from hivefeedback.control.context import Context
 from hivefeedback.control.plans import GATES
 from hivefeedback.errors import ConflictError
-from hivefeedback.hooks import Record, Store
+from hivefeedback.hooks import Record
+from hivefeedback.hooks.named import run_named
 from hivefeedback.model import (
     CORRECTION,
     Correction,
@@ -95,7 +96,7 @@ def _with_agents(ctx: Context, records: Iterable[Record]) -> list[Correction]:
 def _settled(ctx: Context, record: Record, noted: Correction) -> Correction | None:
     """The correction with its agent, written back; None where nobody knows (yet) whose it is."""
     event = ctx.store.log.find(noted.event_id)
-    run = _run_of(ctx.store, event) if event is not None else None
+    run = run_named(ctx.store.log, event.body) if event is not None and isinstance(event.body, Feedback) else None
     is_hopeless = event is None or run is not None or ctx.clock() - noted.at_s > _PATIENCE_S
     agent = _agent_of(run)
     with suppress(ConflictError):  # the same idempotency key just said something else: the next turn looks again
@@ -105,20 +106,6 @@ def _settled(ctx: Context, record: Record, noted: Correction) -> Correction | No
             return found
     if is_hopeless and not agent:
         ctx.store.state.delete(CORRECTION, record.key)
-    return None
-
-
-def _run_of(store: Store, event: Event) -> Event | None:
-    """The run that feedback names, by the first thing that it names."""
-    said = event.body
-    if not isinstance(said, Feedback):
-        return None
-    if said.run_id:
-        return store.log.find(said.run_id)
-    names = (("trace_id", said.trace_id), ("decision_id", said.decision_id), ("response_id", said.response_id))
-    for join, name in (*names, ("session_id", said.session_id)):
-        if name:
-            return store.log.find_run(**{join: name})
     return None
 
 

@@ -12,7 +12,8 @@ from msgspec.structs import replace
 from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import EventLog, Selector, State, Store
-from hivefeedback.model import DEAD_LETTER, DeadLetter, Event, Feedback, Run
+from hivefeedback.hooks.named import run_named
+from hivefeedback.model import DEAD_LETTER, DeadLetter, Feedback, Run
 from hivefeedback.recording import letter_key, why_refused
 
 __all__ = ["Doors", "Retried", "dead_letter", "dead_letters", "erase_letters", "retry"]
@@ -110,21 +111,10 @@ def _retry_unmatched(log: EventLog, letter: DeadLetter, doors: Doors) -> str | N
     feedback = stored.body if stored is not None else None
     if not isinstance(feedback, Feedback):
         return "the log does not hold the feedback any more"
-    if not _has_run(log, feedback):
+    if run_named(log, feedback) is None:
         return "its run is still not known"
     doors.feedback(replace(feedback, idempotency_key=feedback.idempotency_key or letter.event_id))
     return None
-
-
-def _has_run(log: EventLog, feedback: Feedback) -> bool:
-    """Whether the log holds the run that the first name of the feedback names."""
-    if feedback.run_id:
-        found: Event | None = log.find(feedback.run_id)
-        return found is not None and isinstance(found.body, Run)
-    for name in ("trace_id", "decision_id", "response_id", "session_id"):
-        if value := getattr(feedback, name):
-            return log.find_run(**{name: value}) is not None
-    return False
 
 
 def _retry_subscriber(log: EventLog, letter: DeadLetter, doors: Doors) -> str | None:

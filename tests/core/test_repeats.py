@@ -130,6 +130,14 @@ def test_a_correction_waits_for_a_run_that_comes_later() -> None:
         assert [(r.agent, r.n) for r in _repeats(loop)] == [("x", 2)]
 
 
+def test_a_correction_that_names_what_is_no_run_waits_like_one_that_names_nothing_known() -> None:
+    with sync_loop("a") as loop:
+        d = loop.decide("x")
+        loop.feedback(Feedback("correction", correction=SAID, run_id=d.decision_id))
+        assert _repeats(loop) == ()
+        assert len(_noted(loop)) == 1
+
+
 def test_several_processes_count_each_correction_once(tmp_path: Path) -> None:
     """S4.20: several instances on one store."""
     url, clock = f"sqlite:///{tmp_path}/hive.db", FakeClock()

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import EventLog, Store
+from hivefeedback.hooks.named import run_named
 from hivefeedback.model import DecisionRecord, Event, Feedback, Run
 from hivefeedback.recording.feedback.awaiting import AWAITING, Legacy, read_legacy
 from hivefeedback.recording.feedback.owners import Owners, origin_in, origin_of
@@ -55,10 +56,10 @@ class Lookup:
     def about(self, feedback: Feedback) -> Found:
         """Everything that the store knows of the run that feedback is about."""
         if not self._is_sampled:
-            return self._found(_find_run(self._store.log, feedback))
+            return self._found(run_named(self._store.log, feedback))
         if not (feedback.run_id or feedback.trace_id or feedback.decision_id or feedback.response_id):
             return Found()
-        found = self._found(_find_run(self._store.log, feedback))
+        found = self._found(run_named(self._store.log, feedback))
         origin = origin_in(feedback.run_id) if found.run is None else ""
         if origin and origin != self._owners.own and self._owners.is_owned(origin):
             return Found(origin=origin, is_ours=False)
@@ -135,19 +136,6 @@ class Lookup:
 def _without(said: Sequence[Event], waiting: Collection[str]) -> tuple[Event, ...]:
     """What was settled of it."""
     return tuple(event for event in said if event.event_id not in waiting)
-
-
-def _find_run(log: EventLog, feedback: Feedback) -> Event | None:
-    """The run that feedback names, from the log; by the first thing that it names."""
-    if feedback.run_id:
-        return log.find(feedback.run_id)
-    if feedback.trace_id:
-        return log.find_run(trace_id=feedback.trace_id)
-    if feedback.decision_id:
-        return log.find_run(decision_id=feedback.decision_id)
-    if feedback.response_id:
-        return log.find_run(response_id=feedback.response_id)
-    return log.find_run(session_id=feedback.session_id) if feedback.session_id else None
 
 
 def runs_of(log: EventLog, run: Run) -> Sequence[Event]:
