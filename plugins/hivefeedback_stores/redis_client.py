@@ -157,11 +157,12 @@ class Server:
     Args:
         link: The way to it.
         shard: Its number, from 0.
+        n_shards: How many there are; the names of all but shard 0 depend on it.
     """
 
-    def __init__(self, link: Link, shard: int = 0) -> None:
+    def __init__(self, link: Link, shard: int = 0, n_shards: int = 1) -> None:
         self.link, self.shard, self.address = link, shard, link.address
-        self.keys = Keys(link.address.name, shard)
+        self.keys = Keys(link.address.name, shard, n_shards)
         self.make_anew: Callable[[], object] = lambda: None
         """Called when a write finds that the shard's keys are gone."""
 

@@ -11,9 +11,11 @@ than see half of them, while a slot moves to another node.
 
 from __future__ import annotations
 
+import binascii
 from collections.abc import Iterable
+from itertools import count
 
-__all__ = ["FIXED", "KINDS", "LOG_KEYS", "Bucket", "Keys", "bucket_name", "bucket_named"]
+__all__ = ["FIXED", "KINDS", "LOG_KEYS", "SLOTS", "Bucket", "Keys", "bucket_name", "bucket_named", "slot_of", "tag_of"]
 
 Bucket = tuple[int, int]
 """(start, width) of a time bucket, seconds."""
@@ -46,6 +48,32 @@ LOG_KEYS = ("events", "joins", "blocks")
 FIXED = tuple(part for part in KINDS if part != "cells")
 
 
+SLOTS = 16_384
+_NEAR = 32
+"""How far behind its place a shard's slot may lie: some 500 names are tried for each."""
+
+
+def slot_of(tag: str) -> int:
+    """The slot of a Cluster that keys with this hash tag lie in."""
+    return binascii.crc_hqx(tag.encode(), 0) % SLOTS
+
+
+def tag_of(name: str, shard: int, n_shards: int) -> str:
+    """The hash tag of a shard.
+
+    Nodes hold ranges of slots. So the shards' slots are spread evenly, beginning with that of shard 0, by
+    names that are chosen for it: three shards lie on the three nodes of a Cluster, not two on one of them.
+
+    >>> sorted(slot_of(tag_of("main", shard, 3)) * 3 // SLOTS for shard in range(3))
+    [0, 1, 2]
+    """
+    if shard == 0:
+        return f"{name}:0"
+    place = slot_of(f"{name}:0") + shard * SLOTS // n_shards
+    tags = (f"{name}:{shard}.{i}" for i in count())
+    return next(tag for tag in tags if (slot_of(tag) - place) % SLOTS < _NEAR)
+
+
 class Keys:
     """Names of one shard's keys.
 
@@ -53,8 +81,8 @@ class Keys:
     ['hive:{main:0}:meta', 'hive:{main:0}:journal']
     """
 
-    def __init__(self, name: str, shard: int = 0) -> None:
-        self.prefix = f"hive:{{{name}:{shard}}}:"
+    def __init__(self, name: str, shard: int = 0, n_shards: int = 1) -> None:
+        self.prefix = f"hive:{{{tag_of(name, shard, n_shards)}}}:"
 
     def of(self, *parts: str) -> list[str]:
         """Names of some fixed keys."""

@@ -10,6 +10,7 @@ from hivefeedback.errors import ConfigurationError, StoreUnreachableError
 from hivefeedback_stores.bodies import new_salt
 from hivefeedback_stores.redis_client import SCHEMA, SHARDED, Link, Script, Server
 from hivefeedback_stores.redis_keys import FIXED
+from hivefeedback_stores.redis_url import MAX_SHARDS
 
 __all__ = ["open_store"]
 
@@ -26,6 +27,7 @@ return {schema, redis.call('HGET', KEYS[1], 'salt'), redis.call('HGET', KEYS[1],
 """,
     needs_store=False,
 )
+_IS_THERE = Script("return schema and 1 or 0", needs_store=False)
 _CREATE = Script(
     """
 if not schema then
@@ -60,7 +62,7 @@ def open_store(link: Link) -> tuple[str, list[Server]]:
         salt, n_shards = _create(first, _told_by_another(link) or link.address.n_shards or 1)
     _check_number(link, n_shards)
     first.make_anew = partial(_create, first, n_shards)
-    shards = [first, *(Server(link, number) for number in range(1, n_shards))]
+    shards = [first, *(Server(link, number, n_shards) for number in range(1, n_shards))]
     for shard in shards[1:]:
         shard.make_anew = partial(_create, shard, n_shards)
         if _looked_at(shard)[1] is None:
@@ -82,9 +84,12 @@ def _looked_at(server: Server) -> tuple[str, int | None]:
 
 def _told_by_another(link: Link) -> int | None:
     """How many shards the store has whose shard 0 is gone with its node; None where all is gone."""
-    other = Server(link, 1)
-    schema, _, n_shards, *_ = other.read(_OPEN, other.keys.of(*FIXED))
-    return int(n_shards) if schema is not None else None
+    asked = link.address.n_shards
+    for n_shards in range(2, MAX_SHARDS + 1) if asked is None else [asked] * (asked > 1):
+        other = Server(link, 1, n_shards)
+        if other.read(_IS_THERE, other.keys.of("meta")):
+            return n_shards
+    return None
 
 
 def _warn(server: Server, aof: bytes, most: bytes, policy: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -82,6 +84,15 @@ class RedisServer:
         assert self._process is not None
         self._process.terminate()
         self._process.wait(DEADLINE_S)
+
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """It accepts what is sent and answers nothing, as a machine whose disk or network hangs."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a power cut does, but for the disk."""

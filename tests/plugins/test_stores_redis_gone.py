@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -25,6 +26,7 @@ from hivefeedback_stores.redis import RedisStore
 from tests.plugins.redis_servers import (
     AOF,
     RedisServer,
+    cluster,
     fill,
     free_port,
     is_whole,
@@ -189,6 +191,77 @@ def test_a_loop_serves_on_while_redis_is_gone_and_then_commits_what_it_kept(redi
         until(lambda: loop.flush(timeout_s=1), "the commit of what was kept")
         assert sum(isinstance(e.body, Run) for _, e in loop.store.log.read()) == 21
         loop.close()
+
+
+@pytest.mark.parametrize("options", ["", "&shards=3"])
+def test_while_redis_hangs_calls_go_on_drops_are_counted_and_the_rest_is_committed_by_itself(
+    redis_program: str, tmp_path: Path, options: str
+) -> None:
+    with running(redis_program, tmp_path, *AOF) as server:
+        loop = FeedbackLoop(store=server.url(options=options), deployments=[Deployment("a")], pending_commits=500)
+        loop.record(Run("a", "op", "ok", 0.1))
+        assert loop.flush(timeout_s=10)
+        slowest_s, n_recorded = 0.0, 1
+        with server.hanging():
+            end_s = time.monotonic() + 2.0
+            while loop.counters["events_uncommitted"] < 100 or time.monotonic() < end_s:
+                start_s = time.monotonic()
+                assert loop.decide("op").deployment == "a"
+                loop.record(Run("a", "op", "ok", 0.1))
+                slowest_s = max(slowest_s, time.monotonic() - start_s)
+                n_recorded += 1
+                time.sleep(0.0005)  # as fast as an application may be that does something else as well
+            assert loop.flush(timeout_s=0.1) is False
+        assert slowest_s < 1.0  # nobody waited for Redis, which hung for twice as long
+        until(lambda: loop.flush(timeout_s=1), "the commit of what was kept")
+        kept = [e for _, e in loop.store.log.read() if isinstance(e.body, Run)]
+        dropped = loop.counters["events_uncommitted"]
+        assert len(kept) < n_recorded <= len(kept) + dropped  # decisions are among what was dropped
+        assert loop.stats(by=())[0].n_runs == n_recorded  # sums are small: they were all kept
+        loop.close()
+
+
+def test_a_password_that_was_changed_stops_nobody_and_is_told(redis_program: str, tmp_path: Path) -> None:
+    rights = ("on", "~hive:*", "&hive:*", "+@all", "-@dangerous")
+    with running(redis_program, tmp_path, *AOF) as server:
+        server.cli("ACL", "SETUSER", "app", ">first", *rights)
+        loop = FeedbackLoop(store=server.url(user="app:first@"), deployments=[Deployment("a")])
+        loop.record(Run("a", "op", "ok", 0.1))
+        assert loop.flush(timeout_s=10)
+        server.cli("ACL", "SETUSER", "app", "resetpass", ">second")
+        server.cli("CLIENT", "KILL", "USER", "app")
+        for _ in range(10):
+            assert loop.decide("op").deployment == "a"
+            loop.record(Run("a", "op", "ok", 0.1))
+        until(lambda: loop.counters["store_errors"] > 0, "the refusal")
+        with pytest.raises(StoreUnreachableError, match="refuses the user or the password") as caught:
+            loop.store.log.count()
+        assert "first" not in str(caught.value)
+        server.cli("ACL", "SETUSER", "app", ">first")
+        until(lambda: loop.flush(timeout_s=1), "the commit of what was kept")
+        assert sum(isinstance(e.body, Run) for _, e in loop.store.log.read()) == 11
+        loop.close()
+
+
+def test_a_node_that_is_gone_is_told_and_its_shard_is_used_again_when_it_is_back(
+    redis_program: str, tmp_path: Path
+) -> None:
+    with cluster(redis_program, tmp_path, *AOF) as nodes:
+        store = RedisStore(f"redis://127.0.0.1:{nodes[0].port}?cluster=true&shards=3", timeout_s=1.0)
+        producers = [f"p{n}" for n in range(9)]
+        for producer in producers:
+            store.commit(commit_of(1, [run_event(1, producer=producer)], producer=producer))
+        nodes[2].kill()
+        commits = [commit_of(2, [run_event(2, producer=producer)], producer=producer) for producer in producers]
+        waiting = [commit for commit in commits if not _tried(store, commit)]
+        assert waiting  # those whose shard lies there
+        with pytest.raises(StoreUnreachableError):
+            store.log.count()
+        nodes[2].start()
+        for commit in waiting:
+            until(partial(_tried, store, commit), "the shard that is back")
+        until(lambda: store.log.count() == n_runs(store) == 18, "all nodes")
+        store.close()
 
 
 def test_a_server_that_is_not_there_is_told_with_the_remedy() -> None:

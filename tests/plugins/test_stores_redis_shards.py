@@ -8,14 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
-from hivefeedback.errors import ConfigurationError, ConflictError, StoreUnreachableError
+from hivefeedback.errors import ConfigurationError, ConflictError, StoreCorruptError, StoreUnreachableError
 from hivefeedback.hooks import Commit, FollowedAggregates, Record, Selector, Store, TrimmedLog
 from hivefeedback.model import Event, JournalEntry
 from hivefeedback.stats import Cell, CellKey, Delta, Window, bucket_of
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, feedback_event, run_event
 from hivefeedback_stores.memory import MemoryStore
 from hivefeedback_stores.redis import RedisStore
+from hivefeedback_stores.redis_keys import SLOTS, Keys, slot_of, tag_of
 from hivefeedback_stores.redis_outbox import Outbox
 from hivefeedback_stores.redis_places import shard_of
 from tests.plugins.redis_servers import AOF, RedisServer, cluster, n_runs, name_of, running
@@ -46,7 +48,7 @@ def _commit(store: Store, producer: int, number: int, n_events: int = 1, **field
 
 
 def _key(folder: Path, shard: int, part: str) -> str:
-    return f"hive:{{{name_of(folder)}:{shard}}}:{part}"
+    return Keys(name_of(folder), shard, N).prefix + part
 
 
 # --- where things lie -----------------------------------------------------------------------------
@@ -94,14 +96,25 @@ def test_who_knows_one_shard_only_refuses_a_store_of_several(
 
 def test_a_cluster_holds_the_shards_on_several_nodes(redis_program: str, tmp_path: Path) -> None:
     with cluster(redis_program, tmp_path) as nodes:
-        store = RedisStore(f"redis://127.0.0.1:{nodes[0].port}?cluster=true&shards=12")
-        for n in range(60):
-            producer = f"p{n}"
-            store.commit(commit_of(1, [run_event(1, producer=producer)], producer=producer))
-        assert store.log.count() == n_runs(store) == len(store.log.read()) == 60
-        n_keys = [int(node.cli("DBSIZE")) for node in nodes]
-        assert all(n > 5 for n in n_keys)
-        store.close()
+        for n_shards in (3, 6):
+            url = f"redis://127.0.0.1:{nodes[0].port}?cluster=true&name=of{n_shards}"
+            store = RedisStore(f"{url}&shards={n_shards}")
+            for n in range(60):
+                producer = f"p{n}"
+                store.commit(commit_of(1, [run_event(1, producer=producer)], producer=producer))
+            assert store.log.count() == n_runs(store) == len(store.log.read()) == 60
+            store.close()
+            held = [node.cli("KEYS", f"hive:{{of{n_shards}:*:events").split() for node in nodes]
+            assert [len(keys) for keys in held] == [n_shards // 3] * 3
+
+
+@pytest.mark.parametrize("n_shards", [1, 2, 3, 5, 12, 64])
+def test_shards_lie_evenly_whatever_the_name(n_shards: int) -> None:
+    for name in ("main", "shop", "x" * 64):
+        slots = sorted(slot_of(tag_of(name, shard, n_shards)) for shard in range(n_shards))
+        steps = [(b - a) % SLOTS for a, b in zip(slots, slots[1:] + slots[:1], strict=True)]
+        assert n_shards == 1 or all(abs(step - SLOTS / n_shards) < 40 for step in steps)
+        assert key_slot(tag_of(name, 0, n_shards).encode()) == slot_of(tag_of(name, 0, n_shards))
 
 
 # --- the order of the log -------------------------------------------------------------------------
@@ -431,11 +444,30 @@ def test_nobody_leads_before_every_shard_knows(
         assert redis_server.cli("HGET", _key(tmp_path, shard, "meta"), "token") == str(lease.token)
 
 
+# --- other people's keys -----------------------------------------------------------------------------
+
+
+def test_a_key_of_another_program_in_any_shard_is_refused_by_name(
+    redis_server: RedisServer, store: RedisStore, url: str, tmp_path: Path
+) -> None:
+    key = _key(tmp_path, 1, "deltas")
+    redis_server.cli("SET", key, "theirs")
+    with pytest.raises(StoreCorruptError, match="deltas"):
+        RedisStore(url)
+    with pytest.raises(StoreCorruptError, match="deltas"):
+        _commit(store, 1, 1)
+    _commit(store, 0, 1)
+    assert redis_server.cli("GET", key) == "theirs"
+    redis_server.cli("DEL", key)
+    _commit(store, 1, 1)
+    assert store.log.count() == n_runs(store) == 2
+
+
 # --- a shard is lost ------------------------------------------------------------------------------
 
 
 def _lose(server: RedisServer, folder: Path, shard: int) -> None:
-    for key in server.cli("KEYS", f"hive:{{{name_of(folder)}:{shard}}}:*").split():
+    for key in server.cli("KEYS", _key(folder, shard, "*")).split():
         server.cli("DEL", key)
 
 
