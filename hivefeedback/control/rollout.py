@@ -11,6 +11,7 @@ from hivefeedback.control.counts import read_counts, read_stops
 from hivefeedback.control.moves import SERVED, move, step
 from hivefeedback.control.safety import next_step, proven_harm, restrained
 from hivefeedback.model import Configuration, Decided, EntryState, JournalEntry, Life, Outlook, Rollout
+from hivefeedback.stats import HarmProof
 
 __all__ = ["combined", "monitor_rollouts"]
 
@@ -64,13 +65,11 @@ def _told(ctx: Context, rollout: Rollout) -> Outlook | None:
     stops = read_stops(ctx.store, rollout.rollout_id)
     if not stops:
         return None
-    numbers = max(stops, key=lambda one: one.get("log_e", 0.0))
-    rail = next((name.removeprefix("is_") for name in numbers if name.startswith("is_")), "harm")
-    units = [numbers.get(name, 0.0) for name in (f"canary_{rail}", "canary_units", f"control_{rail}", "control_units")]
-    words = "{:.0f} of {:.0f} settled units against {:.0f} of {:.0f}".format(*units)
-    reason = f"the canary was proven worse by {rail} when a process looked at the counts of all: {words}"
-    numbers = {f"log_e_harm_{rail}" if name == "log_e" else name: value for name, value in numbers.items()}
-    return Outlook(rollout_id=rollout.rollout_id, decided="roll_back", reason=reason, monitor="core", numbers=numbers)
+    proof = HarmProof.read(max(stops, key=lambda one: one.get("log_e", 0.0)))
+    reason = f"the canary was proven worse by {proof.guardrail} when a process looked at the counts of all: {proof}"
+    return Outlook(
+        rollout_id=rollout.rollout_id, decided="roll_back", reason=reason, monitor="core", numbers=proof.numbers()
+    )
 
 
 def _follow(ctx: Context, rollout: Rollout, outlook: Outlook, token: int) -> None:

@@ -12,9 +12,16 @@ from typing import Final
 
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.model import Outlook, Rollout, StepCounts
-from hivefeedback.stats import failing_units, gain_log_e, guardrail_alpha, rate_ratio_sequence, tripped_guardrail
+from hivefeedback.stats import (
+    HarmProof,
+    failing_units,
+    gain_log_e,
+    guardrail_alpha,
+    guardrails_of,
+    rate_ratio_sequence,
+)
 
-__all__ = ["guardrails_of", "next_step", "proven_harm", "restrained"]
+__all__ = ["next_step", "proven_harm", "restrained"]
 
 _MIN_PROVEN: Final = 10
 """Units that a canary must have ended before a proven improvement is believed: one that hangs, or that
@@ -25,31 +32,21 @@ the ten units that a promotion needs at least, chance does that at one look in t
 _GAINS: Final = ("error", "quality")
 
 
-def guardrails_of(rollout: Rollout) -> tuple[str, ...]:
-    """What a rollout is judged by."""
-    return ("error", "quality", *sorted(rollout.limits or ()))
-
-
 def proven_harm(rollout: Rollout, counts: Sequence[StepCounts], options: ControlOptions) -> Outlook | None:
     """The rollback that the counts of all processes prove; None while they prove no harm."""
     rails = guardrails_of(rollout)
-    tripped = tripped_guardrail(counts, options.canary_alpha, rails)
-    if tripped is None:
+    proof = HarmProof.of(counts, options.canary_alpha, rails)
+    if proof is None:
         return None
-    rail, log_e = tripped
+    rail = proof.guardrail
     ratio = rate_ratio_sequence(failing_units(counts, rail))
-    (n0, k0), (n1, k1) = _settled(counts, rail)
     numbers = {
-        f"log_e_harm_{rail}": log_e,
+        **proof.numbers(),
         f"log_e_needed_{rail}": -log(guardrail_alpha(rail, options.canary_alpha, rails)),
         f"rate_ratio_{rail}": ratio.estimate,
         f"rate_ratio_low_{rail}": ratio.low,
-        "control_units": float(n0),
-        f"control_{rail}": float(k0),
-        "canary_units": float(n1),
-        f"canary_{rail}": float(k1),
     }
-    reason = f"the canary is proven worse by {rail}: {k1} of {n1} settled units against {k0} of {n0}"
+    reason = f"the canary is proven worse by {rail}: {proof}"
     reason += f", rate ratio {ratio.estimate:.2g} (at least {ratio.low:.2g})"
     return Outlook(rollout_id=rollout.rollout_id, decided="roll_back", reason=reason, monitor="core", numbers=numbers)
 
@@ -106,12 +103,3 @@ def _unseen(counts: Sequence[StepCounts], options: ControlOptions) -> str:
 
 def _is_gain_proven(counts: Sequence[StepCounts], alpha: float) -> bool:
     return max(gain_log_e(failing_units(counts, g)) for g in _GAINS) >= log(len(_GAINS) / alpha)
-
-
-def _settled(counts: Sequence[StepCounts], rail: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """(units, failing units) of control and canary."""
-    control, canary = [c.control for c in counts], [c.canary for c in counts]
-    return (
-        (sum(a.units for a in control), sum(a.failed(rail) for a in control)),
-        (sum(a.units for a in canary), sum(a.failed(rail) for a in canary)),
-    )

@@ -26,6 +26,7 @@ from hivefeedback.stats.interval import (
     wilson_interval,
 )
 from hivefeedback.stats.names import NO_QUALITY, QUERY, REWARD
+from hivefeedback.stats.proof import HarmProof, guardrails_of
 from hivefeedback.stats.query import ENOUGH, Queried, Query, QueryTrace, outcome_success, query_success
 from hivefeedback.stats.recent import newest
 from hivefeedback.stats.repeat import Repeat
@@ -82,6 +83,7 @@ __all__ = [
     "Exemplar",
     "FailedSession",
     "FailingUnits",
+    "HarmProof",
     "Judged",
     "Queried",
     "Query",
@@ -106,6 +108,7 @@ __all__ = [
     "failing_units",
     "gain_log_e",
     "guardrail_alpha",
+    "guardrails_of",
     "harm_bound",
     "harm_lean",
     "harm_log_e",

@@ -25,6 +25,7 @@ from hivefeedback.stats import (
     failing_units,
     gain_log_e,
     guardrail_alpha,
+    guardrails_of,
     harm_bound,
     harm_lean,
     harm_log_e,
@@ -76,8 +77,7 @@ class SequentialMonitor(PluginWithOptions[SequentialOptions]):
     @hookimpl
     def hive_monitor(self, rollout: Rollout, counts: Sequence[StepCounts], view: View, now_s: float) -> Outlook | None:
         """One answer with every number that it rests on."""
-        guardrails = ("error", "quality", *sorted(rollout.limits or ()))
-        evidence = _Evidence(counts, guardrails, self.options)
+        evidence = _Evidence(counts, guardrails_of(rollout), self.options)
         decided, reason = self._decide(rollout, counts, evidence, _awaiting(view, rollout), now_s)
         return Outlook(
             rollout_id=rollout.rollout_id, decided=decided, reason=reason, monitor=self.name, numbers=evidence.numbers

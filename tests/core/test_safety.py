@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hivefeedback.control import Control, counts_key, encode_counts
-from hivefeedback.control.safety import guardrails_of, proven_harm, restrained
+from hivefeedback.control.safety import proven_harm, restrained
 from hivefeedback.hooks import Record
 from hivefeedback.model import (
     ArmCounts,
@@ -18,6 +18,7 @@ from hivefeedback.model import (
     Run,
     StepCounts,
 )
+from hivefeedback.stats import guardrails_of
 from hivefeedback.testing.control import Rig, swap
 from tests.core.loops import sync_loop
 from tests.core.rigs import opened

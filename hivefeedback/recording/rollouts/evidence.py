@@ -22,6 +22,7 @@ from hivefeedback.stats import (
     counts_key,
     encode_counts,
     failed_session,
+    guardrails_of,
     harm_log_e,
     unit_hash,
 )
@@ -68,7 +69,7 @@ class Evidence:
     @property
     def rails(self) -> tuple[str, ...]:
         """What the rollout is judged by."""
-        return ("error", "quality", *sorted(self.rollout.limits or ()))
+        return guardrails_of(self.rollout)
 
     def settle(self, decision: Decision, assignment: Assignment, failed: Iterable[str]) -> bool:
         """Count a run for its unit; True where that makes the unit fail by something new."""

@@ -20,20 +20,14 @@ one. So evidence has two uses here:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log
 
 from hivefeedback.hooks import Record
-from hivefeedback.model import Decision, Rollout, StepCounts
+from hivefeedback.model import Decision, Rollout
 from hivefeedback.recording.rollouts.evidence import Evidence
 from hivefeedback.recording.rollouts.heard import Heard
-from hivefeedback.stats import (
-    ROLLOUT_STOPS,
-    counts_key,
-    encode_stop,
-    guardrail_alpha,
-    tripped_guardrail,
-)
+from hivefeedback.stats import ROLLOUT_STOPS, HarmProof, counts_key, encode_stop, guardrail_alpha
 
 __all__ = ["HarmTests"]
 
@@ -83,10 +77,10 @@ class HarmTests:
             return ""
         test = self._tests[name]
         test.hear(news)
-        proof = _proof(test, news.counts, self._alpha)
+        proof = HarmProof.of(news.counts or (), self._alpha, test.rails)
         if news.stop is not None or proof is not None:
             self.suspected -= {name}
-            self.tripped[name] = news.stop or proof or {}
+            self.tripped[name] = news.stop or (proof.stored() if proof is not None else {})
             if news.stop is None:
                 self._to_tell[name] = self.tripped[name]
             return "harm_told" if news.stop is not None else "harm_proven"
@@ -127,7 +121,7 @@ class HarmTests:
         for rail in rails:
             log_e = test.log_e(rail)
             if log_e >= -log(guardrail_alpha(rail, self._alpha, rails)):
-                return {"log_e": log_e, f"is_{rail}": 1.0}
+                return HarmProof(guardrail=rail, log_e=log_e).suspected()
         return None
 
     def _withhold(self, name: str) -> str:
@@ -142,23 +136,6 @@ class HarmTests:
         for name, numbers in told.items():
             records.append(Record(ROLLOUT_STOPS, counts_key(name, producer, epoch), encode_stop(numbers)))
         return records
-
-
-def _proof(test: Evidence, counts: Sequence[StepCounts] | None, alpha: float) -> dict[str, float] | None:
-    """The numbers by which the counts of all processes prove harm; None where they do not."""
-    tripped = tripped_guardrail(counts, alpha, test.rails) if counts else None
-    if tripped is None or not counts:
-        return None
-    rail, log_e = tripped
-    control, canary = [c.control for c in counts], [c.canary for c in counts]
-    return {
-        "log_e": log_e,
-        f"is_{rail}": 1.0,
-        "control_units": float(sum(a.units for a in control)),
-        f"control_{rail}": float(sum(a.failed(rail) for a in control)),
-        "canary_units": float(sum(a.units for a in canary)),
-        f"canary_{rail}": float(sum(a.failed(rail) for a in canary)),
-    }
 
 
 def _failed_by(
