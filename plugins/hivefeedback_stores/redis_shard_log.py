@@ -47,8 +47,13 @@ end
 
 _BOUNDS = Script("return redis.call('HMGET', KEYS[1], 'first', 'last')", needs_store=False)
 _RAISE = Script(
-    "if schema and tonumber(redis.call('HGET', KEYS[1], 'last') or 0) < tonumber(ARGV[1]) then "
-    "redis.call('HSET', KEYS[1], 'last', ARGV[1]) end",
+    """
+if schema and tonumber(redis.call('HGET', KEYS[1], 'last') or 0) < tonumber(ARGV[1]) then
+  redis.call('HSET', KEYS[1], 'last', ARGV[1])
+  local is_empty = redis.call('EXISTS', KEYS[2]) == 0
+  if is_empty then redis.call('HSET', KEYS[1], 'first', string.format('%.0f', ARGV[1] + 1)) end
+end
+""",
     needs_store=False,
 )
 _COUNT = Script("return redis.call('HLEN', KEYS[2])", needs_store=False)

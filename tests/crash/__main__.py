@@ -1,4 +1,4 @@
-"""``python -m tests.crash [--trials N] [--seed K] [--store sqlite|json] [--keep FOLDER]``.
+"""``python -m tests.crash [--trials N] [--seed K] [--store NAME] [--keep FOLDER]``.
 
 A trial is one kill. Ten make a round, played on a store of its own with a seed of its own; what a round
 with problems left is kept where ``--keep`` says, and ``--trials 10 --seed`` with its seed plays it again.

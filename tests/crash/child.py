@@ -28,7 +28,7 @@ __all__ = ["AWAITED", "DEPLOYMENTS", "LEASE_S", "Order", "lines_of", "live", "op
 DEPLOYMENTS: Final = ("d0", "d1", "d2", "d3")
 AWAITED: Final = "judged"
 """Operation whose runs earn nothing before they are judged; all others are of ``free``."""
-LEASE_S: Final = {"sqlite": 4.0, "json": 15.0}
+LEASE_S: Final = {"sqlite": 4.0, "json": 15.0, "redis": 4.0}
 """By scheme. Longer than a busy machine or a store that others write keeps a process waiting: who is silent
 for so long is taken for dead, and what it had not committed by then is settled by another process too."""
 _TAIL_BYTES: Final = 4096

@@ -193,6 +193,16 @@ def test_what_is_too_old_leaves_every_shard_and_the_rest_stays(store: RedisStore
     assert store.log.count() == len(store.log.read()) == 20 * len(PRODUCERS)
 
 
+def test_a_shard_that_nobody_writes_to_is_not_searched_from_the_beginning_of_time(store: RedisStore) -> None:
+    for number in range(1, 5):
+        _commit(store, 0, number, n_events=100, at_s=T0 + number)
+        assert len(store.log.read()) == 100
+        assert store.log.retain(before_s=T0 + number + 1) == 100
+    assert [part.bounds() for part in store._log.parts] == [(401, 400)] * N
+    _commit(store, 1, 1)
+    assert len(store.log.read()) == 1
+
+
 def test_a_check_names_what_cannot_be_read_in_any_shard(
     redis_server: RedisServer, store: RedisStore, tmp_path: Path
 ) -> None:
