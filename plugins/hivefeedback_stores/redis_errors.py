@@ -21,7 +21,7 @@ _KEPT = "what was not committed is kept in memory for a while"
 _SAID = {
     "NOAUTH": "it asks for a password; write it into the URL: redis://user:password@host",
     "WRONGPASS": "it refuses the user or the password; check both in the URL",
-    "NOPERM": "the user may not do what a store needs; allow it: ACL SETUSER name +@all -@dangerous ~hive:*",
+    "NOPERM": "the user may not do what a store needs; allow it: ACL SETUSER name ~hive:* &hive:* +@all -@dangerous",
     "READONLY": "it is a replica, which takes no writes; name the master, or wait until the failover has ended",
     "OOM": f"its memory is full; raise maxmemory or shorten the log's retention, {_KEPT}",
     "MISCONF": f"it cannot write to its disk and takes no writes; see its log, {_KEPT}",
