@@ -46,7 +46,7 @@ from hivefeedback.engine.voice import LoopVoice
 from hivefeedback.errors import ConfigurationError
 from hivefeedback.hooks import Policy, PolicyFactory, Store
 from hivefeedback.hooks.guard import PluginInfo
-from hivefeedback.model import Adapter, Decision, Deployment, Feedback, Run
+from hivefeedback.model import OBSERVED, Adapter, Decision, Deployment, Feedback, Run
 from hivefeedback.queries import InsightLimits, StatRow, Stats, query_runs
 from hivefeedback.recording import Counters
 from hivefeedback.serving import as_given
@@ -421,7 +421,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self._check_open()
         self.flush(1.0)
         here = self._engine.recorder.observed if self._engine else {}
-        known = {r.key: list[str]() for r in self.store.state.list("observed")}
+        known = {r.key: list[str]() for r in self.store.state.list(OBSERVED)}
         known.update({name: sorted(operations) for name, operations in here.items()})
         return {name: seen for name, seen in known.items() if name not in self.configuration.deployments}
 

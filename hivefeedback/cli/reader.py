@@ -14,16 +14,18 @@ from urllib.parse import unquote
 
 from hivefeedback.control import Control, ControlOptions, Why
 from hivefeedback.engine.assemble import open_store
-from hivefeedback.engine.clearing import Cleared, cleared_of
+from hivefeedback.engine.clearing import Cleared, cleared_of, shut_of
 from hivefeedback.engine.memory import AgentMemory, Indices, agents_with_memory
 from hivefeedback.engine.prompts import Prompts
+from hivefeedback.engine.quarantine import QUARANTINE
+from hivefeedback.engine.restoring import restore_breakers
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Store
 from hivefeedback.hooks.guard import PluginInfo
 from hivefeedback.hooks.registry import Registry
-from hivefeedback.model import Configuration, Ledger
+from hivefeedback.model import OBSERVED, Configuration, Ledger
 from hivefeedback.queries import Basis, Shut
-from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
+from hivefeedback.recording import Breakers
 from hivefeedback.settings import Settings
 from hivefeedback.stats import View
 
@@ -41,7 +43,7 @@ class Reader:
     """
 
     def __init__(self, settings: Settings, registry: Registry, store: Store, clock: Callable[[], float]) -> None:
-        self.registry, self.store, self._clock = registry, store, clock
+        self.registry, self.store, self._clock, self._settings = registry, store, clock, settings
         self._control = Control(store, registry, ControlOptions(mode=settings.mode), clock, "reader")
         self.prompts = Prompts(_no_add, lambda: self.configuration, store.journal.body)
 
@@ -85,14 +87,10 @@ class Reader:
 
     def _shut(self) -> dict[str, Shut]:
         """Open breakers, as the processes that serve have told of them."""
-        breakers, records = Breakers(), self.store.state.list(BREAKER)
-        for record in records:
-            if record.key == "all":  # what an older version wrote
-                breakers.load(record.value)
-        for variant, data in variants_told(records).items():
-            breakers.merge(variant, data)
-        known = {name: breakers.standing(name) for name in breakers.open_at(self._clock())}
-        return {name: Shut(failures=b[0], until_s=b[1]) for name, b in known.items() if b is not None}
+        s = self._settings
+        breakers = Breakers(failures=s.breaker_failures, base_s=s.breaker_base_s, cap_s=s.breaker_cap_s)
+        restore_breakers(breakers, self.store.state)
+        return shut_of(breakers, breakers.open)
 
     def cleared(self) -> list[Cleared]:
         """Who was cleared from the blacklist by a person."""
@@ -100,11 +98,11 @@ class Reader:
 
     def observed(self) -> list[str]:
         """Deployments that served runs and were never declared."""
-        return [r.key for r in self.store.state.list("observed") if r.key not in self.configuration.deployments]
+        return [r.key for r in self.store.state.list(OBSERVED) if r.key not in self.configuration.deployments]
 
     def plugins(self) -> list[PluginInfo]:
         """All plugins; those that some process took out of service are marked."""
-        for record in self.store.state.list("quarantine"):
+        for record in self.store.state.list(QUARANTINE):
             self.registry.quarantine(record.key, record.value.decode("utf-8", "replace"))
         return self.registry.plugins()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from hivefeedback.engine.clearing import Cleared, check_shut, note_cleared
+from hivefeedback.engine.clearing import Cleared, check_shut, note_cleared, shut_of
 from hivefeedback.engine.face import DAY_S, Face
 from hivefeedback.engine.flights import Flights
 from hivefeedback.hooks.registry import Registry
@@ -249,7 +249,4 @@ class Asking(Face):
     def _shut(self) -> dict[str, Shut]:
         """Open breakers of this process; the snapshot names them, since the recorder changes its own."""
         engine = self._engine
-        if engine is None:
-            return {}
-        known = {name: engine.breakers.standing(name) for name in engine.live.snapshot.open_breakers}
-        return {name: Shut(failures=b[0], until_s=b[1]) for name, b in known.items() if b is not None}
+        return {} if engine is None else shut_of(engine.breakers, engine.live.snapshot.open_breakers)

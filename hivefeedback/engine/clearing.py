@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -10,8 +11,9 @@ from msgspec import Struct
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import Record, State
 from hivefeedback.queries import Shut
+from hivefeedback.recording import Breakers
 
-__all__ = ["CLEARED", "Cleared", "check_shut", "cleared_of", "note_cleared"]
+__all__ = ["CLEARED", "Cleared", "check_shut", "cleared_of", "note_cleared", "shut_of"]
 
 CLEARED: Final = "breaker_cleared"
 """Namespace of the records: the newest clearing of each deployment."""
@@ -33,6 +35,12 @@ class Cleared(Struct, frozen=True, kw_only=True):
     by: str
     why: str
     failures: int
+
+
+def shut_of(breakers: Breakers, variants: Iterable[str]) -> dict[str, Shut]:
+    """What is known of those of the variants that are open or half open."""
+    known = {name: breakers.standing(name) for name in variants}
+    return {name: Shut(failures=b[0], until_s=b[1]) for name, b in known.items() if b is not None}
 
 
 def check_shut(deployment_id: str, shut: dict[str, Shut]) -> Shut:

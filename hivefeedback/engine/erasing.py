@@ -10,6 +10,7 @@ from hivefeedback.engine.face import Face
 from hivefeedback.engine.identity import stored_user
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.hooks import Selector
+from hivefeedback.model import OBSERVED
 
 __all__ = ["Erasing"]
 
@@ -73,7 +74,7 @@ class Erasing(Face):
         self._memories.forget()
         erase_letters(self.store, selector)
         if given == ["deployment"]:
-            self.store.state.delete("observed", str(selector.deployment))
+            self.store.state.delete(OBSERVED, str(selector.deployment))
             self.store.state.delete(CLEARED, str(selector.deployment))
         return n_events
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hivefeedback.hooks import Record, Store
 from hivefeedback.hooks.registry import Registry
 
-__all__ = ["Quarantine"]
+__all__ = ["QUARANTINE", "Quarantine"]
 
-_NAMESPACE = "quarantine"
+QUARANTINE: Final = "quarantine"
+"""Namespace of the records, one for each plugin that is out of service."""
 
 
 class Quarantine:
@@ -19,7 +22,7 @@ class Quarantine:
 
     def follow(self) -> None:
         """Put what is new here into the store, and what is new there into the registry."""
-        shared = {r.key: r.value.decode("utf-8", "replace") for r in self._store.state.list(_NAMESPACE)}
+        shared = {r.key: r.value.decode("utf-8", "replace") for r in self._store.state.list(QUARANTINE)}
         for info in self._registry.plugins():
             if info.state != "quarantined" or info.name in shared:
                 continue
@@ -28,7 +31,7 @@ class Quarantine:
                 self._registry.enable(info.name)  # somebody put it back into service
             else:
                 self._known.add(info.name)
-                self._store.state.put(Record(_NAMESPACE, info.name, info.last_error.encode()))
+                self._store.state.put(Record(QUARANTINE, info.name, info.last_error.encode()))
         for name, reason in shared.items():
             self._known.add(name)
             self._registry.quarantine(name, reason)
@@ -40,4 +43,4 @@ class Quarantine:
             UnknownNameError: No such plugin.
         """
         self._registry.enable(name)
-        self._store.state.delete(_NAMESPACE, name)
+        self._store.state.delete(QUARANTINE, name)

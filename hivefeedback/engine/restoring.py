@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from hivefeedback.hooks import Policy, State
 from hivefeedback.recording import Breakers, Counters, Peers, RewardRule, most_learnt
+from hivefeedback.recording.breaker import ALL, BREAKER, variants_told
+from hivefeedback.recording.learning.learnt import POLICY
 
 __all__ = ["dumped", "restore_breakers", "restore_policy", "restored_rule"]
 
@@ -18,7 +20,7 @@ def restore_policy(policy: Policy, state: State, counters: Counters) -> int:
         state: The store's small records.
         counters: Where what goes wrong is counted.
     """
-    learnt = most_learnt(policy.name, state.list("policy", prefix=policy.name))
+    learnt = most_learnt(policy.name, state.list(POLICY, prefix=policy.name))
     if learnt is None:
         return 0
     try:
@@ -37,12 +39,19 @@ def dumped(policy: Policy, counters: Counters) -> bytes:
         return b""
 
 
-def restore_breakers(breakers: Breakers, state: State, peers: Peers) -> None:
-    """Take in which breakers are open."""
-    shut = state.get("breaker", "all")  # what an older version wrote
+def restore_breakers(breakers: Breakers, state: State, peers: Peers | None = None) -> None:
+    """Take in which breakers are open.
+
+    Args:
+        breakers: Takes it in.
+        state: The store's small records.
+        peers: Reads them and remembers what it read, where this process goes on to follow the others.
+    """
+    shut = state.get(BREAKER, ALL)  # what an older version wrote
     if shut is not None:
         breakers.load(shut.value)
-    for variant, data in peers.breakers().items():
+    told = peers.breakers() if peers is not None else variants_told(state.list(BREAKER))
+    for variant, data in told.items():
         breakers.merge(variant, data)
 
 

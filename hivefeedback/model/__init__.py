@@ -28,7 +28,7 @@ from hivefeedback.model.change import (
 from hivefeedback.model.correction import CORRECTION, Correction, normalised, read_correction
 from hivefeedback.model.dead_letter import DEAD_LETTER, DEAD_LETTER_KEPT_S, Cause, DeadLetter
 from hivefeedback.model.decision import Assignment, Decision, learner_of, told_by
-from hivefeedback.model.deployment import Deployment, JsonValue, ParamValue, Price
+from hivefeedback.model.deployment import OBSERVED, Deployment, JsonValue, ParamValue, Price
 from hivefeedback.model.event import (
     SCHEMA_VERSION,
     Alarm,
@@ -99,6 +99,7 @@ __all__ = [
     "MAX_MEMORY_BYTES",
     "MAX_PROMPT_BYTES",
     "MEMORY",
+    "OBSERVED",
     "OUTCOMES",
     "PRUNED",
     "SCHEMA_VERSION",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 from msgspec.structs import force_setattr
 
-__all__ = ["Deployment", "JsonValue", "ParamValue", "Price"]
+__all__ = ["OBSERVED", "Deployment", "JsonValue", "ParamValue", "Price"]
+
+OBSERVED: Final = "observed"
+"""Namespace of a store's small records, one for each deployment that served runs and was never declared."""
 
 ParamValue = str | int | float | bool | None | list["str | int | float | bool | None"]
 """A parameter of a model call, as JSON knows it (``temperature``, ``max_tokens``, ``stop`` …)."""

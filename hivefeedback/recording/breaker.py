@@ -23,7 +23,7 @@ from msgspec import Struct
 from hivefeedback.hooks import Record
 from hivefeedback.model import BLAMED, UNCOUNTED
 
-__all__ = ["ALL", "BREAKER", "Breakers", "variants_told"]
+__all__ = ["ALL", "BREAKER", "Breakers", "breaker_key", "variants_told"]
 
 _VERSION = 1
 _MAX_RESETS = 10_000
@@ -38,9 +38,14 @@ ALL: Final = "all"
 _PREFIX = "v/"
 
 
+def breaker_key(variant: str) -> str:
+    """Key of a variant's record."""
+    return f"{_PREFIX}{variant}"
+
+
 def _record(variant: str, data: bytes) -> Record:
     """What is known of a variant, as it is stored; where that is nothing, the record goes."""
-    return Record(BREAKER, f"{_PREFIX}{variant}", data, expires_at_s=None if data else 0.0)
+    return Record(BREAKER, breaker_key(variant), data, expires_at_s=None if data else 0.0)
 
 
 def variants_told(records: Iterable[Record]) -> dict[str, bytes]:
@@ -75,7 +80,7 @@ class Breakers:
     >>> breakers = Breakers()
     >>> [breakers.settle("a", "timeout", 0.0) for _ in range(3)]
     [True, True, True]
-    >>> breakers.open_at(3599.0), breakers.half_open(3599.0), breakers.half_open(3600.0)
+    >>> breakers.open, breakers.half_open(3599.0), breakers.half_open(3600.0)
     (frozenset({'a'}), (), ('a',))
     """
 
@@ -146,7 +151,8 @@ class Breakers:
         doublings = min(failures - self._threshold, 64)
         return min(self._base_s * 2.0**doublings, self._cap_s)
 
-    def open_at(self, now_s: float) -> frozenset[str]:
+    @property
+    def open(self) -> frozenset[str]:
         """Variants that must not be drawn: open ones, and half-open ones, which only the holder
         of a probe token may call."""
         return frozenset(v for v, b in self._breakers.items() if b.until_s is not None)

@@ -34,7 +34,7 @@ class Shutters:
             if variant in wanted and p.breakers.take(variant, now_s):
                 del wanted[variant]  # who has no further calls for it leaves the next token to others
                 self._claim(variant, now_s)
-        shut = p.breakers.open_at(now_s)
+        shut = p.breakers.open
         self._probes = {variant: tokens for variant, tokens in self._probes.items() if variant in shut}
         p.signals.shut_out = {variant: None for variant in wanted if variant in shut}
         before = p.refresher.snapshot.open_breakers

@@ -10,7 +10,7 @@ import logging
 import re
 
 from hivefeedback.hooks import Commit, Store
-from hivefeedback.model import Configuration
+from hivefeedback.model import OBSERVED, Configuration
 
 __all__ = ["TROUBLES", "tell_loaded", "tell_saved", "tell_trouble"]
 
@@ -40,7 +40,7 @@ def tell_loaded(store: Store, config: Configuration) -> None:
     if not store.log.read(limit=1):
         log.debug("Performance feedback: No existing metrics file found at %s", _place(store.url))
         return
-    names = {*config.deployments, *(record.key for record in store.state.list("observed"))}
+    names = {*config.deployments, *(record.key for record in store.state.list(OBSERVED))}
     log.info("Performance feedback: Loaded metrics for %d models from %s", len(names), _place(store.url))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hivefeedback.hooks import State
 from hivefeedback.model import DEAD_LETTER
-from hivefeedback.recording.breaker import BREAKER, Breakers, variants_told
+from hivefeedback.recording.breaker import BREAKER, Breakers, breaker_key, variants_told
 from hivefeedback.recording.feedback.awaiting import AWAITING, read_legacy
 from hivefeedback.recording.feedback.owners import Owners
 from hivefeedback.recording.learning.learnt import POLICY, most_learnt
@@ -32,7 +32,7 @@ def tidy(state: State, owners: Owners, policy: str, now_s: float) -> int:
     """
     gone = [(POLICY, key) for key in _outdone(state, owners, policy)]
     told = variants_told(state.list(BREAKER))
-    gone += [(BREAKER, f"v/{variant}") for variant, data in told.items() if Breakers.is_forgotten(data, now_s)]
+    gone += [(BREAKER, breaker_key(variant)) for variant, data in told.items() if Breakers.is_forgotten(data, now_s)]
     for record in state.list(AWAITING):
         legacy = read_legacy(record)
         if (legacy is None or legacy.at_s < now_s - _KEPT_S) and not owners.is_owned(record.key):

@@ -17,7 +17,7 @@ import msgspec
 
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Commit, Record, State
-from hivefeedback.model import Feedback, Run
+from hivefeedback.model import OBSERVED, Feedback, Run
 from hivefeedback.stats import JUDGED_UNIT, QUERY, CellKey, Delta, Judged, bucket_of
 from hivefeedback_import.carried import Carried, Quality, Total
 
@@ -151,7 +151,7 @@ def _commit_total(loop: FeedbackLoop, key: str, total: Total, before: _Carried) 
     note = msgspec.json.encode(after)
     name = hashlib.sha256(key.encode("utf-8", "surrogatepass") + msgspec.json.encode(before) + note).hexdigest()[:24]
     observed = msgspec.json.encode({"deployment": total.deployment, "since_s": total.at_s})
-    records = (Record(_SPACE, key, note), Record("observed", total.deployment, observed))
+    records = (Record(_SPACE, key, note), Record(OBSERVED, total.deployment, observed))
     loop.store.commit(Commit(f"import-{name}", 1, 1, (), delta, records))
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import msgspec
 
 from hivefeedback.hooks import Record
-from hivefeedback.model import Assignment, Decision, Event, Run
+from hivefeedback.model import OBSERVED, Assignment, Decision, Event, Run
 from hivefeedback.recording.feedback.join import KnownRun
 from hivefeedback.recording.feedback.judge import Judge
 from hivefeedback.recording.feedback.kept import Kept
@@ -157,7 +157,7 @@ class Learner:
                 return
             operations = self.observed[deployment] = set()
             value = msgspec.json.encode({"deployment": deployment, "since_s": self._p.clock()})
-            self._p.outbox.put(Record("observed", deployment, value))
+            self._p.outbox.put(Record(OBSERVED, deployment, value))
         if len(operations) < 100:
             operations.add(operation)
 
