@@ -168,7 +168,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         """Keep what the application's thread touches one attribute away."""
         self._engine = engine
         self._is_passive = self._is_inline
-        self._ring, self._items, self._ring_size = engine.ring, engine.ring.items, engine.ring.free
+        self._ring, self._items, self._ring_free = engine.ring, engine.ring.items, engine.ring.free
         self._next_number, self._run_prefix = engine.numbers.__next__, engine.run_prefix
         engine.start()
 
@@ -262,7 +262,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
             seq = self._next_number()
             items = self._items
             if (
-                len(items) < self._ring_size or durable
+                len(items) < self._ring_free or durable
             ):  # the ring's ``put``, written out: a call costs a third of all this
                 items.append((seq, self._clock(), run))
                 if self._ring.is_idle:

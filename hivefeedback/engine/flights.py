@@ -44,11 +44,6 @@ class Flights:
         is_method = hasattr(source, "__self__") and hasattr(source, "__func__")
         self._sources.append(WeakMethod(source) if is_method else lambda: source)
 
-    @property
-    def n_sources(self) -> int:
-        """How many are asked."""
-        return len(self._sources)
-
     def began(self, deployment: object) -> None:
         """A run began; whoever says so must say that it ended. What is no name is not counted."""
         if not isinstance(deployment, str):

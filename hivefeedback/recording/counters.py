@@ -13,8 +13,15 @@ log = logging.getLogger(__name__)
 class Counters(Counter[str]):
     """Counts by name; the first of each name is logged once, so that a flood stays quiet."""
 
-    def note(self, name: str, detail: str = "") -> None:
-        """Count one, and say so the first time."""
-        self[name] += 1
-        if self[name] == 1:
+    def note(self, name: str, detail: str = "", n: int = 1) -> None:
+        """Count so many, and say so the first time.
+
+        >>> counters = Counters(lost=3)
+        >>> counters.note("lost", n=2)
+        >>> counters["lost"]
+        5
+        """
+        is_first = not self[name]
+        self[name] += n
+        if is_first:
             log.warning("%s%s (further ones are only counted)", name, f": {detail}" if detail else "")

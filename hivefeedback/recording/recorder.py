@@ -371,8 +371,7 @@ class Recorder:
         lost = {name: n - self._dropped.get(name, 0) for name, n in now.items() if n > self._dropped.get(name, 0)}
         if lost:
             self._dropped = now
-            self._p.counters.note("events_dropped", f"the ring is full: {lost}")
-            self._p.counters["events_dropped"] += sum(lost.values()) - 1
+            self._p.counters.note("events_dropped", f"the ring is full: {lost}", sum(lost.values()))
             self._p.events.tell(EventsDropped(counts=lost))
 
     # --- the configuration ------------------------------------------------------------------------------

@@ -144,4 +144,4 @@ def test_what_keeps_its_own_map_is_asked_while_it_lives(loop: FeedbackLoop) -> N
         assert loop.flights.counts() == {"a": 4, "b": 1}
     del serving
     assert loop.flights.counts() == {"b": 1}
-    assert loop.flights.n_sources == 2
+    assert len(loop.flights._sources) == 2

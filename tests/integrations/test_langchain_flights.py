@@ -64,4 +64,4 @@ def test_a_handler_that_is_gone_is_not_asked_any_more() -> None:
             FeedbackCallbackHandler(loop)
         gc.collect()
         assert loop.flights.counts() == {}
-        assert loop.flights.n_sources == 0
+        assert loop.flights._sources == []

@@ -45,8 +45,7 @@ class EventStream:
         n_lost = self._waiting.put(events)
         if n_lost:
             self.n_dropped += n_lost
-            self._counters.note("subscriber_dropped", "an event stream is read too slowly")
-            self._counters["subscriber_dropped"] += n_lost - 1
+            self._counters.note("subscriber_dropped", "an event stream is read too slowly", n_lost)
         self._rouse()
 
     def finish(self, timeout_s: float = 0.0) -> None:

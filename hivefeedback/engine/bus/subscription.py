@@ -124,8 +124,7 @@ class Subscription:
     def _drop(self, n: int) -> None:
         if n:
             self.n_dropped += n
-            self._counters.note("subscriber_dropped", f"{self.name} is too slow; events are not told to it")
-            self._counters["subscriber_dropped"] += n - 1
+            self._counters.note("subscriber_dropped", f"{self.name} is too slow; events are not told to it", n)
 
     def start(self, every_s: float | None) -> None:
         """Deliver on a thread of its own; ``every_s``: look also without being told that there is something."""
