@@ -50,7 +50,7 @@ class _Reasons(Counters):
         super().__init__()
         self.found: list[str] = []
 
-    def note(self, name: str, detail: str = "") -> None:
+    def note(self, name: str, detail: str = "", n: int = 1) -> None:
         self.found.append(f"{name.replace('_', ' ')}{': ' if detail else ''}{detail}")
 
 
