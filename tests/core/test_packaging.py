@@ -122,7 +122,7 @@ def requirements(project: dict[str, Any], *extras: str) -> set[str]:
             ("dev", "parquet", "redis", "schema", "sentiment", "similarity", "system", *AWAITED),
         ),  # dev, since the contract suites need pytest when they are used
         (("integrations",), ("otel", "langchain", "litellm", "demo", *AWAITED)),
-        (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", *AWAITED)),
+        (("tests", "examples"), ("otel", "langchain", "litellm", "demo", "dev", "redis", *AWAITED)),
     ],
 )
 def test_every_import_is_of_a_declared_dependency(
