@@ -41,6 +41,7 @@ from hivefeedback.recording import (
     Letters,
     Listener,
     Lookup,
+    Others,
     Outbox,
     Owners,
     Parts,
@@ -120,7 +121,9 @@ class Engine:
         self._listener = Listener(store, identity.producer, identity.epoch)
         self._owners = Owners(store.state, origin_of(identity.producer, identity.epoch), length_s=values.lease_s)
         self._peers = Peers(store.state, self._owners)
-        self._signals = Signals(n_learnt=restore_policy(policy, store.state, counters))
+        learnt = restore_policy(policy, store.state, counters)
+        self._signals = Signals(n_learnt=learnt.n, seen=dict(learnt.seen or {}))
+        self._others = Others(store.state, policy.name, self._owners.own, learnt.seen)
         restore_breakers(self.breakers, store.state, self._peers)
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
@@ -225,7 +228,7 @@ class Engine:
         """Serve the configuration and begin to learn."""
         tell_loaded(self._store, self._control.configuration)
         self.recorder.recall_ended(self._control.ledger.ended_rollouts())
-        self.recorder.begin(self._checkpoint())
+        self.recorder.begin(self._checkpoint)
         self._configuring(self.clock())()
         self.recorder.hear(self._listen(self._control.configuration.rollouts))
         if not self.is_inline:
@@ -402,6 +405,8 @@ class Engine:
             self._desk.post(partial(self.recorder.hear, heard))
         if news := self._peers.news():
             self._desk.post(partial(self.recorder.take, *news))
+        if learnt := self._others.news(known_at_s):
+            self._desk.post(partial(self.recorder.learn_shared, learnt))
         self._on_poll()
         self.beside.on_poll()
 
@@ -427,12 +432,14 @@ class Engine:
     def _hear_peers(self) -> None:
         """What other processes told, taken in on this thread."""
         try:
-            news = self._peers.news()
+            news, learnt = self._peers.news(), self._others.news(self.clock())
         except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return
         if news is not None:
             self.recorder.take(*news)
+        if learnt:
+            self.recorder.learn_shared(learnt)
 
     def on_checked(self, repeated: Sequence[Event]) -> None:
         """The committer's thread: these runs of a commit were in the log already."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hivefeedback.hooks import Policy, State
-from hivefeedback.recording import Breakers, Counters, Peers, RewardRule, most_learnt
+from hivefeedback.recording import Breakers, Counters, Learnt, Peers, RewardRule, most_learnt
 from hivefeedback.recording.breaker import ALL, BREAKER, variants_told
 from hivefeedback.recording.learning.learnt import POLICY
 
 __all__ = ["dumped", "restore_breakers", "restore_policy", "restored_rule"]
 
 
-def restore_policy(policy: Policy, state: State, counters: Counters) -> int:
-    """Load what was learnt before this start; answers from how many observations.
+def restore_policy(policy: Policy, state: State, counters: Counters) -> Learnt:
+    """Load what was learnt before this start; answers from how many observations, and whose.
 
     Args:
         policy: What learns; where it cannot load, it starts anew and that is counted.
@@ -22,12 +22,12 @@ def restore_policy(policy: Policy, state: State, counters: Counters) -> int:
     """
     learnt = most_learnt(policy.name, state.list(POLICY, prefix=policy.name))
     if learnt is None:
-        return 0
+        return Learnt("", 0, b"", {})
     try:
         policy.load(learnt.dump)
     except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
         counters.note("policy_failed", f"{policy.name}.load: {type(error).__name__}: {error}")
-    return learnt.n
+    return learnt
 
 
 def dumped(policy: Policy, counters: Counters) -> bytes:

@@ -31,7 +31,9 @@ __all__ = [
     "Event",
     "EventsDropped",
     "FeedbackFound",
+    "LearntElsewhere",
     "SegmentStarted",
+    "SharedRow",
     "SystemSample",
     "WeightsRefreshed",
     "What",
@@ -168,6 +170,31 @@ class FeedbackFound(Struct, frozen=True, tag_field="kind", tag="feedback_found")
     run_id: str
 
 
+class SharedRow(Struct, frozen=True, array_like=True):
+    """Rewards of a deployment in an operation, of runs of another process.
+
+    Args:
+        operation, deployment: Of the runs; a canary's variant has an id of its own.
+        n: First rewards.
+        total: Their sum.
+        moved: By how much later judgements changed what was told before.
+    """
+
+    operation: str
+    deployment: str
+    n: int
+    total: float
+    moved: float = 0.0
+
+
+class LearntElsewhere(Struct, frozen=True, tag_field="kind", tag="learnt_elsewhere"):
+    """The policy took in what another process (``origin``) had learnt; ``number`` counts its increments."""
+
+    origin: str
+    number: int
+    rows: tuple[SharedRow, ...] = ()
+
+
 class EventsDropped(Struct, frozen=True, tag_field="kind", tag="events_dropped"):
     """Events that a full ring or a failing store lost, by what they were."""
 
@@ -185,6 +212,7 @@ What = (
     | Erased
     | EventsDropped
     | FeedbackFound
+    | LearntElsewhere
 )
 
 

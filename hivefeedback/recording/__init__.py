@@ -13,8 +13,9 @@ from hivefeedback.recording.feedback.peers import Peers
 from hivefeedback.recording.incoming.intake import Intake, clean_id, cut
 from hivefeedback.recording.incoming.letters import Letters, letter_key
 from hivefeedback.recording.incoming.refusing import RefusingIntake, why_refused
-from hivefeedback.recording.learning.learnt import most_learnt
+from hivefeedback.recording.learning.learnt import Learnt, most_learnt
 from hivefeedback.recording.learning.reward import RewardRule
+from hivefeedback.recording.learning.shared import Others
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.parts import Parts, RecorderOptions, Signals
 from hivefeedback.recording.probes import Probes
@@ -37,9 +38,11 @@ __all__ = [
     "Heard",
     "Intake",
     "Joins",
+    "Learnt",
     "Letters",
     "Listener",
     "Lookup",
+    "Others",
     "Outbox",
     "Outgoing",
     "Owners",

@@ -19,6 +19,7 @@ from hivefeedback.recording.feedback.owners import Owners
 from hivefeedback.recording.incoming.intake import Intake
 from hivefeedback.recording.incoming.letters import Letters
 from hivefeedback.recording.learning.reward import RewardRule
+from hivefeedback.recording.learning.shared import Evidence
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.probes import Probes
 from hivefeedback.recording.refresh import Refresher
@@ -53,12 +54,14 @@ class Signals:
             the snapshot says.
         has_learnt: The policy knows something new.
         n_learnt: Observations that it knows of, in this process and those before it.
+        seen: Origin → number of the last increment that the policy knows of it.
         shut_out: Variants with an open breaker that calls came for here.
     """
 
     is_shut_dirty: bool = True
     has_learnt: bool = False
     n_learnt: int = 0
+    seen: dict[str, int] = field(default_factory=dict)
     shut_out: dict[str, None] = field(default_factory=dict)
 
     def want(self, variant: str) -> None:
@@ -112,4 +115,5 @@ class Parts:
     probes: Probes
     signals: Signals = field(default_factory=Signals)
     edge: Edge | None = None
+    evidence: Evidence = field(default_factory=Evidence)
     variants: Variants = field(default_factory=Variants)

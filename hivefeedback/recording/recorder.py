@@ -39,9 +39,10 @@ from hivefeedback.recording.incoming.collect import Collector
 from hivefeedback.recording.incoming.corrections import Corrections
 from hivefeedback.recording.incoming.taking import Taker
 from hivefeedback.recording.learning.learner import Learner
-from hivefeedback.recording.learning.learnt import Learnt
 from hivefeedback.recording.learning.newest import Newest
 from hivefeedback.recording.learning.plain import PlainRuns
+from hivefeedback.recording.learning.shared import Told
+from hivefeedback.recording.learning.sharing import Sharing
 from hivefeedback.recording.parts import Parts, RecorderOptions
 from hivefeedback.recording.rollouts.heard import Heard
 from hivefeedback.recording.rollouts.variants import together
@@ -66,6 +67,7 @@ class Recorder:
         self._collector = Collector(parts)
         self._newest = Newest(parts.joins.decision)
         self._judge = Judge(parts, self._newest, enough=options.query_success_from)
+        self._sharing = Sharing(parts, self._judge)
         self._learner = Learner(parts, options, self._judge, self._newest)
         self._late = LateFeedback(
             parts, self._learner, self._judge, Recall(parts, options, self._learner), ask_after_s=options.ask_after_s
@@ -76,7 +78,7 @@ class Recorder:
         self._taker = Taker(parts)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._dropped: dict[str, int] = {}
-        self._has_begun = self._has_runs = False
+        self._has_begun = self._has_runs = self._is_checkpoint_old = False
 
     @property
     def observed(self) -> Mapping[str, set[str]]:
@@ -88,11 +90,12 @@ class Recorder:
         """Operations whose judgement is awaited since one was seen."""
         return self._p.rule.observed
 
-    def begin(self, segment: SegmentStarted) -> None:
+    def begin(self, checkpoint: Callable[[], SegmentStarted]) -> None:
         """Tell the checkpoint that a log segment begins with; it is written with the first thing that
         is recorded, so that a process that only looks or changes something leaves no trace in the log."""
         now_s = self._p.clock()
-        self._p.events.tell(segment, now_s)
+        self._checkpoint = checkpoint
+        self._p.events.tell(checkpoint(), now_s)
         self.tick(now_s)
 
     # --- a slice ----------------------------------------------------------------------------------
@@ -150,6 +153,9 @@ class Recorder:
     def _begin_recording(self) -> None:
         """The first thing is recorded: write the checkpoint, and take over what others left."""
         self._has_begun = True
+        if self._is_checkpoint_old:
+            self._p.events.take_own()
+            self._p.events.tell(self._checkpoint())
         self._p.outbox.add(self._p.events.take_own())  # the checkpoint comes first
         self.take_over()
 
@@ -233,6 +239,13 @@ class Recorder:
         self._late.take(handed)
         self._late.ask_for(asked)
         self._teach()
+        self.tick(self._p.clock())
+
+    def learn_shared(self, told: Sequence[Told]) -> None:
+        """Take in what other processes learnt."""
+        self._teach()
+        self._sharing.take(told, is_logged=self._has_begun)
+        self._is_checkpoint_old = not self._has_begun
         self.tick(self._p.clock())
 
     def clear_breaker(self, variant: str) -> None:
@@ -342,8 +355,7 @@ class Recorder:
             self._saved_at_s, signals.has_learnt = now_s, False
             dump = self._ask_policy(lambda: bytes(memoryview(self._p.policy.dump())), b"")
             if dump:
-                learnt = Learnt(self._p.owners.own, signals.n_learnt, dump)
-                outbox.put(learnt.record(self._p.policy.name))
+                self._sharing.tell(dump)
         self._handed_at_s = now_s
         outbox.hand_over()
         if is_flush:

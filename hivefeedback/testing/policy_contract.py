@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hivefeedback.hooks import LearnsAlike, Observation, Policy
+from hivefeedback.hooks import LearnsAlike, LearnsShared, Observation, Policy
 
 __all__ = ["PolicyContract", "play"]
 
@@ -69,6 +69,27 @@ class PolicyContract:
             single.learn([Observation("x", "b", reward, 1.0)] * n)
             several.learn_alike("x", "b", reward, n)
         assert several.dump() == single.dump()
+
+    def test_what_other_processes_learnt_counts_like_rewards_and_raises_no_alarm(self) -> None:
+        """Only for policies that offer ``learn_shared``."""
+        alone, shared = self.declared(), self.declared()
+        if not isinstance(shared, LearnsShared):
+            return
+        for policy in (alone, shared):
+            play(policy, 30)
+            policy.alarms()
+        before = shared.dump()
+        shared.learn_shared("x", "a", 400, 8.0)
+        shared.learn_shared("x", "b", 400, 392.0)
+        assert shared.dump() != before
+        for policy in (alone, shared):
+            policy.due(1e9)
+        a, b, c = shared.shares("x", _DEPLOYMENTS)
+        assert b >= a
+        assert abs(a + b + c - 1.0) < 1e-9
+        shared.learn_shared("x", "b", 0, -1.5)
+        shared.learn_shared("never seen", "nobody", 3, 3.0)
+        assert list(shared.alarms()) == []
 
     def test_one_candidate_gets_everything(self) -> None:
         policy = self.declared()

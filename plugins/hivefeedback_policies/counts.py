@@ -53,6 +53,12 @@ class CountingPolicy(RowPolicy[tuple[float, float]]):
         before, total = row.get(deployment, (0.0, 0.0))
         row[deployment] = (before + n, total + n * reward)
 
+    def learn_shared(self, operation: str, deployment: str, n: int, total: float) -> None:
+        """Add what other processes learnt."""
+        row = self.rows.setdefault(self._key(operation), {})
+        before, total_before = row.get(deployment, (0.0, 0.0))
+        row[deployment] = (before + n, total_before + total)
+
     def due(self, now_s: float) -> Sequence[str]:
         """Nothing changes by time; without own rows every operation changes with each reward."""
         return () if self.per_operation else ("",)

@@ -161,6 +161,15 @@ class HierarchicalPolicy:
             self._total += 1
             self._learn_first(row, k, seen)
 
+    def learn_shared(self, operation: str, deployment: str, n: int, total: float) -> None:
+        """Add what other processes learnt to the sums; of a deployment that fell here it is from before."""
+        k = self._column(deployment)
+        if k < 0 or self._watches[k].is_fallen:
+            return
+        row = self._row(operation)
+        self._unread.add(row)
+        self._estimates.add(row, k, total, float(n))
+
     def _learn_first(self, row: int, k: int, seen: Observation) -> None:
         if self._trials and (trial := self._trials.get(seen.deployment)) is not None:
             trial.judge(self._best_other(row, k), seen.reward, self._options.trials)

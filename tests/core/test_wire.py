@@ -29,8 +29,9 @@ WHAT = (
     model.Erased,
     model.EventsDropped,
     model.FeedbackFound,
+    model.LearntElsewhere,
 )
-LOGGED: tuple[type, ...] = (Event, *BODIES, *WHAT, model.Exclusion, model.Assignment)
+LOGGED: tuple[type, ...] = (Event, *BODIES, *WHAT, model.Exclusion, model.Assignment, model.SharedRow)
 JOURNALLED: tuple[type, ...] = (
     model.JournalEntry,
     model.Mutation,

@@ -4,7 +4,7 @@ Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedbac
 """
 
 from hivefeedback.hooks.protocols.judging import Executor, Gate, Ranked, Ranker, Scorer, Speaks, Tag, Voice
-from hivefeedback.hooks.protocols.learning import LearnsAlike, Observation, Policy
+from hivefeedback.hooks.protocols.learning import LearnsAlike, LearnsShared, Observation, Policy
 from hivefeedback.hooks.protocols.store import (
     Aggregates,
     Archive,
@@ -39,6 +39,7 @@ __all__ = [
     "Gate",
     "Journal",
     "LearnsAlike",
+    "LearnsShared",
     "Lease",
     "ListedState",
     "Observation",

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-__all__ = ["LearnsAlike", "Observation", "Policy"]
+__all__ = ["LearnsAlike", "LearnsShared", "Observation", "Policy"]
 
 
 class Observation(Struct, frozen=True, gc=False):
@@ -82,3 +82,17 @@ class LearnsAlike(Protocol):
         """Take in ``n`` first rewards, all the same, as ``learn`` would one after the other. Called
         instead of ``learn`` for runs that differ in nothing but their measures, in the order of their
         groups; a policy that needs times, costs or propensities of first rewards does not offer it."""
+
+
+@runtime_checkable
+class LearnsShared(Protocol):
+    """A policy that takes in what other processes on the same store learnt. Without it a process learns
+    from its own runs alone, and from the dump that it began with."""
+
+    def learn_shared(self, operation: str, deployment: str, n: int, total: float) -> None:
+        """Add ``n`` rewards with a sum to the estimates; either may be 0, and the sum negative, where
+        later judgements corrected rewards that were told before.
+
+        They are some seconds old, and each process watches for changes in its own runs: detectors
+        do not take them, and of a deployment that has just fallen here they may be left out.
+        """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from hivefeedback.hooks import LearnsAlike, Observation, Policy
-from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run
+from hivefeedback.hooks import LearnsAlike, LearnsShared, Observation, Policy
+from hivefeedback.model import BLAMED, UNCOUNTED, Event, Run, SharedRow
 from hivefeedback.recording.feedback.join import KnownRun
 from hivefeedback.recording.learning.newest import Newest
 from hivefeedback.recording.learning.queries import Queries
@@ -14,6 +15,9 @@ from hivefeedback.recording.telling import TROUBLES, tell_trouble
 from hivefeedback.stats import ENOUGH, REWARD
 
 __all__ = ["Judge"]
+
+_ONE_CHANGE_S = 300.0
+"""Alarms of one deployment and operation within so long are about one change."""
 
 
 class Judge:
@@ -192,10 +196,36 @@ class Judge:
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
             return
+        self._p.evidence.note(observations, alike)
         for operation in dict.fromkeys([seen.operation for seen in observations] + [group[0] for group in alike]):
             self._p.refresher.touch(operation)
-        for deployment, operation, numbers in alarms:
-            self._p.events.alarm("change", deployment, operation, numbers)
+        for alarm in alarms:
+            self._tell_change(*alarm)
+
+    def _tell_change(self, deployment: str, operation: str, numbers: dict[str, float]) -> None:
+        """All processes see a change sooner or later; the first one speaks of it."""
+        tell = partial(self._p.events.alarm, "change", deployment, operation, numbers)
+        name, now_s = f"change/{deployment}/{operation}", self._p.clock()
+        claim = partial(self._p.probes.claim, name, now_s, _ONE_CHANGE_S)
+        self._p.ask(claim, lambda is_first: tell() if is_first else None, tell)
+
+    def learn_shared(self, rows: Sequence[SharedRow]) -> None:
+        """Hand the policy what another process learnt, where it takes that."""
+        policy = self._p.policy
+        if not isinstance(policy, LearnsShared):
+            return
+        for row in rows:
+            learner = self._p.variants.learner(row.deployment)
+            if not learner or row.n < 0:
+                continue
+            self._p.signals.n_learnt += row.n
+            try:
+                policy.learn_shared(row.operation, learner, row.n, row.total + row.moved)
+            except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
+                self._p.counters.note("policy_failed", f"{policy.name}.learn_shared: {type(error).__name__}: {error}")
+                return
+            self._p.refresher.touch(row.operation)
+            self._p.outbox.breathe()
 
     def _learn_alike(self, policy: Policy, alike: Sequence[tuple[str, str, float, Sequence[Event]]]) -> None:
         """Rewards of runs that are alike, group by group; one by one for a policy that knows no groups."""

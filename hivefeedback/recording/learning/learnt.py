@@ -6,8 +6,10 @@ what both began with twice. So each writes its own, with the number of observati
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
+
+import msgspec
 
 from hivefeedback.hooks import Record
 
@@ -24,11 +26,13 @@ class Learnt(NamedTuple):
         origin: Who wrote it; empty for the one record that older versions kept.
         n: Observations behind it, those that it began with included.
         dump: What the policy wrote.
+        seen: Origin → number of its last increment that is in it; None where that is not known.
     """
 
     origin: str
     n: int
     dump: bytes
+    seen: Mapping[str, int] | None = None
 
     def record(self, policy: str) -> Record:
         """As it is stored.
@@ -36,7 +40,8 @@ class Learnt(NamedTuple):
         >>> Learnt("p/1", 7, b"{}").record("ucb")
         Record(namespace='policy', key='ucb/p/1', value=b'7\\n{}', version=0, expires_at_s=None)
         """
-        return Record(POLICY, f"{policy}/{self.origin}", b"%d\n%b" % (self.n, self.dump))
+        seen = b"" if self.seen is None else b" " + msgspec.json.encode(dict(self.seen))
+        return Record(POLICY, f"{policy}/{self.origin}", b"%d%b\n%b" % (self.n, seen, self.dump))
 
 
 def most_learnt(policy: str, records: Iterable[Record]) -> Learnt | None:
@@ -52,5 +57,13 @@ def _read(policy: str, record: Record) -> Learnt | None:
     if record.key == policy:
         return Learnt("", 0, record.value)
     name, _, origin = record.key.partition("/")
-    n, _, dump = record.value.partition(b"\n")
-    return Learnt(origin, int(n), dump) if name == policy and n.isdigit() else None
+    head, _, dump = record.value.partition(b"\n")
+    n, _, seen = head.partition(b" ")
+    return Learnt(origin, int(n), dump, _seen(seen)) if name == policy and n.isdigit() else None
+
+
+def _seen(data: bytes) -> dict[str, int] | None:
+    try:
+        return msgspec.json.decode(data, type=dict[str, int]) if data else None
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,193 @@
+"""Processes learn from each other: what one was taught the others know soon, and nothing counts twice."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hivefeedback import FeedbackLoop
+from hivefeedback.hooks import Observation
+from hivefeedback.model import Alarm, Event, Feedback, LearntElsewhere, Run, SegmentStarted
+from hivefeedback.recording.learning.shared import Evidence, Others
+from hivefeedback.testing import EvenPolicy, FakeClock
+from hivefeedback_stores.memory import MemoryStore
+from tests.core.loops import live_loop, sync_loop, told, until
+
+NOW_S = 1e9
+
+
+class Knows(EvenPolicy):
+    """A policy whose dump is what it was taught: rewards by deployment."""
+
+    name = "knows"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded, self.n, self.total = b"", 0, 0.0
+
+    def learn_shared(self, operation: str, deployment: str, n: int, total: float) -> None:
+        self.n, self.total = self.n + n, self.total + total
+
+    def taught(self) -> tuple[int, float]:
+        """First rewards, and the sum of all with their corrections, what was loaded included."""
+        loaded = (self.loaded or b"0 0").split()
+        n, total = int(loaded[0]) + self.n, float(loaded[1]) + self.total
+        first = [o for o in self.observations if o.previous is None]
+        return n + len(first), total + sum(o.reward - (o.previous or 0.0) for o in self.observations)
+
+    def dump(self) -> bytes:
+        return b"%d %f" % self.taught()
+
+    def load(self, data: bytes) -> None:
+        self.loaded = data
+
+
+def opened(tmp_path: Path, clock: FakeClock, policy: EvenPolicy | str | None = None, **more: Any) -> FeedbackLoop:
+    return sync_loop(store=f"memory://{tmp_path.name}", clock=clock, policy=policy or Knows(), **more)
+
+
+def look(clock: FakeClock, *loops: FeedbackLoop) -> None:
+    """Time goes on, and each process tells what it learnt and looks at the store."""
+    for loop in loops:
+        loop.flush()
+    clock.advance(10.0)
+    for loop in loops:
+        loop.decide("other")
+
+
+def test_what_one_process_learnt_the_others_know_soon(tmp_path: Path) -> None:
+    clock = FakeClock()
+    policies = [Knows() for _ in range(3)]
+    loops = [opened(tmp_path, clock, policy) for policy in policies]
+    for k, loop in enumerate(loops):
+        for n in range(20 * (k + 1)):
+            loop.record(Run("a", "x", "ok" if n % 4 else "timeout"))
+    for _ in range(3):
+        look(clock, *loops)
+    assert [policy.taught() for policy in policies] == [(120, 90.0)] * 3
+    for loop in loops:
+        loop.close()
+
+
+def test_a_judgement_that_comes_later_corrects_what_the_others_were_told(tmp_path: Path) -> None:
+    clock = FakeClock()
+    one, two = Knows(), Knows()
+    with opened(tmp_path, clock, one) as here, opened(tmp_path, clock, two) as there:
+        run_id = here.record(Run("a", "x"))
+        look(clock, here, there)
+        assert two.taught() == (1, 1.0)
+        here.feedback(Feedback("rating", 0.25, run_id=run_id))
+        look(clock, here, there)
+        assert one.taught() == two.taught() == (1, 0.25)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whoever_starts_ends_and_begins_anew_knows_each_reward_once(tmp_path: Path, seed: int) -> None:
+    rng, clock, n_runs = random.Random(seed), FakeClock(), 0
+    living: list[tuple[FeedbackLoop, Knows]] = []
+    for _ in range(60):
+        what = rng.random()
+        if len(living) < 2 or (what < 0.1 and len(living) < 5):
+            policy = Knows()
+            living.append((opened(tmp_path, clock, policy), policy))
+        elif what < 0.2:
+            look(clock, *[loop for loop, _ in living])
+            living.pop(rng.randrange(len(living)))[0].close()
+        elif what < 0.6:
+            for _ in range(rng.randrange(1, 5)):
+                rng.choice(living)[0].record(Run("a", "x"))
+                n_runs += 1
+        else:
+            look(clock, *[loop for loop, _ in living])
+    for _ in range(2):
+        look(clock, *[loop for loop, _ in living])
+    assert {policy.taught() for _, policy in living} == {(n_runs, float(n_runs))}
+    for loop, _ in living:
+        loop.close()
+
+
+def test_the_log_says_what_was_learnt_elsewhere_and_a_segment_begins_with_it(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock) as here, opened(tmp_path, clock) as there:
+        here.record(Run("a", "x"))
+        here.flush()
+        clock.advance(10.0)
+        there.refresh()
+        there.flush()
+        assert told(there, LearntElsewhere) == [], "a process that records nothing leaves no trace"
+        there.record(Run("b", "x"))
+        segments = told(there, SegmentStarted)
+        assert segments[-1].policy_state != segments[0].policy_state
+        here.record(Run("a", "x", "timeout"))
+        look(clock, here, there)
+        (taken,) = [t for t in told(there, LearntElsewhere) if t.origin.endswith("/1")]
+        assert [(r.operation, r.deployment, r.n, r.total) for r in taken.rows] == [("x", "a", 1, 0.0)]
+
+
+def test_estimates_of_processes_with_threads_meet(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hive.db'}"
+    more: dict[str, Any] = {"policy": "hierarchical", "allow": ("stores", "policies"), "config_poll_s": 0.05}
+    with live_loop(store=url, **more) as busy, live_loop(store=url, **more) as idle:
+        for n in range(400):
+            busy.record(Run("a" if n % 2 else "b", "x", "ok" if n % 2 else "refused", 0.1))
+            busy.feedback(Feedback("success", bool(n % 2), run_id=busy.record(Run("a" if n % 2 else "b", "x"))))
+        assert busy.flush()
+        until(lambda: Counter(idle.decide("x").deployment for _ in range(100))["a"] > 80, deadline_s=30.0)
+
+
+def test_a_change_that_all_processes_see_is_one_alarm(tmp_path: Path) -> None:
+    clock = FakeClock()
+    loops = [opened(tmp_path, clock, "hierarchical", allow=None) for _ in range(3)]
+    for phase, reward in ((0, True), (1, False)):
+        for n in range(60 if phase == 0 else 40):
+            for loop in loops:
+                loop.feedback(Feedback("success", reward, run_id=loop.record(Run("a", "x"))))
+                loop.feedback(Feedback("success", True, run_id=loop.record(Run("b", "x"))))
+            if n % 5 == 0:
+                look(clock, *loops)
+    changes = [a.subject for a in told(loops[0], Alarm) if a.name == "change"]
+    assert changes == ["a"]
+    for loop in loops:
+        loop.close()
+
+
+# --- the pieces -----------------------------------------------------------------------------------------
+
+
+def test_of_increments_that_were_missed_nothing_is_made_up_and_damaged_ones_are_left_out() -> None:
+    store = MemoryStore("memory://")
+    evidence, others = Evidence(), Others(store.state, "p", "two/1", {})
+    for _ in range(30):
+        evidence.note([Observation("x", "a", 1.0, 0.0)], [])
+        record = evidence.record("p", "one/1", NOW_S * 10)
+        assert record is not None
+        store.state.put(record)
+    assert [told.number for told in others.news(0.0)] == list(range(19, 31)), "those of the last minute"
+    assert others.news(1.0) == []
+    assert others.news(10.0) == []
+    assert evidence.record("p", "one/1", NOW_S) is None
+    broken = store.state.list("shared")[0]
+    store.state.put(type(broken)(broken.namespace, broken.key, b"{"))
+    assert Others(store.state, "other", "two/1", {}).news(0.0) == []
+    assert len(Others(store.state, "p", "two/1", {}).news(0.0)) == 11
+    assert Others(store.state, "p", "two/1", None).news(0.0) == [], "who does not know what it knows begins from now"
+    assert Others(store.state, "p", "one/1", {}).news(0.0) == []
+
+
+def test_equal_rewards_and_corrections_are_added_up() -> None:
+    evidence = Evidence()
+    run = Event("p", 1, 1, "r", 0.0, 0.0, Run("a", "x"))
+    evidence.note(
+        [Observation("x", "a", 0.5, 0.0), Observation("x", "a", 0.25, 0.0, 1.0)], [("x", "a", 1.0, [run] * 3)]
+    )
+    others = Others((store := MemoryStore("memory://")).state, "p", "two/1", {})
+    record = evidence.record("p", "one/1", NOW_S * 10)
+    assert record is not None
+    store.state.put(record)
+    (told_now,) = others.news(0.0)
+    (row,) = told_now.rows
+    assert (row.n, row.total, row.moved) == (4, 3.5, -0.75)
