@@ -3,7 +3,8 @@
 Prepares everything, says ``ready``, waits for a line, ships, and says how many runs it shipped, in how many
 seconds and with which CPU. Modes: ``deltas`` (each commit tells of 12 500 runs: their delta, and as events the
 failures and a sample of 1 %), ``events`` (each run is an event), ``many-events`` (each commit is another
-producer's), ``raw-…`` (a pipelined XADD of the same bytes).
+producer's), ``raw-…`` (a pipelined XADD of the same bytes), ``loop`` (an application with ``event_log: edge``
+records 12 500 runs a second, for COMMITS seconds).
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
+from hivefeedback import FeedbackLoop
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Commit
 from hivefeedback.model import Event, Run, encode_event
@@ -107,6 +111,26 @@ def _raw(url: str, commits: Sequence[Commit]) -> Callable[[int], object]:
     return ship
 
 
+def _record(url: str, n_seconds: int) -> None:
+    """Record at the pace that was asked for, or as fast as it goes, until all of it is committed."""
+    rng, step_s = random.Random(url), 0.02
+    pool = [msgspec.structs.replace(run_of(rng, 0, 0.0), run_id="", started_at_s=None) for _ in range(5000)]
+    names = [f"m{i}" for i in range(5)]
+    with FeedbackLoop(store=url, deployments=names, event_log="edge", plugins_allow=["stores", "policies"]) as loop:
+        loop.flush()
+        print("ready", flush=True)
+        sys.stdin.readline()
+        start_s, cpu_s = time.monotonic(), time.process_time()
+        per_step, n_runs = int(RUNS_PER_DELTA * step_s), 0
+        for step in range(round(n_seconds / step_s)):
+            _pass(start_s + step * step_s - time.monotonic())
+            for _ in range(per_step):
+                loop.record(pool[n_runs % len(pool)])
+                n_runs += 1
+        loop.flush(timeout_s=60.0)
+        print(n_runs, time.monotonic() - start_s, time.process_time() - cpu_s, flush=True)
+
+
 def _pass(seconds: float) -> None:
     if seconds > 0.0:
         threading.Event().wait(seconds)
@@ -116,6 +140,9 @@ def main() -> int:
     """Ship."""
     mode, url, name = sys.argv[1:4]
     n_commits, n_events, every_s = int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6])
+    if mode == "loop":
+        _record(url, n_commits)
+        return 0
     commits = commits_of(mode, name, n_commits, n_events)
     ship = (_raw if mode.startswith("raw") else _committed)(url, commits)
     print("ready", flush=True)
