@@ -12,7 +12,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 NUMBERS = {"S1": 17, "S2": 13, "S3": 15, "S4": 23, "S5": 13, "A": 11, "C": 29}
 """How many requirements each system has, the additions of the documents (A) and the contradictions (C)."""
-BUILT = 2
+BUILT = 3
 """Steps of the plan that are done: what they bring must be shown, not promised."""
 
 Item = dict[str, Any]
