@@ -302,11 +302,11 @@ class Recorder:
             self._p.ask(partial(self._p.lookup.of_runs, asked), partial(self._give_up, asked))
 
     def _give_up(self, run_ids: Sequence[str], found: Sequence[Found]) -> None:
-        for run_id, answer in zip(run_ids, found, strict=True):
-            known = self._late.recall(answer)
+        recalled = [self._late.recall(answer) for answer in found]
+        self._p.awaiting.give_up(run_ids)
+        for known in recalled:
             if known is not None:
                 self._judge.give_up(known, earns=self._o.unjudged_earns)
-            self._p.awaiting.drop(run_id)
 
     def _refresh(self, now_s: float) -> None:
         p = self._p
@@ -371,8 +371,9 @@ class Recorder:
             records = p.awaiting.will(now_s)
         else:
             records = p.awaiting.news(now_s)
-        for record in records if self._has_runs or p.awaiting.has_inherited else ():
-            p.outbox.put(record)
+        for record in records:
+            if self._has_runs or record.key != p.owners.own:
+                p.outbox.put(record)
 
     def note_dropped(self, dropped: Mapping[str, int]) -> None:
         """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""

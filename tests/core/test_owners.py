@@ -126,6 +126,30 @@ def test_who_waits_at_the_end_of_a_process_is_waited_for_by_its_heir(opened: Ope
         assert [(o.operation, o.reward) for o in policy.observations] == [("free", 1.0), ("judged", 1.0)]
 
 
+@pytest.mark.parametrize("unjudged", ["ok", "wait"])
+def test_an_heir_that_is_killed_leaves_nothing_that_it_gave_up_to_be_given_up_again(
+    opened: Open, clock: FakeClock, unjudged: str
+) -> None:
+    with opened() as first:
+        first.record(Run("a", "judged"))
+        clock.advance(10.0)
+        first.record(Run("a", "judged"))
+    heir = opened(unjudged=unjudged)
+    heir.tidy()
+    clock.advance(3595.0)
+    heir.decide("other")
+    heir.flush()
+    crash(heir)
+    with opened(unjudged=unjudged) as last:
+        assert last.stats(operation="judged")[0].n_awaiting == 1
+        last.tidy()
+        clock.advance(3600.0)
+        last.decide("other")
+        (row,) = last.stats(operation="judged")
+        assert (row.n_awaiting, row.n_runs) == (0, 2)
+        assert_recount(last, n_expired=0 if unjudged == "ok" else 2)
+
+
 def test_a_run_whose_judgement_never_came_stays_unlearnt_in_whatever_process_it_was_awaited(
     opened: Open, clock: FakeClock
 ) -> None:

@@ -8,7 +8,7 @@ peace, which ones still were. So the heir knows of each run whether it had earne
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import inf
 from typing import Final, NamedTuple
 
@@ -77,6 +77,7 @@ class Awaiting:
         self._runs: OrderedDict[str, _Waiting] = OrderedDict()
         self._since: dict[str, int] = {}
         self._legacies: dict[str, Legacy] = {own: Legacy(0.0, self._since)}
+        self._given_up: set[str] = set()
         self._is_changed = True
 
     def __contains__(self, run_id: str) -> bool:
@@ -96,6 +97,14 @@ class Awaiting:
     def drop(self, run_id: str) -> None:
         """Its reward is known."""
         self._runs.pop(run_id, None)
+
+    def give_up(self, run_ids: Iterable[str]) -> None:
+        """Nobody waits for their judgements any more. An heir must not do so again, even if this process is
+        killed: of what was judged the log tells, of this it does not."""
+        for run_id in run_ids:
+            waiting = self._runs.pop(run_id, None)
+            if waiting is not None and waiting.origin != self.own:
+                self._given_up.add(waiting.origin)
 
     def doubt(self) -> None:
         """Something was erased: whether a run is still there is for the log to say."""
@@ -138,32 +147,35 @@ class Awaiting:
         for origin in gone - {self.own}:
             self._legacies.pop(origin, None)
 
-    @property
-    def has_inherited(self) -> bool:
-        """True where runs of others wait here."""
-        return len(self._legacies) > 1
-
     def legacy(self, origin: str) -> Legacy | None:
         """What is known here of the runs of an origin: of its own ones, and of those that it inherited."""
         return self._legacies.get(origin)
 
     def news(self, now_s: float) -> list[Record]:
         """What an heir would have to know, where that changed since the last call."""
-        own = self._legacies[self.own]
+        told, own = self._left_of(self._given_up, now_s), self._legacies[self.own]
+        self._given_up.clear()
         if not self._is_changed and 0 <= now_s - own.at_s < _TOLD_EVERY_S:
-            return []
+            return told
         self._is_changed, own.at_s = False, now_s
-        return [self._record(self.own)]
+        return [self._record(self.own), *told]
 
     def will(self, now_s: float) -> list[Record]:
         """The same when this process ends: who still waits is left to an heir."""
-        for legacy in self._legacies.values():
+        return self._left_of(self._legacies, now_s)
+
+    def _left_of(self, origins: Collection[str], now_s: float) -> list[Record]:
+        """Who still waits, of some origins."""
+        found = {origin: self._legacies[origin] for origin in origins if origin in self._legacies}
+        if not found:
+            return []
+        for legacy in found.values():
             legacy.at_s, legacy.left = now_s, []
         for run_id, waiting in list(self._runs.items())[-_MOST_LEFT:]:
-            left = self._legacies[waiting.origin].left
+            left = found[waiting.origin].left if waiting.origin in found else None
             if left is not None:
                 left.append((run_id, waiting.due_s))
-        return [self._record(origin) for origin in self._legacies]
+        return [self._record(origin) for origin in found]
 
     def _record(self, origin: str) -> Record:
         return Record(AWAITING, origin, msgspec.json.encode(self._legacies[origin]))
