@@ -142,13 +142,14 @@ def _loops_row(server: RedisServer) -> Row:
     store = RedisStore(server.url())
     lost = n_runs - _counted(store)
     store.close()
+    own_us = shippers.cpu_s / n_runs * 1e6
     return Row(
         name="Redis, 8 loops record and ship (edge mode)",
         ours=n_runs / wall_s,
         unit="runs/s",
         limit=ASKED * 0.95,  # the last flush takes its time as well
         is_more_better=True,
-        note=f"paced at 100 000; {lost:,} lost; CPU per run {shippers.cpu_s / n_runs * 1e6:.1f} µs, Redis {redis_us:.2f} µs",
+        note=f"paced at 100 000; {lost:,} lost; CPU per run {own_us:.1f} µs, Redis {redis_us:.2f} µs",
     )
 
 
