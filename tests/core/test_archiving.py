@@ -18,7 +18,7 @@ from hivefeedback.testing.store_samples import commit_of, run_event
 from hivefeedback_stores.archive import FolderArchive, open_archive
 from tests.plugins.redis_servers import INSTALL, name_of, running
 
-URLS = ("sqlite:///{}/hive.db", "json:///{}/hive.json", "memory://{}", "redis")
+URLS = ("sqlite:///{}/hive.db", "json:///{}/hive.json", "memory://{}", "redis", "redis-shards")
 DAY_S = 86_400.0
 
 
@@ -38,8 +38,9 @@ def clock() -> FakeClock:
 def begin(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Callable[..., FeedbackLoop]:
     def make(**settings: object) -> FeedbackLoop:
         url = str(request.param).format(tmp_path)
-        if url == "redis":
-            url = request.getfixturevalue("redis_url") + name_of(tmp_path)
+        if url in ("redis", "redis-shards"):
+            options = "&shards=3" if url == "redis-shards" else ""
+            url = request.getfixturevalue("redis_url") + name_of(tmp_path) + options
         return FeedbackLoop(store=url, deployments=["a"], clock=clock, retain_events_s=DAY_S, **settings)  # type: ignore[arg-type]  # settings of any kind
 
     return make

@@ -34,7 +34,7 @@ from hivefeedback_stores.redis import RedisStore
 from hivefeedback_stores.sqlite import SqliteStore
 from tests.plugins.redis_servers import INSTALL, name_of, running
 
-KINDS = ("sqlite", "json", "memory", "redis")
+KINDS = ("sqlite", "json", "memory", "redis", "redis-shards")
 WINDOW_S = 20 * 86_400.0
 Make = Callable[[str, str], Store]
 """Opens a store of a kind under a name; with the same name the same store."""
@@ -55,7 +55,8 @@ def open_store(kind: str, place: Path, request: pytest.FixtureRequest) -> Store:
         return JsonStore(f"json:///{place}.json")
     if kind == "memory":
         return MemoryStore(f"memory://{place}")
-    return RedisStore(request.getfixturevalue("redis_url") + name_of(place))
+    options = "&shards=3" if kind == "redis-shards" else ""
+    return RedisStore(request.getfixturevalue("redis_url") + name_of(place / kind) + options)
 
 
 @pytest.fixture
