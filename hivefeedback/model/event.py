@@ -31,6 +31,7 @@ __all__ = [
     "Event",
     "EventsDropped",
     "FeedbackFound",
+    "LearningShared",
     "LearntElsewhere",
     "SegmentStarted",
     "SharedRow",
@@ -171,7 +172,7 @@ class FeedbackFound(Struct, frozen=True, tag_field="kind", tag="feedback_found")
 
 
 class SharedRow(Struct, frozen=True, array_like=True):
-    """Rewards of a deployment in an operation, of runs of another process.
+    """Rewards of a deployment in an operation, as a process tells them to the others.
 
     Args:
         operation, deployment: Of the runs; a canary's variant has an id of its own.
@@ -187,12 +188,18 @@ class SharedRow(Struct, frozen=True, array_like=True):
     moved: float = 0.0
 
 
+class LearningShared(Struct, frozen=True, tag_field="kind", tag="learning_shared"):
+    """This process told the others what it had learnt; ``number`` counts that."""
+
+    number: int
+    rows: tuple[SharedRow, ...] = ()
+
+
 class LearntElsewhere(Struct, frozen=True, tag_field="kind", tag="learnt_elsewhere"):
-    """The policy took in what another process (``origin``) had learnt; ``number`` counts its increments."""
+    """The policy took in what another process told as that ``number``; ``origin`` is ``producer/epoch``."""
 
     origin: str
     number: int
-    rows: tuple[SharedRow, ...] = ()
 
 
 class EventsDropped(Struct, frozen=True, tag_field="kind", tag="events_dropped"):
@@ -212,6 +219,7 @@ What = (
     | Erased
     | EventsDropped
     | FeedbackFound
+    | LearningShared
     | LearntElsewhere
 )
 

@@ -27,6 +27,8 @@ from hivefeedback.model import (
     DecisionRecord,
     Event,
     Feedback,
+    LearningShared,
+    LearntElsewhere,
     Run,
     Score,
     WeightsRefreshed,
@@ -38,7 +40,7 @@ __all__ = ["Edge", "EdgeOptions"]
 _ALL = 2**64
 _WELL = frozenset({"ok", "cache_hit", "control_flow"})
 """Outcomes of runs that did not fail in whatever way; all others are logged in full."""
-_OF_REPLAY = (BatchCommitted, WeightsRefreshed)
+_OF_REPLAY = (BatchCommitted, LearningShared, LearntElsewhere, WeightsRefreshed)
 """Only a replay needs them, which a sample cannot have."""
 _SLICE = 256
 """Events between two breaths."""

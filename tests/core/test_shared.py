@@ -11,11 +11,11 @@ import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.hooks import Observation
-from hivefeedback.model import Alarm, Event, Feedback, LearntElsewhere, Run, SegmentStarted
+from hivefeedback.model import Alarm, Control, Event, Feedback, LearningShared, LearntElsewhere, Run, SegmentStarted
 from hivefeedback.recording.learning.shared import Evidence, Others
 from hivefeedback.testing import EvenPolicy, FakeClock
 from hivefeedback_stores.memory import MemoryStore
-from tests.core.loops import live_loop, sync_loop, told, until
+from tests.core.loops import events, live_loop, sync_loop, told, until
 
 NOW_S = 1e9
 
@@ -57,6 +57,12 @@ def look(clock: FakeClock, *loops: FeedbackLoop) -> None:
     clock.advance(10.0)
     for loop in loops:
         loop.decide("other")
+
+
+def said(loop: FeedbackLoop) -> list[tuple[Event, LearningShared]]:
+    """What processes told each other, with who did."""
+    found = [(e, e.body.what) for e in events(loop) if isinstance(e.body, Control)]
+    return [(e, what) for e, what in found if isinstance(what, LearningShared)]
 
 
 def test_what_one_process_learnt_the_others_know_soon(tmp_path: Path) -> None:
@@ -124,8 +130,9 @@ def test_the_log_says_what_was_learnt_elsewhere_and_a_segment_begins_with_it(tmp
         assert segments[-1].policy_state != segments[0].policy_state
         here.record(Run("a", "x", "timeout"))
         look(clock, here, there)
-        (taken,) = [t for t in told(there, LearntElsewhere) if t.origin.endswith("/1")]
-        assert [(r.operation, r.deployment, r.n, r.total) for r in taken.rows] == [("x", "a", 1, 0.0)]
+        (taken,) = [t for t in told(there, LearntElsewhere) if t.origin == "local/1"]
+        shared = {t.number: t.rows for e, t in said(here) if e.epoch == 1}
+        assert [(r.operation, r.deployment, r.n, r.total) for r in shared[taken.number]] == [("x", "a", 1, 0.0)]
 
 
 def test_estimates_of_processes_with_threads_meet(tmp_path: Path) -> None:
@@ -163,13 +170,13 @@ def test_of_increments_that_were_missed_nothing_is_made_up_and_damaged_ones_are_
     evidence, others = Evidence(), Others(store.state, "p", "two/1", {})
     for _ in range(30):
         evidence.note([Observation("x", "a", 1.0, 0.0)], [])
-        record = evidence.record("p", "one/1", NOW_S * 10)
-        assert record is not None
-        store.state.put(record)
+        increment = evidence.take()
+        assert increment is not None
+        store.state.put(increment.record("p", "one/1", NOW_S * 10))
     assert [told.number for told in others.news(0.0)] == list(range(19, 31)), "those of the last minute"
     assert others.news(1.0) == []
     assert others.news(10.0) == []
-    assert evidence.record("p", "one/1", NOW_S) is None
+    assert evidence.take() is None
     broken = store.state.list("shared")[0]
     store.state.put(type(broken)(broken.namespace, broken.key, b"{"))
     assert Others(store.state, "other", "two/1", {}).news(0.0) == []
@@ -185,9 +192,9 @@ def test_equal_rewards_and_corrections_are_added_up() -> None:
         [Observation("x", "a", 0.5, 0.0), Observation("x", "a", 0.25, 0.0, 1.0)], [("x", "a", 1.0, [run] * 3)]
     )
     others = Others((store := MemoryStore("memory://")).state, "p", "two/1", {})
-    record = evidence.record("p", "one/1", NOW_S * 10)
-    assert record is not None
-    store.state.put(record)
+    increment = evidence.take()
+    assert increment is not None
+    store.state.put(increment.record("p", "one/1", NOW_S * 10))
     (told_now,) = others.news(0.0)
     (row,) = told_now.rows
     assert (row.n, row.total, row.moved) == (4, 3.5, -0.75)

@@ -29,6 +29,7 @@ WHAT = (
     model.Erased,
     model.EventsDropped,
     model.FeedbackFound,
+    model.LearningShared,
     model.LearntElsewhere,
 )
 LOGGED: tuple[type, ...] = (Event, *BODIES, *WHAT, model.Exclusion, model.Assignment, model.SharedRow)

@@ -41,13 +41,24 @@ class Increment(Struct, frozen=True):
     number: int
     rows: tuple[SharedRow, ...]
 
+    def record(self, policy: str, origin: str, now_s: float) -> Record:
+        """As it is stored.
+
+        Args:
+            policy: The policy's name.
+            origin: This process.
+            now_s: By the machine's clock.
+        """
+        key = f"{policy}/{origin}/{self.number % _RING}"
+        return Record(SHARED, key, msgspec.json.encode(self), expires_at_s=now_s + _KEPT_S)
+
 
 class Evidence:
     """Gathers what this process learns from its own runs."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], list[float]] = {}
-        self.number = 0
+        self._number = 0
 
     def note(
         self, observations: Sequence[Observation], alike: Sequence[tuple[str, str, float, Sequence[Event]]]
@@ -71,21 +82,15 @@ class Evidence:
             row = self._rows[operation, deployment] = [0, 0.0, 0.0]
         return row
 
-    def record(self, policy: str, origin: str, now_s: float) -> Record | None:
-        """The next increment as it is stored; None where nothing was learnt.
-
-        Args:
-            policy: The policy's name.
-            origin: This process.
-            now_s: By the machine's clock.
-        """
+    def take(self) -> Increment | None:
+        """The next increment; None where nothing was learnt."""
         if not self._rows:
             return None
         taken = [(name, self._rows.pop(name)) for name in list(self._rows)[:_MOST_ROWS]]
-        rows = tuple(SharedRow(*name, int(n), total, moved) for name, (n, total, moved) in taken)
-        self.number += 1
-        key = f"{policy}/{origin}/{self.number % _RING}"
-        return Record(SHARED, key, msgspec.json.encode(Increment(self.number, rows)), expires_at_s=now_s + _KEPT_S)
+        self._number += 1
+        return Increment(
+            self._number, tuple(SharedRow(*name, int(n), total, moved) for name, (n, total, moved) in taken)
+        )
 
 
 class Told(NamedTuple):

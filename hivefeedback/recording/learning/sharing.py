@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hivefeedback.model import LearntElsewhere
+from hivefeedback.model import LearningShared, LearntElsewhere
 from hivefeedback.recording.feedback.judge import Judge
 from hivefeedback.recording.learning.learnt import Learnt
 from hivefeedback.recording.learning.shared import Told
@@ -33,15 +33,17 @@ class Sharing:
             self._see(origin, number)
             self._judge.learn_shared(rows)
             if is_logged:
-                self._p.events.tell(LearntElsewhere(origin, number, rows))
+                self._p.events.tell(LearntElsewhere(origin, number))
 
     def tell(self, dump: bytes) -> None:
         """What the policy knows, and which increments of whom are in it; in one commit with the own one."""
         p, own, name = self._p, self._p.owners.own, self._p.policy.name
-        increment = p.evidence.record(name, own, p.owners.now())
+        increment = p.evidence.take()
         if increment is not None:
-            p.outbox.put(increment)
-            self._see(own, p.evidence.number)
+            p.outbox.put(increment.record(name, own, p.owners.now()))
+            p.events.tell(LearningShared(increment.number, increment.rows))
+            p.outbox.add(p.events.take_own())  # with what it tells of
+            self._see(own, increment.number)
         p.outbox.put(Learnt(own, p.signals.n_learnt, dump, dict(p.signals.seen)).record(name))
 
     def _see(self, origin: str, number: int) -> None:
