@@ -200,8 +200,7 @@ class Committer:
         """Sums are small: they are kept."""
         n_events = len(outgoing.commit.events)
         if n_events:
-            self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost")
-            self._counters["events_uncommitted"] += n_events - 1
+            self._counters.note("events_uncommitted", "the store is too slow or gone; events are lost", n_events)
         outgoing.commit = msgspec.structs.replace(outgoing.commit, events=())
         outgoing.given, outgoing.n_bytes = (), 0
 
