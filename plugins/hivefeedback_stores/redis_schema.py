@@ -10,7 +10,6 @@ from hivefeedback.errors import ConfigurationError, StoreUnreachableError
 from hivefeedback_stores.bodies import new_salt
 from hivefeedback_stores.redis_client import SCHEMA, SHARDED, Link, Script, Server
 from hivefeedback_stores.redis_keys import FIXED
-from hivefeedback_stores.redis_url import MAX_SHARDS
 
 __all__ = ["open_store"]
 
@@ -27,7 +26,7 @@ return {schema, redis.call('HGET', KEYS[1], 'salt'), redis.call('HGET', KEYS[1],
 """,
     needs_store=False,
 )
-_IS_THERE = Script("return schema and 1 or 0", needs_store=False)
+_TOLD = Script("return redis.call('HGET', KEYS[1], 'shards')", needs_store=False)
 _CREATE = Script(
     """
 if not schema then
@@ -45,7 +44,8 @@ return {redis.call('HGET', KEYS[1], 'salt'), redis.call('HGET', KEYS[1], 'shards
 def open_store(link: Link) -> tuple[str, list[Server]]:
     """Make the store where it is missing, now and whenever the keys of a shard are gone.
 
-    How many shards it has is kept in shard 0, and in each other one too.
+    How many shards it has is kept in shard 0; and, for whoever opens it after that one was lost with its
+    node, at the far end of the slots, where shard 1 would lie if there were two.
 
     Returns:
         The store's salt and its shards.
@@ -56,10 +56,11 @@ def open_store(link: Link) -> tuple[str, list[Server]]:
         StoreVersionError: A newer hivefeedback wrote it.
         StoreCorruptError: Its keys hold something else.
     """
-    first = Server(link)
+    first, signpost = Server(link), Server(link, 1, 2)
     salt, n_shards = _looked_at(first)
     if n_shards is None:
-        salt, n_shards = _create(first, _told_by_another(link) or link.address.n_shards or 1)
+        told = signpost.read(_TOLD, signpost.keys.of("meta"))
+        salt, n_shards = _create(first, int(told or link.address.n_shards or 1))
     _check_number(link, n_shards)
     first.make_anew = partial(_create, first, n_shards)
     shards = [first, *(Server(link, number, n_shards) for number in range(1, n_shards))]
@@ -67,6 +68,8 @@ def open_store(link: Link) -> tuple[str, list[Server]]:
         shard.make_anew = partial(_create, shard, n_shards)
         if _looked_at(shard)[1] is None:
             _create(shard, n_shards)
+    if n_shards > 1 and not link.read_only:
+        _create(signpost, n_shards)
     return salt, shards
 
 
@@ -80,16 +83,6 @@ def _looked_at(server: Server) -> tuple[str, int | None]:
     if server.read_only:
         raise StoreUnreachableError(f"{server.address.shown} holds no store of that name; open it once for writing")
     return "", None
-
-
-def _told_by_another(link: Link) -> int | None:
-    """How many shards the store has whose shard 0 is gone with its node; None where all is gone."""
-    asked = link.address.n_shards
-    for n_shards in range(2, MAX_SHARDS + 1) if asked is None else [asked] * (asked > 1):
-        other = Server(link, 1, n_shards)
-        if other.read(_IS_THERE, other.keys.of("meta")):
-            return n_shards
-    return None
 
 
 def _warn(server: Server, aof: bytes, most: bytes, policy: bytes) -> None:

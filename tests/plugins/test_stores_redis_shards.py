@@ -489,6 +489,8 @@ def test_a_shard_that_was_lost_is_made_anew_and_the_others_stay(
         _commit(store, producer, 1, n_events=4)
     _lose(redis_server, tmp_path, lost)
     assert store.log.count() == n_runs(store) == 8
+    with pytest.raises(ConfigurationError, match="made with shards=3"):
+        RedisStore(f"{redis_url}&shards=2")
     again = RedisStore(redis_url)  # it learns from what is left how many shards there are
     for producer in range(N):
         for each in (store, again):
