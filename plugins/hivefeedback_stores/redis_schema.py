@@ -6,10 +6,11 @@ import logging
 import secrets
 from functools import partial
 
-from hivefeedback.errors import ConfigurationError, StoreUnreachableError
+from hivefeedback.errors import ConfigurationError, StoreCorruptError, StoreUnreachableError
 from hivefeedback_stores.bodies import new_salt
 from hivefeedback_stores.redis_client import SCHEMA, SHARDED, Link, Script, Server
 from hivefeedback_stores.redis_keys import FIXED
+from hivefeedback_stores.redis_url import MAX_SHARDS
 
 __all__ = ["open_store"]
 
@@ -60,7 +61,7 @@ def open_store(link: Link) -> tuple[str, list[Server]]:
     salt, n_shards = _looked_at(first)
     if n_shards is None:
         told = signpost.read(_TOLD, signpost.keys.of("meta"))
-        salt, n_shards = _create(first, int(told or link.address.n_shards or 1))
+        salt, n_shards = _create(first, _number(link, told) if told else link.address.n_shards or 1)
     _check_number(link, n_shards)
     first.make_anew = partial(_create, first, n_shards)
     shards = [first, *(Server(link, number, n_shards) for number in range(1, n_shards))]
@@ -79,7 +80,7 @@ def _looked_at(server: Server) -> tuple[str, int | None]:
     if server.shard == 0:
         _warn(server, aof, most, policy)
     if schema is not None:
-        return (salt or b"").decode(), int(n_shards or 1)
+        return (salt or b"").decode(), _number(server.link, n_shards or b"1")
     if server.read_only:
         raise StoreUnreachableError(f"{server.address.shown} holds no store of that name; open it once for writing")
     return "", None
@@ -110,4 +111,10 @@ def _create(server: Server, n_shards: int) -> tuple[str, int]:
     schema = SCHEMA if n_shards == 1 else SHARDED
     args = (schema, new_salt(), secrets.token_hex(8), n_shards)
     salt, present = server.read(_CREATE, server.keys.of(*FIXED), args)
-    return salt.decode(), int(present)
+    return salt.decode(), _number(server.link, present)
+
+
+def _number(link: Link, told: bytes) -> int:
+    if told.isdigit() and 1 <= int(told) <= MAX_SHARDS:
+        return int(told)
+    raise StoreCorruptError(f"{link.address.shown}: its number of shards cannot be read ({told!r:.50})")

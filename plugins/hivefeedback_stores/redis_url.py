@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from hivefeedback.errors import ConfigurationError
 
-__all__ = ["Address", "address_of"]
+__all__ = ["MAX_SHARDS", "Address", "address_of"]
 
 _OURS = ("name", "cluster", "shards")
 _TLS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")

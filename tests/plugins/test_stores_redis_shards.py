@@ -473,6 +473,15 @@ def test_a_key_of_another_program_in_any_shard_is_refused_by_name(
     assert store.log.count() == n_runs(store) == 2
 
 
+@pytest.mark.parametrize("number", ["0", "many", "-3", "65"])
+def test_a_number_of_shards_that_somebody_changed_is_refused(
+    redis_server: RedisServer, store: RedisStore, redis_url: str, tmp_path: Path, number: str
+) -> None:
+    redis_server.cli("HSET", _key(tmp_path, 0, "meta"), "shards", number)
+    with pytest.raises(StoreCorruptError, match="its number of shards cannot be read"):
+        RedisStore(redis_url)
+
+
 # --- a shard is lost ------------------------------------------------------------------------------
 
 
