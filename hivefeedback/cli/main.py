@@ -7,7 +7,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 
@@ -81,6 +81,8 @@ def _parsed(words: list[str], clock: Callable[[], float]) -> tuple[Call, Spec | 
             )
     args = parsed(build(specs.values()), words)
     if args.spec is None and "group" in args:
+        if args.json:
+            raise InvalidInputError(_which(args.group.prog, args.children))
         args.group.print_help(sys.stderr)
         raise SystemExit(WRONG_USE)
     return Call(args, clock=clock), args.spec
@@ -98,8 +100,15 @@ def _without_command(args: argparse.Namespace) -> int:
         text = version("hivefeedback")
         out(as_document({"version": text}) if args.json else f"hivefeedback {text}")
         return DONE
+    if args.json:
+        raise InvalidInputError(_which("hivefeedback", [spec.name for spec in SPECS]))
     build(SPECS).print_help(sys.stderr)
     return WRONG_USE
+
+
+def _which(prog: str, names: Iterable[str]) -> str:
+    """For programs, which cannot read a help."""
+    return f"{prog} needs one of its commands: {', '.join(names)}; see: {prog} --help"
 
 
 def _answered(call: Call, spec: Spec) -> int:

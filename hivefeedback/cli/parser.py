@@ -101,7 +101,7 @@ def _add_commands(parser: _Parser, specs: Iterable[Spec]) -> None:
         _add_arguments(child, spec.arguments)
         _add_arguments(child.add_argument_group("global options"), _GLOBAL_AGAIN)
         if spec.children:
-            child.set_defaults(group=child)
+            child.set_defaults(group=child, children=[inner.name for inner in spec.children])
             _add_commands(child, spec.children)
         else:
             child.set_defaults(spec=spec, command=child.prog)

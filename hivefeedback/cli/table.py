@@ -14,6 +14,8 @@ __all__ = ["Column", "table"]
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 """A text column is not cut below this; then a column is left out instead."""
+_WIDEST: Final = 120
+"""A text column is not wider than this where there is no terminal: one long id would blow up every line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: in
     Args:
         columns: Titles and alignment.
         rows: As many cells each as there are columns.
-        width: Of the terminal; None: as wide as it gets.
+        width: Of the terminal; None: as wide as it gets, with texts of 120 places at most.
 
     >>> print(table([Column("id"), Column("runs", is_number=True)], [["a", "5"], ["bb", "12"]]))
     id  runs
@@ -66,7 +68,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: in
 
 
 def _natural(columns: Sequence[Column], cells: Sequence[Sequence[str]], i: int) -> int:
-    return max([len(columns[i].title), len(columns[i].unit), *(_cells_wide(row[i]) for row in cells)])
+    wide = max([len(columns[i].title), len(columns[i].unit), *(_cells_wide(row[i]) for row in cells)])
+    return wide if columns[i].is_number else min(wide, _WIDEST)
 
 
 def _least(columns: Sequence[Column], cells: Sequence[Sequence[str]], kept: Sequence[int]) -> int:

@@ -217,7 +217,8 @@ def test_a_store_of_an_unknown_kind_is_wrong_use(cli: Cli) -> None:
 
 def test_a_password_in_the_store_s_url_is_not_shown(cli: Cli) -> None:
     said = cli("stats", "--store", "oracle://me:secret@host/x")
-    assert "secret" not in said.err.splitlines()[0]
+    assert "secret" not in said.err + said.out
+    assert "oracle://***@host/x" in said.err
 
 
 def test_a_json_store_is_read_and_written_like_any_other(cli: Cli, tmp_path: Path, clock: FakeClock) -> None:
@@ -404,3 +405,10 @@ def test_the_default_arguments_are_those_of_the_process(
     monkeypatch.setattr(sys, "argv", ["hivefeedback", "--version"])
     assert main() == 0
     assert capsys.readouterr().out.startswith("hivefeedback ")
+
+
+@pytest.mark.parametrize("words", [(), *((spec.name,) for spec in SPECS if spec.children)])
+def test_a_program_that_names_no_command_reads_why_as_json(cli: Cli, words: tuple[str, ...]) -> None:
+    said = cli("--json", *words)
+    assert (said.code, said.data["exit_code"]) == (2, 2)
+    assert said.data["error"].startswith(f"{' '.join(('hivefeedback', *words))} needs one of its commands: ")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from hivefeedback.cli.call import shown_url
 from hivefeedback.cli.console import error_line
 from hivefeedback.cli.table import Column, table
 from hivefeedback.cli.words import age, amount, duration_s, moment_s, plain
+from hivefeedback.model import shown_url
 
 COLUMNS = (Column("name"), Column("runs", is_number=True), Column("cost", "USD", is_number=True, rank=1))
 ROWS = [["a rather long name of a deployment", "12", "0.5"], ["b", "3", "10"]]
@@ -43,8 +43,15 @@ def test_the_text_is_cut_before_a_column_is_left_out_and_numbers_are_never_cut()
     assert "12" in narrow
 
 
-def test_without_a_terminal_nothing_is_cut() -> None:
+def test_without_a_terminal_nothing_is_cut_that_a_person_would_read() -> None:
     assert ROWS[0][0] in table(COLUMNS, ROWS, width=None)
+
+
+def test_an_endless_id_does_not_make_every_line_endless() -> None:
+    lines = table(COLUMNS[:2], [["a" * 10_000, "1"], ["b", "2"]]).splitlines()
+    assert max(map(len, lines)) < 140
+    assert "a…" in lines[1]
+    assert lines[2].startswith("b ")
 
 
 def test_wide_and_combining_characters_keep_the_columns_straight() -> None:

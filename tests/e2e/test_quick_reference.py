@@ -38,3 +38,14 @@ def test_its_settings_are_there(text: str) -> None:
     assert {"ring_size", "unjudged"} <= set(Settings.model_fields)
     for name in re.findall(r"`(ring_size|unjudged|canary_\w+)", text):
         assert name in Settings.model_fields
+
+
+def test_its_counters_are_counted_somewhere(text: str, repository: Path) -> None:
+    """Whoever watches a name that is never counted believes that nothing is lost."""
+    named = set(re.findall(r'loop\.counters\["(\w+)"\]', text))
+    assert {"events_dropped", "feedback_unjoined"} <= named
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (repository / "hivefeedback" / "recording").rglob("*.py")
+    )
+    counted = set(re.findall(r'counters(?:\.note\(|\[)"(\w+)"', code))
+    assert named <= counted
