@@ -82,6 +82,17 @@ class LogContract:
         assert store.log.find_run(decision_id="d") == runs[0]
         assert store.log.find_run(session_id="s") == runs[0]
 
+    def test_a_decision_finds_the_run_of_a_model_before_the_agents_around_it(self, store: Store) -> None:
+        model, agent = (
+            run_event(1, at_s=T0, decision_id="d"),
+            run_event(2, at_s=T0 + 1, decision_id="d", kind="agent"),
+        )
+        store.commit(commit_of(1, [model, agent, run_event(3, decision_id="e", kind="agent")]))
+        assert store.log.find_run(decision_id="d") == model
+        alone = store.log.find_run(decision_id="e")
+        assert alone is not None
+        assert alone.seq == 3
+
     def test_the_runs_of_a_trace_or_a_decision_come_in_the_order_of_the_log(self, store: Store) -> None:
         """Only for logs that offer ``runs_by``: with it, what is said late of a query reaches all below it."""
         runs_by = getattr(store.log, "runs_by", None)

@@ -84,7 +84,8 @@ def matches(event: Event, selector: Selector) -> bool:
 
 
 def choose_run(join: Join, runs: Sequence[Placed]) -> Event | None:
-    """The run that a join means: of a trace its root (without parent; else the first), else the newest."""
+    """The run that a join means: of a trace its root (without parent; else the first), of a decision the newest
+    of a model (else the newest), else the newest."""
     return _Runs(join, runs).until(None)
 
 
@@ -96,6 +97,8 @@ class _Runs:
         if join == "trace_id":
             roots = [e for e in ordered if isinstance(e.body, Run) and not e.body.parent_id]
             ordered = (roots or ordered)[:1]
+        elif join == "decision_id":
+            ordered = [e for e in ordered if isinstance(e.body, Run) and e.body.kind == "llm"] or ordered
         self._events, self._times = ordered, [e.event_time_s for e in ordered]
 
     def until(self, time_s: float | None) -> Event | None:

@@ -70,7 +70,7 @@ class RedisLog:
     ) -> Event | None:
         for join, value in joins_of(trace_id, decision_id, response_id, session_id):
             rows = self._rows()
-            if join == "trace_id":
+            if join in ("trace_id", "decision_id"):
                 return choose_run(join, rows.runs_by(join, value))
             return next((event for _, event in rows.newest(RUNS[join], value)), None)
         return None

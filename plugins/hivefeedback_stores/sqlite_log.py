@@ -227,7 +227,7 @@ class SqliteLog:
         for join, value in joins_of(trace_id, decision_id, response_id, session_id):
             with self._database.read() as connection:
                 rows = _Rows(connection)
-                if join == "trace_id":
+                if join in ("trace_id", "decision_id"):
                     return choose_run(join, rows.runs_by(join, value))
                 return rows.latest(_RUNS[join], value)
         return None

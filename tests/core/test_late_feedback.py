@@ -350,3 +350,24 @@ def test_erased_feedback_that_waits_for_its_run_does_not_count() -> None:
         row = loop.stats()[0]
         assert (row.n_judged, row.reward) == (1, 1.0)
         assert not loop.store.state.list("asked")
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_feedback_on_a_decision_is_about_the_model_that_answered_not_the_chain_around_it(
+    is_late: bool, tmp_path: Path
+) -> None:
+    clock, url = FakeClock(), f"sqlite:///{tmp_path}/hive.db"
+    with sync_loop("a", store=url, clock=clock) as loop:
+        decision = loop.decide("x")
+        ids = {"decision_id": decision.decision_id, "trace_id": "t"}
+        loop.record(Run("a", "x", parent_id="root", **ids))
+        loop.record(Run("", "x", run_id="root", kind="chain", agent_id="planner", **ids))
+        feedback = Feedback("helpful", 1.0, decision_id=decision.decision_id)
+        if not is_late:
+            loop.feedback(feedback)
+    with sync_loop("a", store=url, clock=clock) as loop:
+        if is_late:
+            loop.feedback(feedback)
+        rows = {row.deployment: row for row in loop.stats()}
+        assert (rows["a"].quality, rows["a"].n_judged) == (1.0, 1)
+        assert sum(row.n_judged for row in rows.values()) == 1

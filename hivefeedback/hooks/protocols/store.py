@@ -105,7 +105,8 @@ class EventLog(Protocol):
         self, *, trace_id: str = "", decision_id: str = "", response_id: str = "", session_id: str = ""
     ) -> Event | None:
         """The run that feedback by one of these belongs to: the root run of a trace (without
-        parent; else its first), the newest of a decision or session, the one of a response."""
+        parent; else its first), the newest of a decision by a model (else by whatever agent), the
+        newest of a session, the one of a response."""
 
     def said_of(self, run: Event) -> Sequence[Event]:
         """Feedback and scores that belong to a run, by the same rules, in the order of the log."""

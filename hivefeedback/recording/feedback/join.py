@@ -139,9 +139,14 @@ class Joins:
         return (self._decisions.get(decision_id) or self._assigned.get(decision_id)) if decision_id else None
 
     def decided(self, decision_id: str) -> KnownRun | None:
-        """The newest run of a decision."""
+        """The newest run of a decision, of a model where there is one."""
         self._wake_newest("decision", decision_id)
         return self._decided.get(decision_id)
+
+    def _is_answered(self, decision_id: str) -> bool:
+        """True where a model answered by that decision: an agent's run around it is not what was decided."""
+        known = self._decided.get(decision_id)
+        return known is not None and known.kind == "llm"
 
     def claim(self, run_id: str) -> bool:
         """True the first time that a run of this id comes in (ids that we made are unique anyway)."""
@@ -199,7 +204,7 @@ class Joins:
     def add(self, run: KnownRun, *, is_root: bool, decision_id: str, response_id: str, session_id: str) -> None:
         """Remember a run by all that it has."""
         self.keep(run)
-        if decision_id:
+        if decision_id and (run.kind == "llm" or not self._is_answered(decision_id)):
             self._decided.add(decision_id, run)
         if response_id:
             self._responses.add(response_id, run)
