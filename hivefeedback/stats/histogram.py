@@ -19,6 +19,8 @@ RELATIVE_ERROR = 0.01
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _PER_LOG = 1 / log(_GAMMA)
 _SMALLEST, _LARGEST = 1e-9, 1e12
+_NEARLY = 1e-9
+"""A rank that is a whole number may come out this much larger."""
 _ZERO = -(1 << 20)
 """The bin of values that are zero or smaller."""
 
@@ -65,16 +67,20 @@ def merge_bins(into: dict[int, int], bins: Mapping[int, int]) -> None:
 def quantile(bins: Mapping[int, int] | Iterable[tuple[int, int]], q: float) -> float | None:
     """The q-quantile (0 ≤ q ≤ 1) of a histogram, within 1 %; None where it is empty.
 
-    >>> quantile({bin_of(1.0): 3, bin_of(9.0): 1}, 0.5) == value_of(bin_of(1.0))
-    True
+    The nearest rank: the smallest value that is not exceeded by at least a share q of all, so that the
+    95th percentile of two values is the larger one.
+
+    >>> two = {bin_of(1.0): 1, bin_of(9.0): 1}
+    >>> [quantile(two, q) == value_of(bin_of(x)) for q, x in ((0.5, 1.0), (0.95, 9.0), (0.0, 1.0))]
+    [True, True, True]
     """
     items = sorted(bins.items() if isinstance(bins, Mapping) else bins)
     total = sum(n for _, n in items)
     if total <= 0:
         return None
-    rank, seen = q * (total - 1), 0
+    rank, seen = max(1, ceil(q * total - _NEARLY)), 0
     for k, n in items:
         seen += n
-        if seen > rank:
+        if seen >= rank:
             return value_of(k)
     return value_of(items[-1][0])

@@ -359,9 +359,9 @@ def test_feedback_on_a_decision_is_about_the_model_that_answered_not_the_chain_a
     clock, url = FakeClock(), f"sqlite:///{tmp_path}/hive.db"
     with sync_loop("a", store=url, clock=clock) as loop:
         decision = loop.decide("x")
-        ids = {"decision_id": decision.decision_id, "trace_id": "t"}
-        loop.record(Run("a", "x", parent_id="root", **ids))
-        loop.record(Run("", "x", run_id="root", kind="chain", agent_id="planner", **ids))
+        made = decision.decision_id
+        loop.record(Run("a", "x", parent_id="root", trace_id="t", decision_id=made))
+        loop.record(Run("", "x", run_id="root", kind="chain", agent_id="planner", trace_id="t", decision_id=made))
         feedback = Feedback("helpful", 1.0, decision_id=decision.decision_id)
         if not is_late:
             loop.feedback(feedback)
