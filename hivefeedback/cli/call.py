@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,18 +18,7 @@ if TYPE_CHECKING:
     from hivefeedback.loop import FeedbackLoop
     from hivefeedback.settings import Settings
 
-__all__ = ["Call", "shown_url"]
-
-_SECRET = re.compile(r"(?<=//)[^/@]*@")
-
-
-def shown_url(url: str) -> str:
-    """A store's URL without the password that may be in it.
-
-    >>> shown_url("redis://me:secret@host/0")
-    'redis://***@host/0'
-    """
-    return _SECRET.sub("***@", url)
+__all__ = ["Call"]
 
 
 class Call:
@@ -74,6 +62,8 @@ class Call:
     def use_store(self) -> str:
         """Say which store is used; its URL."""
         if not self.store_url:
+            from hivefeedback.model import shown_url
+
             self.store_url = shown_url(self.settings.store)
             if not self.is_json:
                 say(f"store: {self.store_url}")

@@ -13,6 +13,7 @@ from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Archive, Policy, PolicyFactory, Store
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.registry import Registry
+from hivefeedback.model import shown_url
 from hivefeedback.recording import Counters
 
 __all__ = [
@@ -40,11 +41,13 @@ def open_store(registry: Registry, url: str, *, read_only: bool = False) -> Stor
     """
     scheme, found, _ = url.partition("://")
     if not found:
-        raise ConfigurationError(f"store {url!r} is no URL; expected such as 'sqlite:///hive.db' or 'memory://'")
+        raise ConfigurationError(
+            f"store {shown_url(url)!r} is no URL; expected such as 'sqlite:///hive.db' or 'memory://'"
+        )
     factory = registry.stores.get(scheme)
     if factory is None:
         known = ", ".join(f"{s}://" for s in sorted(registry.stores)) or "none"
-        raise ConfigurationError(f"store {url!r}: no plugin offers {scheme}://; known: {known}")
+        raise ConfigurationError(f"store {shown_url(url)!r}: no plugin offers {scheme}://; known: {known}")
     return factory(url, read_only=read_only)
 
 
@@ -75,8 +78,9 @@ def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Ca
     except (ConfigurationError, InvalidInputError):
         raise
     except Exception as error:  # noqa: BLE001  # the plugin guard: a store is a plugin, and the host must start
-        counters.note("store_unreachable", f"{error}; nothing is kept beyond this process")
-        log.error("the store cannot be used, memory:// stands in: %s", error)
+        said = str(error).replace(url, shown_url(url))  # a driver may name all that it was given
+        counters.note("store_unreachable", f"{said}; nothing is kept beyond this process")
+        log.error("the store cannot be used, memory:// stands in: %s", said)
         begin(open_store(registry, "memory://"))
 
 

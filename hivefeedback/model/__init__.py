@@ -87,6 +87,7 @@ from hivefeedback.model.run import BLAMED, OUTCOMES, UNCOUNTED, Outcome, Run, Ru
 from hivefeedback.model.snapshot import OfferKey, Snapshot, offer_from
 from hivefeedback.model.system import SystemState
 from hivefeedback.model.target import Target, target_of, targets_of
+from hivefeedback.model.urls import shown_url
 
 __all__ = [
     "BLAMED",
@@ -214,6 +215,7 @@ __all__ = [
     "render",
     "route_value",
     "served_as",
+    "shown_url",
     "target_of",
     "targets_of",
     "told_by",

@@ -7,10 +7,9 @@ None is written on a thread of the application.
 from __future__ import annotations
 
 import logging
-import re
 
 from hivefeedback.hooks import Commit, Store
-from hivefeedback.model import OBSERVED, Configuration
+from hivefeedback.model import OBSERVED, Configuration, shown_url
 
 __all__ = ["TROUBLES", "tell_loaded", "tell_saved", "tell_trouble"]
 
@@ -25,23 +24,15 @@ TROUBLES = frozenset(_ADVICE)
 """Names of feedback that is told of, where it speaks against a run."""
 
 
-_LOGIN = re.compile(r"//[^/]*@")
-
-
-def _place(url: str) -> str:
-    """A store's URL without the name and password of a server."""
-    return _LOGIN.sub("//", url)
-
-
 def tell_loaded(store: Store, config: Configuration) -> None:
     """At the start: how many deployments are in service or were seen before, or that nothing is there yet."""
     if not log.isEnabledFor(logging.INFO):
         return
     if not store.log.read(limit=1):
-        log.debug("Performance feedback: No existing metrics file found at %s", _place(store.url))
+        log.debug("Performance feedback: No existing metrics file found at %s", shown_url(store.url))
         return
     names = {*config.deployments, *(record.key for record in store.state.list(OBSERVED))}
-    log.info("Performance feedback: Loaded metrics for %d models from %s", len(names), _place(store.url))
+    log.info("Performance feedback: Loaded metrics for %d models from %s", len(names), shown_url(store.url))
 
 
 def tell_saved(store: Store, commit: Commit) -> None:
@@ -49,7 +40,7 @@ def tell_saved(store: Store, commit: Commit) -> None:
     if log.isEnabledFor(logging.DEBUG):
         names = {key.deployment for key, _ in commit.delta.cells} - {""}
         if names:
-            log.debug("Performance feedback: Saved metrics for %d models to %s", len(names), _place(store.url))
+            log.debug("Performance feedback: Saved metrics for %d models to %s", len(names), shown_url(store.url))
 
 
 def tell_trouble(name: str, value: float, operation: str) -> None:

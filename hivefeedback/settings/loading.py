@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsError
 
 from hivefeedback.errors import ConfigurationError
+from hivefeedback.model import shown_url
 from hivefeedback.settings.aliases import from_aliases
 from hivefeedback.settings.schema import Settings
 from hivefeedback.settings.sections import plugin_options
@@ -145,7 +146,7 @@ def _sentence(error: ValidationError, path: Path | None) -> str:
         elif not name:  # about several together; the input is then all there is, with passwords in URLs
             parts.append(said)
         else:
-            parts.append(f"setting {name!r} is {problem.get('input')!r}: {said}")
+            parts.append(f"setting {name!r} is {shown_url(repr(problem.get('input')))}: {said}")
     where = f" (file {str(path)!r} was read)" if path else ""
     return "; ".join(parts) + where
 

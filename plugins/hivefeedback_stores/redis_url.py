@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from hivefeedback.errors import ConfigurationError
+from hivefeedback.model import shown_url
 
 __all__ = ["MAX_SHARDS", "Address", "address_of"]
 
@@ -51,12 +52,15 @@ def address_of(url: str) -> Address:
     >>> address_of("redis://me:secret@db:6380/1?name=shop").shown
     'redis://***@db:6380/1?name=shop'
     """
-    shown = re.sub(r"(?<=//).*@", "***@", url)
+    shown = shown_url(url)
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError as error:
-        raise ConfigurationError(f"store URL {shown!r} cannot be read: {error}") from error
+    except ValueError:  # its message may hold a piece of the password
+        raise ConfigurationError(
+            f"store URL {shown!r} cannot be read; expected redis://host:6379/0?name=main, and of a password "
+            "'/' as %2F, ':' as %3A, '@' as %40"
+        ) from None
     is_place = parts.scheme in ("redis", "rediss") and parts.hostname and port != 0
     if not is_place or not re.fullmatch(r"(/\d*)?", parts.path) or parts.fragment:
         raise ConfigurationError(f"store URL {shown!r} names no Redis; expected redis://host:6379/0?name=main")

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hivefeedback.errors import ConfigurationError
+from hivefeedback.model import shown_url
 
 __all__ = ["name_of", "path_of"]
 
@@ -25,10 +26,12 @@ def path_of(url: str, scheme: str) -> Path:
     rest = url.removeprefix(prefix)
     if not url.startswith(prefix) or not rest.strip("/") or rest.endswith("/"):
         raise ConfigurationError(
-            f"store URL {url!r} names no file; expected {prefix}relative/file or {prefix}/absolute/file"
+            f"store URL {shown_url(url)!r} names no file; expected {prefix}relative/file or {prefix}/absolute/file"
         )
     if "?" in rest or "\x00" in unquote(rest):
-        raise ConfigurationError(f"store URL {url!r} holds a '?' or a NUL; write '?' as %3F, options are arguments")
+        raise ConfigurationError(
+            f"store URL {shown_url(url)!r} holds a '?' or a NUL; write '?' as %3F, options are arguments"
+        )
     return Path(unquote(rest)).expanduser()
 
 
@@ -39,5 +42,7 @@ def name_of(url: str) -> str:
         ConfigurationError: Not such a URL.
     """
     if not url.startswith("memory://"):
-        raise ConfigurationError(f"store URL {url!r} is not one of memory; expected memory:// or memory://name")
+        raise ConfigurationError(
+            f"store URL {shown_url(url)!r} is not one of memory; expected memory:// or memory://name"
+        )
     return unquote(url.removeprefix("memory://")).strip("/")

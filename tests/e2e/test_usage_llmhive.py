@@ -192,5 +192,5 @@ def test_the_password_of_a_store_is_not_logged(caplog: pytest.LogCaptureFixture)
         store = MemoryStore("memory://")
         store.url = "redis://hive:secret@host:6379/0"
         tell_loaded(store, loop.configuration)
-    assert "redis://host:6379/0" in caplog.text
+    assert "redis://***@host:6379/0" in caplog.text
     assert "secret" not in caplog.text

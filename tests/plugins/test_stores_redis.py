@@ -281,7 +281,13 @@ def test_a_url_that_names_no_redis_is_refused(bad: str) -> None:
 
 
 def test_the_password_is_in_no_message() -> None:
-    for url in ("redis://me:pa%40ss@host?nope=1", "redis://:pa%40ss@host:x", "redis://me:p@a@ss@host?name=?"):
+    for url in (
+        "redis://me:pa%40ss@host?nope=1",
+        "redis://:pa%40ss@host:x",
+        "redis://me:p@a@ss@host?name=?",
+        "redis://me:pa/ss@host",
+        "redis://host?password=pass@",
+    ):
         with pytest.raises(ConfigurationError) as caught:
             RedisStore(url)
         assert "ss@" not in str(caught.value)
