@@ -185,8 +185,9 @@ class Server:
         try:
             return self.read(script, parts, args)
         except EmptiedError:
-            log.error("%s lost %s: events, aggregates and journal begin anew", self.address.shown,
-                      f"shard {self.shard} of the store" if self.shard else "the store")  # fmt: skip
+            log.error("%s lost %s begin anew", self.address.shown,
+                      f"shard {self.shard}: its events and aggregates" if self.shard
+                      else "the store: events, aggregates and journal")  # fmt: skip
             self.make_anew()
             return self.read(script, parts, args)
         except StoreUnreachableError as error:

@@ -492,7 +492,7 @@ def _lose(server: RedisServer, folder: Path, shard: int) -> None:
 
 @pytest.mark.parametrize("lost", range(N))
 def test_a_shard_that_was_lost_is_made_anew_and_the_others_stay(
-    redis_server: RedisServer, store: RedisStore, url: str, redis_url: str, tmp_path: Path, lost: int
+    redis_server: RedisServer, store: RedisStore, redis_url: str, tmp_path: Path, lost: int
 ) -> None:
     for producer in range(N):
         _commit(store, producer, 1, n_events=4)
@@ -507,6 +507,18 @@ def test_a_shard_that_was_lost_is_made_anew_and_the_others_stay(
     assert store.log.count() == n_runs(store) == len(again.log.read()) == 20
     assert redis_server.cli("HGET", _key(tmp_path, lost, "meta"), "shards") == str(N)
     again.close()
+
+
+def test_who_commits_to_a_shard_that_was_lost_says_so(
+    redis_server: RedisServer, store: RedisStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _commit(store, 1, 1)
+    _lose(redis_server, tmp_path, 1)
+    _commit(store, 0, 1)
+    assert "begin anew" not in caplog.text
+    _commit(store, 1, 2)
+    assert "lost shard 1: its events and aggregates begin anew" in caplog.text
+    assert store.log.count() == n_runs(store) == 2
 
 
 def test_shards_outlive_a_power_cut_with_an_append_only_file(redis_program: str, tmp_path: Path) -> None:
