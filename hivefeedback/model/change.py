@@ -128,7 +128,7 @@ class Mutation:
         planner: Who planned it.
         mutation_id: Empty until it is stored.
         resources: What it is expected to need beyond today by name with unit, such as
-            ``tokens_out_per_day`` or ``cost_usd_per_day``; savings are negative. Empty: unknown.
+            ``tokens_out_per_day`` or ``cost_usd_per_run``; savings are negative. Empty: unknown.
     """
 
     kind: MutationKind

@@ -127,7 +127,8 @@ class ParamSetPlanner(PluginWithOptions[ParamSetOptions]):
         if found is None or found.p_value > o.alpha:
             return None
         weight = scene.weight(gain=found.saved_share, urgency=finding.severity, deployment=name)
-        resources = _with_cost(-scene.traffic.per_day(found.saved), scene.config.deployments[name])
+        saved = scene.traffic.rate(found.saved, found.n_runs)
+        resources = _with_cost(-saved, scene.traffic.per, scene.config.deployments[name])
         return Mutation(
             kind=MutationKind.PARAM_SET,
             target=name,
@@ -154,24 +155,26 @@ def _price_of(found: Lowering) -> str:
 
 
 def _more(r: Raise, scene: Scene) -> dict[str, float]:
-    """What a wider limit takes a day at most: every run that hit it goes on to the new one."""
-    hits = scene.traffic.per_day(r.hits.n_hits) * (r.to - r.limit.value)
+    """What a wider limit takes a day (or a run) at most: every run that hit it goes on to the new one."""
+    per = scene.traffic.per
+    more = scene.traffic.rate(r.hits.n_hits, r.hits.n_runs) * (r.to - r.limit.value)
     if r.outcome == "timeout":
-        return {"waiting_s_per_day": hits}
-    return _with_cost(hits, scene.config.deployments[r.deployment])
+        return {f"waiting_s_per_{per}": more}
+    return _with_cost(more, per, scene.config.deployments[r.deployment])
 
 
-def _with_cost(tokens_per_day: float, deployment: Deployment) -> dict[str, float]:
-    found = {"tokens_out_per_day": tokens_per_day}
+def _with_cost(tokens: float, per: str, deployment: Deployment) -> dict[str, float]:
+    found = {f"tokens_out_per_{per}": tokens}
     if deployment.price is not None:
-        found["cost_usd_per_day"] = tokens_per_day * deployment.price.output_usd_per_mtok / 1e6
+        found[f"cost_usd_per_{per}"] = tokens * deployment.price.output_usd_per_mtok / 1e6
     return found
 
 
 def _told(resources: dict[str, float]) -> str:
-    units = {"tokens_out_per_day": "output tokens", "cost_usd_per_day": "USD", "waiting_s_per_day": "s of waiting"}
-    parts = [f"{value:+.4g} {units[name]}" for name, value in resources.items()]
-    return f"{' and '.join(parts)} a day at most"
+    units = {"tokens_out": "output tokens", "cost_usd": "USD", "waiting_s": "s of waiting"}
+    parts = [f"{value:+.4g} {units[name.rpartition('_per_')[0]]}" for name, value in resources.items()]
+    per = next(iter(resources)).rpartition("_per_")[2]
+    return f"{' and '.join(parts)} a {per} at most"
 
 
 def _evidence(view: View, deployment: str, operation: str, outcome: str) -> tuple[str, ...]:

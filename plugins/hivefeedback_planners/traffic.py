@@ -1,16 +1,19 @@
-"""How much traffic a change concerns, and what it would need or save a day."""
+"""How much traffic a change concerns, and what it would need or save: a day, or a run where under an hour is known."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from hivefeedback.model import Configuration
 from hivefeedback.stats import Cell, View
 
 __all__ = ["Traffic", "resources_of_other", "traffic_of"]
 
-_DAY_S = 86400.0
+_DAY_S: Final = 86400.0
+_LEAST_DAYS: Final = 1.0 / 24.0
+"""Who saw less than an hour knows nothing of a day: half a minute of a burst would be told as thousands of USD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,16 @@ class Traffic:
         total = sum(cell.n_runs for cell in self.loads.values())
         return n_runs / total if total > 0 else 0.0
 
-    def per_day(self, n: float) -> float:
-        """A count of the window at the window's rate for a day."""
-        return n / self.days if self.days > 0 else 0.0
+    @property
+    def per(self) -> Literal["day", "run"]:
+        """What ``rate`` is told for: a day where at least an hour of traffic is known, else a run."""
+        return "day" if self.days >= _LEAST_DAYS else "run"
+
+    def rate(self, n: float, n_runs: float) -> float:
+        """A sum of the window for a day at the window's rate, or for one of the runs that it was taken over."""
+        if self.per == "day":
+            return n / self.days
+        return n / n_runs if n_runs > 0 else 0.0
 
 
 def traffic_of(view: View) -> Traffic:
@@ -52,16 +62,17 @@ def resources_of_other(
     """What it takes to let another deployment serve some operations of one.
 
     Returns:
-        ``cost_usd_per_day`` and ``tokens_out_per_day`` (more is positive) where both are known on
-        what they served, and ``vram_gb`` where the other one says what it needs.
+        ``cost_usd_per_day`` and ``tokens_out_per_day`` (more is positive; ``..._per_run`` where less than
+        an hour of traffic is known) where both are known on what they served, and ``vram_gb`` where the
+        other one says what it needs.
     """
     mine, theirs = traffic.of(deployment, operations), traffic.of(other)
-    runs = traffic.per_day(mine.n_runs)
+    runs = traffic.rate(mine.n_runs, mine.n_runs)
     found: dict[str, float] = {}
-    for name, told, unit in (("cost_usd_per_day", "cost_nusd", 1e-9), ("tokens_out_per_day", "tokens_out", 1.0)):
+    for name, told, unit in (("cost_usd", "cost_nusd", 1e-9), ("tokens_out", "tokens_out", 1.0)):
         before, after = mine.mean(told), theirs.mean(told)
         if before is not None and after is not None:
-            found[name] = (after - before) * unit * runs
+            found[f"{name}_per_{traffic.per}"] = (after - before) * unit * runs
     known = config.deployments.get(other)
     if known is not None and known.vram_gb is not None:
         found["vram_gb"] = known.vram_gb

@@ -78,12 +78,12 @@ def test_truncated_answers_widen_the_limit_by_evidence_and_the_change_can_be_tak
         ((mutation, state),) = world.lives()
         assert (mutation.kind, mutation.to, state) == (MutationKind.PARAM_SET, {"max_tokens": 750}, "promoted")
         assert mutation.planner == "param_set_planner"
-        assert mutation.resources["tokens_out_per_day"] > 0
+        assert mutation.resources["tokens_out_per_run"] > 0
         assert world.loop.configuration.deployments["a"].params == {"max_tokens": 750, "top_p": 0.9}
         assert world.loop.decide("x/answer").params["max_tokens"] == 750
         story = world.loop.why(mutation.mutation_id).text()
         assert "are truncated" in story
-        assert "resources: tokens_out_per_day +" in story
+        assert "resources: tokens_out_per_run +" in story
 
         world.play(100)
         assert len(world.lives()) == 1  # the bound is reached

@@ -27,13 +27,15 @@ def _config(
     return Configuration(version=1, deployments={"a": a, "b": Deployment("b")})
 
 
-def _runs(n: int, hits: int, *, outcome: str = "truncated", operation: str = "x/qa", **more: Any) -> Iterator[Seen]:
+def _runs(
+    n: int, hits: int, *, outcome: str = "truncated", operation: str = "x/qa", over_s: float = 3600.0, **more: Any
+) -> Iterator[Seen]:
     """So many runs over an hour, ``hits`` of them with the outcome, spread evenly."""
     for i in range(n):
         is_hit = hits > 0 and (i * hits) % n < hits
         tokens = 512 if is_hit else 100 + 300 * i // n
         fields = {"tokens_out": tokens, "duration_s": 1.0, "trace_id": f"t-{i}", **more}
-        at_s = T0_S + i * 3600 / n
+        at_s = T0_S + i * over_s / n
         run = Run("a", operation, outcome if is_hit else "ok", run_id=f"{operation}-{i}", started_at_s=at_s, **fields)
         yield Seen(run=run)
 
@@ -70,6 +72,14 @@ def test_what_more_tokens_cost_a_day_at_most_is_told() -> None:
     (mutation,) = _plan(_config(), _runs(200, 60))
     assert mutation.resources["tokens_out_per_day"] == pytest.approx(60 * 24 * 256, rel=0.05)
     assert mutation.resources["cost_usd_per_day"] == pytest.approx(60 * 24 * 256 * 10 / 1e6, rel=0.05)
+
+
+def test_of_less_than_an_hour_it_is_told_what_a_run_costs() -> None:
+    """A burst of five minutes says nothing of a day."""
+    (mutation,) = _plan(_config(), _runs(200, 60, over_s=300.0))
+    assert mutation.resources["tokens_out_per_run"] == pytest.approx(60 / 200 * 256)
+    assert mutation.resources["cost_usd_per_run"] == pytest.approx(60 / 200 * 256 * 10 / 1e6)
+    assert "USD a run at most" in mutation.reason
 
 
 def test_priority_is_impact_times_urgency() -> None:

@@ -11,6 +11,7 @@ from hivefeedback.model import Configuration, Deployment, Finding, Interval, Mut
 from hivefeedback.testing import Seen, view_of
 from hivefeedback_planners import ModelSwapPlanner, RouteChangePlanner
 from hivefeedback_planners.limit import Limit, above_rate_p, below_rate_p
+from hivefeedback_planners.traffic import resources_of_other, traffic_of
 from hivefeedback_planners.worth import Weight
 
 T0_S = 1_700_000_040.0
@@ -73,6 +74,17 @@ def test_a_swap_and_a_route_say_what_they_need_a_day(kind: str) -> None:
     assert resources["cost_usd_per_day"] == pytest.approx(120 * 24 * 0.02, rel=0.05)
     assert resources["tokens_out_per_day"] == pytest.approx(120 * 24 * 50, rel=0.05)
     assert resources["vram_gb"] == 24.0
+
+
+def test_from_less_than_an_hour_nothing_is_told_about_a_day() -> None:
+    """Half a minute of a burst would be told as thousands of USD a day; what a run needs is known all the same."""
+    burst = [
+        *_runs("a", 10, 0.3, operation="x/qa", cost_usd=0.01),
+        *_runs("b", 10, 0.9, operation="x/o", cost_usd=0.03),
+    ]
+    config = Configuration(version=1, deployments=DEPLOYMENTS)
+    found = resources_of_other(traffic_of(view_of(burst)), config, "a", "b", ["x/qa"])
+    assert found == pytest.approx({"cost_usd_per_run": 0.02, "tokens_out_per_run": 50.0, "vram_gb": 24.0})
 
 
 def test_a_weight_is_kept_between_0_and_1() -> None:
