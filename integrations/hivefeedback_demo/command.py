@@ -11,6 +11,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,7 @@ def _loop(store: str, rates: Rates, seed: int) -> FeedbackLoop:
         seed=seed,
         judgements={"": ["success"]},
         on_store_error="raise",  # who names a store wants to look into it afterwards
+        plugins_allow=_built_in(),
         **settings,
     )
     if loop.settings.mode != "act":
@@ -133,6 +135,12 @@ def _loop(store: str, rates: Rates, seed: int) -> FeedbackLoop:
         loop.close()
         raise RefusedError(f"the mode is {mode!r}, so nothing would change; unset HIVEFEEDBACK_MODE")
     return loop
+
+
+def _built_in() -> list[str]:
+    """Our own plugins: a stranger's gate or analyzer on this machine must not change the story."""
+    points = entry_points(group="hivefeedback")
+    return [point.name for point in points if point.dist is not None and point.dist.name == "hivefeedback"]
 
 
 def _play(store: str, seed: int, plan: Plan, *, is_quiet: bool) -> dict[str, Any]:

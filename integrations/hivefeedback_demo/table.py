@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hivefeedback_demo.book import Book, quantile
 from hivefeedback_demo.plan import COMPRESSED, Plan
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from hivefeedback import FeedbackLoop
 
 __all__ = ["as_text", "result_of"]
+
+_OPTIMISED: Final = (
+    "The loop optimises what feedback tells it, here success alone: it takes a dear or slow model for an answer that",
+    "is right more often. To weigh cost or time, let the feedback's value, from 0 to 1, fall with them; or draw by",
+    "FeedbackLoop(policy='balanced'), of which 30 % is speed.",
+)
 
 
 def result_of(
@@ -29,6 +35,7 @@ def result_of(
         "calls_by_way": {w: sum(c.way == w for c in book.calls) for w in ("litellm", "langchain")},
         "source": book.rates.source,
         "latency_scale": plan.scale,
+        "traffic": {"calls_in_the_air": plan.workers, "late_share": plan.late_share, "late_s": plan.late_s},
         "measured_p95_s": quantile(sorted(c.seconds for c in book.calls), 0.95),
         "phases": [_phase(book, number, title) for number, title in reached.phases.items()],
         "degraded": {
@@ -102,6 +109,7 @@ def as_text(result: dict[str, Any]) -> str:
         "questions at the same time, by the server's own draws; the best single model is known in hindsight only.",
         f"Latencies are the published ones; the server sleeps 1/{scale:g} of them. Measured here, client included: "
         f"p95 {1000 * result['measured_p95_s']:.0f} ms.",
+        *_OPTIMISED,
         "",
         f"{'phase':44}{'calls':>7}{'right':>8}{'last 200':>10}{'uniform':>9}{'best single':>13}",
     ]
@@ -117,7 +125,7 @@ def as_text(result: dict[str, Any]) -> str:
         lines.append(f"{s['at_s']:7.1f}  {s['mutation']:8} {s['kind']} of {s['target']}: {state}{share}")
     if result["why"]:
         lines += ["", "why, from the journal", *(f"  {line}" for line in result["why"].splitlines())]
-    lines += ["", _verdict(result), *_went_wrong(result), "", _small_print(result)]
+    lines += ["", _verdict(result), *_in_the_air(result), *_went_wrong(result), "", _small_print(result)]
     return "\n".join(lines)
 
 
@@ -135,6 +143,17 @@ def _verdict(result: dict[str, Any]) -> str:
         return f"The loop closed: {left}; {pinned}; {patch}."
     began = "Interrupted before the loop closed" if result.get("was_interrupted") else "The loop did NOT close"
     return f"{began}: {left}; {pinned}; {patch}."
+
+
+def _in_the_air(result: dict[str, Any]) -> list[str]:
+    """Why leaving takes more calls here than where one call follows the other."""
+    if result["degraded"]["left_after_calls"] is None:
+        return []
+    t = result["traffic"]
+    return [
+        f"It left while {t['calls_in_the_air']} calls were in the air at once and {t['late_share']:.0%} of the "
+        f"feedback came up to {t['late_s']:g} s late: calls decided before the news came count as well."
+    ]
 
 
 def _went_wrong(result: dict[str, Any]) -> list[str]:

@@ -105,6 +105,16 @@ def test_an_interrupted_demo_is_not_called_a_failed_one(result: dict[str, Any]) 
     assert "The loop did NOT close: " in as_text({**cut, "was_interrupted": False})
 
 
+def test_it_is_said_why_leaving_took_its_time_and_what_is_optimised(result: dict[str, Any]) -> None:
+    shown = as_text(result)
+    assert "12 calls were in the air at once and 15% of the feedback came up to 1.5 s late" in shown
+    assert "optimises what feedback tells it, here success alone" in shown
+
+
+def test_no_day_is_made_of_half_a_minute(result: dict[str, Any]) -> None:
+    assert "_per_day" not in result["why"]
+
+
 def test_what_the_loop_counted_as_wrong_is_printed(result: dict[str, Any]) -> None:
     assert "loop.counters" not in as_text({**result, "counters": {}})
     wrong = {**result, "counters": {"recorder_errors": 2, "bad_item": 1}}

@@ -7,13 +7,15 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import entry_points
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hivefeedback_demo.book import Book, Call
-from hivefeedback_demo.command import main
+from hivefeedback_demo.command import _loop, main
 from hivefeedback_demo.left import calls_until_left
 from hivefeedback_demo.picture import Picture
 from hivefeedback_demo.plan import Plan
@@ -213,3 +215,17 @@ def test_the_demo_refuses_a_number_of_calls_that_is_none(calls: str, capsys: pyt
         main([f"--calls={calls}"])
     assert refused.value.code == 2
     assert "is not a whole number from 1 up" in capsys.readouterr().err
+
+
+def test_plugins_of_strangers_do_not_take_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's gate would refuse the patch, and the demo would not close."""
+    info = tmp_path / "hivefeedback_stranger-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: hivefeedback-stranger\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[hivefeedback]\nstranger = hivefeedback_stranger:X\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "stranger" in {point.name for point in entry_points(group="hivefeedback")}
+    with _loop("memory://", RATES, seed=1) as loop:
+        names = {plugin.name for plugin in loop.registry.plugins()}
+    assert "stranger" not in names
+    assert {"limits", "sequential", "policies", "stores"} <= names
