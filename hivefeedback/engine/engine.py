@@ -232,6 +232,7 @@ class Engine:
         self._configuring(self.clock())()
         self.recorder.hear(self._listen(self._control.configuration.rollouts))
         if not self.is_inline:
+            self.recorder.prime()
             self.committer.start()
             self.thread.start()
             if isinstance(self._store.journal, WatchedJournal):

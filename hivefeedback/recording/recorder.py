@@ -55,6 +55,8 @@ _HELD_BACK = 1000
 """What a process that records nothing tells of itself is held back up to so many events."""
 _FEW = 4
 """Fewer runs are learnt one by one."""
+_PRIME_S = 0.1
+"""How long a start may take for it."""
 _ASKED = 100
 """Runs that the store is asked about at once."""
 
@@ -97,6 +99,10 @@ class Recorder:
         self._checkpoint = checkpoint
         self._p.events.tell(checkpoint(), now_s)
         self.tick(now_s)
+
+    def prime(self) -> None:
+        """Before the threads begin: what was learnt before this start is drawn by from the first decision on."""
+        self._p.refresher.prime(budget_s=_PRIME_S)
 
     # --- a slice ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from hivefeedback.errors import PluginError
-from hivefeedback.hooks import Policy
+from hivefeedback.hooks import KnowsOperations, Policy
 from hivefeedback.model import Configuration, Lineup, Offer, OfferKey, Snapshot, lineup_of
 from hivefeedback.recording.counters import Counters
 
@@ -92,6 +92,33 @@ class Refresher:
             self._breath()
         self._remember_keys(offers)
         self._publish(self.snapshot)
+
+    def prime(self, *, budget_s: float) -> None:
+        """Prepare what the policy learnt of before this start: a program that ends after its first decisions
+        never sees a refresh.
+
+        Args:
+            budget_s: Stop after about that long; the rest is prepared when it is asked for.
+        """
+        offers = dict(self.snapshot.offers)
+        new = replace(self.snapshot, offers=offers, same={}, weights_version=self.snapshot.weights_version + 1)
+        end = perf_counter() + budget_s
+        for operation in self._known_operations():
+            lineup = lineup_of(new.config, new.bodies, operation, None)
+            offers[operation] = new.weighed(lineup, self._shares(operation, lineup), reason="policy")
+            self._stale_index[operation] = None
+            if perf_counter() > end:
+                break
+        self._remember_keys(offers)
+        self.snapshot = self._with_index(new)
+        self._publish(self.snapshot)
+
+    def _known_operations(self) -> tuple[str, ...]:
+        policy = self._policy
+        if not isinstance(policy, KnowsOperations):
+            return ()
+        nothing: tuple[str, ...] = ()
+        return self._safely("operations", lambda: tuple(map(str, policy.operations())), nothing)[-_PREPARED:]
 
     def reopen(self, open_breakers: frozenset[str], probes: Mapping[str, deque[str]], stopped: frozenset[str]) -> bool:
         """Take in breakers, probe tokens and stopped rollouts; everything is weighed anew, at once."""

@@ -382,6 +382,9 @@ class HierarchicalPolicy:
 
     # --- keeping -------------------------------------------------------------------------------
 
+    def operations(self) -> list[str]:
+        return [operation for operation in self._rows.indices if operation != _POOLED]
+
     def dump(self) -> bytes:
         """All of the state but the noise, which comes from the seed."""
         return msgspec.json.encode(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
-from hivefeedback.model import Configuration, ConfigurationPublished, Deployment, OfferKey, Snapshot
+from hivefeedback.model import Configuration, ConfigurationPublished, Deployment, OfferKey, Run, Snapshot
 from hivefeedback.recording import Counters, Refresher
 from hivefeedback.testing import EvenPolicy
-from tests.core.loops import sync_loop, told
+from hivefeedback_policies.hierarchical import HierarchicalPolicy
+from tests.core.loops import live_loop, sync_loop, told
 
 
 class Growing(EvenPolicy):
@@ -159,3 +161,19 @@ def test_a_turn_that_changes_nothing_weighs_nothing_anew() -> None:
         assert len(told(loop, ConfigurationPublished)) == before
         loop.add_deployment(Deployment("c"))
         assert len(told(loop, ConfigurationPublished)) == before + 1
+
+
+def test_the_first_decision_after_a_restart_is_drawn_by_what_was_learnt(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hive.db"
+    with live_loop("a", "b", store=url, policy=HierarchicalPolicy(), allow=("stores",)) as loop:
+        for _ in range(300):
+            loop.record(Run("a", "x"))
+            loop.record(Run("b", "x", "timeout"))
+        assert loop.flush(20.0)
+    for candidates in (None, ["a", "b"]):
+        with live_loop("a", "b", store=url, policy=HierarchicalPolicy(), allow=("stores",)) as loop:
+            first = loop.decide("x", candidates)
+            offer = first.offer
+            assert offer is not None
+            assert offer.propensity(offer.lineup.candidates.index("a")) > 0.9
+            assert candidates or first.reason == "policy"

@@ -4,7 +4,7 @@ Values that cross these borders live in ``hivefeedback.model`` and ``hivefeedbac
 """
 
 from hivefeedback.hooks.protocols.judging import Executor, Gate, Ranked, Ranker, Scorer, Speaks, Tag, Voice
-from hivefeedback.hooks.protocols.learning import LearnsAlike, LearnsShared, Observation, Policy
+from hivefeedback.hooks.protocols.learning import KnowsOperations, LearnsAlike, LearnsShared, Observation, Policy
 from hivefeedback.hooks.protocols.store import (
     Aggregates,
     Archive,
@@ -38,6 +38,7 @@ __all__ = [
     "FollowedAggregates",
     "Gate",
     "Journal",
+    "KnowsOperations",
     "LearnsAlike",
     "LearnsShared",
     "Lease",

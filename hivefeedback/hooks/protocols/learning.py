@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
-__all__ = ["LearnsAlike", "LearnsShared", "Observation", "Policy"]
+__all__ = ["KnowsOperations", "LearnsAlike", "LearnsShared", "Observation", "Policy"]
 
 
 class Observation(Struct, frozen=True, gc=False):
@@ -72,6 +72,14 @@ class Policy(Protocol):
 
     def load(self, data: bytes) -> None:
         """Take back what ``dump`` wrote; data of another version or policy is ignored."""
+
+
+@runtime_checkable
+class KnowsOperations(Protocol):
+    """A policy that can name what it learnt of, so that the first decisions after a start are drawn by it."""
+
+    def operations(self) -> Sequence[str]:
+        """Operations of which something is known; asked for once, after ``load``."""
 
 
 @runtime_checkable
