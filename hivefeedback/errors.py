@@ -21,6 +21,8 @@ Callers catch classes, never messages. None of these reaches the application fro
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
     "ClosedError",
     "ConfigurationError",
@@ -62,11 +64,17 @@ class InvalidInputError(HiveFeedbackError, ValueError):
 _MOST_NAMES = 12
 
 
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Order in which people count: ``m-3`` comes before ``m-10``."""
+    parts = re.split(r"(\d+)", name)  # text and digits by turns
+    return [(len(p.lstrip("0")), p.lstrip("0")) if i % 2 else (0, p) for i, p in enumerate(parts)]
+
+
 class UnknownNameError(InvalidInputError):
     """A name is not known; the message lists the names that are."""
 
     def __init__(self, noun: str, name: str, known: list[str] | tuple[str, ...] = ()) -> None:
-        shown = ", ".join(repr(k) for k in sorted(known)[:_MOST_NAMES]) or "none"
+        shown = ", ".join(repr(k) for k in sorted(known, key=_natural)[:_MOST_NAMES]) or "none"
         shown += f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
         super().__init__(f"{noun} {name!r} is not known; known: {shown}")
         self.noun = noun

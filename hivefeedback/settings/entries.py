@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["AdapterEntry", "DeploymentEntry", "PriceEntry"]
 
@@ -18,7 +18,7 @@ class PriceEntry(BaseModel):
 
 
 class DeploymentEntry(BaseModel):
-    """A deployment in ``hivefeedback.yaml``; only ``id`` is needed."""
+    """A deployment in ``hivefeedback.yaml``; only ``id`` is needed, and a bare text is an id."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
     id: str = Field(min_length=1, description="stable, unique name")
@@ -37,9 +37,14 @@ class DeploymentEntry(BaseModel):
         "Default: none, so that nothing is changed that nobody bounded",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_an_id(cls, given: Any) -> Any:
+        return {"id": given} if isinstance(given, str) else given
+
 
 class AdapterEntry(BaseModel):
-    """A LoRA adapter in ``hivefeedback.yaml``; only ``name`` is needed."""
+    """A LoRA adapter in ``hivefeedback.yaml``; only ``name`` is needed, and a bare text is a name."""
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
     name: str = Field(min_length=1, description="what its server calls it")
@@ -48,3 +53,8 @@ class AdapterEntry(BaseModel):
     )
     models: list[str] = Field(default_factory=list, description="base models that it was made for; default: any")
     vram_gb: float | None = Field(None, ge=0.0, allow_inf_nan=False, description="GPU memory that it needs, GB")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_name(cls, given: Any) -> Any:
+        return {"name": given} if isinstance(given, str) else given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from hivefeedback.errors import ConfigurationError
 from hivefeedback.model import shown_url
 from hivefeedback.settings.aliases import from_aliases
+from hivefeedback.settings.problems import problems_of
 from hivefeedback.settings.schema import Settings
 from hivefeedback.settings.sections import plugin_options
 
@@ -85,9 +87,10 @@ def load_settings(config: str | os.PathLike[str] | None = None, **given: Any) ->
     try:
         settings = _settings_from(path, values, aliased)
     except ValidationError as error:
-        raise ConfigurationError(_sentence(error, path)) from error
-    except SettingsError as error:  # a list or mapping in the environment that is no JSON
-        raise ConfigurationError(f"{error}; lists and mappings are written as JSON, such as [0.05, 1.0]") from error
+        where = f" (file {str(path)!r} was read)" if path else ""
+        raise ConfigurationError("; ".join(problems_of(error)) + where) from error
+    except SettingsError as error:
+        raise ConfigurationError(_not_json(error)) from error
     return settings.model_copy(update=_derived(settings))
 
 
@@ -136,19 +139,14 @@ def _settings_from(path: Path | None, values: dict[str, Any], aliased: dict[str,
     return FileSettings(**values)
 
 
-def _sentence(error: ValidationError, path: Path | None) -> str:
-    parts = []
-    for problem in error.errors():
-        name = ".".join(str(p) for p in problem["loc"])
-        said = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            parts.append(f"setting {name!r} is not known; 'hivefeedback docs settings' lists them all")
-        elif not name:  # about several together; the input is then all there is, with passwords in URLs
-            parts.append(said)
-        else:
-            parts.append(f"setting {name!r} is {shown_url(repr(problem.get('input')))}: {said}")
-    where = f" (file {str(path)!r} was read)" if path else ""
-    return "; ".join(parts) + where
+def _not_json(error: SettingsError) -> str:
+    """About a list or mapping in the environment that is no JSON."""
+    field = re.search(r'field "(\w+)"', str(error))
+    if field is None:
+        return f"{error}; lists and mappings are written as JSON, such as [0.05, 1.0]"
+    variable = f"HIVEFEEDBACK_{field[1].upper()}"
+    value = shown_url(repr(os.environ.get(variable, "")))
+    return f"setting '{field[1]}' is {value:.200} in the variable {variable}; expected JSON, such as [0.05, 1.0]"
 
 
 def unknown_variables(plugins: Iterable[str]) -> list[str]:

@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         description="what a store that cannot be opened does at start: memory stands in (the host goes on), or raise",
     )
     policy: str = Field("hierarchical", description="name of the policy; the default shrinks towards what is known")
-    deployments: list[DeploymentEntry] = Field(default_factory=list, description="what can be drawn")
+    deployments: list[DeploymentEntry] = Field(
+        default_factory=list, description="what can be drawn; an id alone is enough, such as [small, large]"
+    )
     adapters: list[AdapterEntry] = Field(
         default_factory=list, description="LoRA adapters that a LORA_APPLY mutation may put on a deployment"
     )

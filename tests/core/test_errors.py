@@ -55,3 +55,8 @@ def test_an_unknown_name_without_known_ones_says_none() -> None:
 
 def test_invalid_input_is_a_value_error_for_callers_who_know_only_the_standard_library() -> None:
     assert issubclass(errors.InvalidInputError, ValueError)
+
+
+def test_known_names_are_listed_as_people_count() -> None:
+    error = UnknownNameError("mutation", "m-99", ["m-10", "m-3", "a", "m-003", "m-3b", "1" * 5000])
+    assert str(error).endswith("'a', 'm-3', 'm-003', 'm-3b', 'm-10'")

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from hivefeedback import FeedbackLoop
 from hivefeedback.errors import ConfigurationError
 from hivefeedback.settings import Settings, default_store, find_config_file, load_settings, unknown_variables
+from hivefeedback.testing import FakeClock
 
 
 def write(text: str, name: str = "hivefeedback.yaml") -> Path:
@@ -75,6 +77,40 @@ def test_deployments_of_a_file_need_an_id_only() -> None:
     assert (first.id, first.capability, first.price) == ("a", 50.0, None)
     assert second.price is not None
     assert (second.model, second.price.input_usd_per_mtok) == ("m", 1.5)
+
+
+def test_an_id_is_enough_for_a_deployment_in_a_file_as_it_is_in_code(clock: FakeClock) -> None:
+    write("deployments: [x, y]\nadapters: [legal]\nstore: memory://\n")
+    assert [entry.id for entry in load_settings().deployments] == ["x", "y"]
+    with FeedbackLoop(clock=clock) as loop:
+        assert set(loop.configuration.deployments) == {"x", "y"}
+        assert set(loop.configuration.adapters) == {"legal"}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"mode": "fast"}, "setting 'mode' is 'fast'; expected 'off', 'observe', 'advise' or 'act'"),
+        ({"turn_every_s": -1}, "setting 'turn_every_s' is -1; expected a number above 0"),
+        ({"ring_size": "many"}, "setting 'ring_size' is 'many'; expected a whole number"),
+        ({"canary_steps": []}, "setting 'canary_steps' is []; expected at least 1 of them"),
+        ({"deployments": "x"}, "setting 'deployments' is 'x'; expected a list, such as [a, b]"),
+        ({"deployments": [5]}, "setting 'deployments.0' is 5; expected a name, or a mapping, such as {name: value}"),
+        ({"deployments": [{"model": "m"}]}, "setting 'deployments.0.id' is missing; it has no default"),
+        ({"options": 5}, "setting 'options' is 5; expected a mapping, such as {name: value}"),
+    ],
+)
+def test_what_was_expected_is_said_in_our_words(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(**given)
+    assert str(caught.value) == said
+
+
+def test_a_variable_that_is_no_json_is_shown_with_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIVEFEEDBACK_CANARY_STEPS", "0.1 and 1.0")
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("setting 'canary_steps' is '0.1 and 1.0' in the variable HIVEFEEDBACK_CANARY")
 
 
 @pytest.mark.parametrize(
