@@ -67,7 +67,7 @@ class SqliteStore:
 
     def commit(self, commit: Commit) -> None:
         """Apply a commit in one transaction, once."""
-        self._written.begin()
+        self._written.begin(self._database.n_lost)
         with self._database.write() as connection:
             sources = Sources(connection)
             if not _is_new(connection, sources, commit):

@@ -58,6 +58,10 @@ class Database:
         self._inherited: list[sqlite3.Connection] = []
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
+        self._read_file: tuple[int, int] | None = None
+        self._written_file: tuple[int, int] | None = None
+        self.n_lost = 0
+        """How often the file was found removed or replaced."""
         self._begin()
         try:
             with translated(path, busy_timeout_s):
@@ -83,9 +87,8 @@ class Database:
         with self.read() as connection:
             is_there = check_schema(connection, self.path)
         try:
-            with self.write() as connection:  # also where it is there: that it cannot be written is told at the start
-                if not check_schema(connection, self.path):
-                    create_schema(connection)
+            with self.write():  # also where it is there: that it cannot be written is told at the start
+                pass
         except StoreUnreachableError as error:
             is_locked = isinstance(error.__cause__, sqlite3.Error) and is_busy(error.__cause__)
             if not (is_there and is_locked):  # somebody writes for long: reading goes, writing waits its turn
@@ -148,10 +151,16 @@ class Database:
         with self._read_lock, translated(self.path, self._busy_timeout_s):
             if self._is_closed:
                 raise closed(self.url)
+            if self._reader is not None and self._read_file not in (None, self._file()):
+                self._reader.close()
+                self._reader = self._read_file = None
             if self._reader is None:
+                if self.n_lost and self._file() is None:
+                    raise _removed(self.path)  # a commit begins a new one
                 self._reader = self._connect(writes=False)
             with _transaction(self._reader, "BEGIN"):
                 yield self._reader
+            self._read_file = self._read_file or self._file()
 
     @contextmanager
     def write(self, *, is_durable: bool = False, is_secure: bool = False) -> Iterator[sqlite3.Connection]:
@@ -167,16 +176,38 @@ class Database:
         with self._write_lock, translated(self.path, self._busy_timeout_s):
             if self._is_closed:
                 raise closed(self.url)
+            if self._writer is not None and self._written_file not in (None, self._file()):
+                self._writer.close()
+                self._writer = self._written_file = None
+                self._is_migrated, self.n_lost = False, self.n_lost + 1
+                raise _removed(self.path)
             if self._writer is None:
                 self._writer = self._connect(writes=True)
             with _pragmas(self._writer, is_durable=is_durable, is_secure=is_secure):
                 with _transaction(self._writer, "BEGIN IMMEDIATE"):
-                    if not self._is_migrated and check_schema(self._writer, self.path):
-                        self._upgrade(self._writer)
+                    if not self._is_migrated:
+                        self._ready(self._writer)
                     yield self._writer
                 self._is_migrated = True
+                self._written_file = self._written_file or self._file()
                 if is_secure:
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _file(self) -> tuple[int, int] | None:
+        """What lies at the path now; None where nothing does. A file that is deleted or replaced goes on as
+        long as it is open, and what is written into it is lost with it."""
+        try:
+            found = os.stat(self.path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _ready(self, writer: sqlite3.Connection) -> None:
+        """Make the tables, or bring those of an older version up to date."""
+        if check_schema(writer, self.path):
+            self._upgrade(writer)
+        else:
+            create_schema(writer)
 
     def _upgrade(self, writer: sqlite3.Connection) -> None:
         """Bring an older file up to date, after a copy of it was made; nobody else can write meanwhile."""
@@ -200,6 +231,7 @@ class Database:
             if connection is not None:
                 connection.close()
         self._reader = self._writer = None
+        self._read_file = self._written_file = None
 
     # --- around a fork ---
 
@@ -228,7 +260,15 @@ class Database:
         self._held.clear()
         self._read_lock, self._write_lock = threading.RLock(), threading.RLock()
         self._reader = self._writer = None
+        self._read_file = self._written_file = None
         self._pid = os.getpid()
+
+
+def _removed(path: Path) -> StoreUnreachableError:
+    return StoreUnreachableError(
+        f"{path} was removed or replaced while it was open; what it held is gone, and a new one is begun. "
+        "End the programs that use a store before its file is touched"
+    )
 
 
 @contextmanager

@@ -57,9 +57,12 @@ class Written:
     def __init__(self) -> None:
         self._kept: dict[int, _Waiting] = {}
         self._new: tuple[int, _Waiting] | None = None
+        self._file = 0
 
-    def begin(self) -> None:
-        """A transaction begins; what one that failed wrote down is not there."""
+    def begin(self, file: int) -> None:
+        """A transaction begins; what one that failed wrote down is not there, nor what lay in another file."""
+        if file != self._file:
+            self._kept, self._file = {}, file
         self._new = None
 
     def note(self, number: int, row: _Waiting) -> None:

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -339,3 +339,35 @@ def test_a_file_of_version_1_can_be_read_as_it_is(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "hive.db")
     assert connection.execute("SELECT value FROM meta WHERE name = 'schema_version'").fetchone() == ("1",)
     connection.close()
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_a_file_that_is_removed_while_it_is_open_is_told_once_and_begun_anew(
+    tmp_path: Path, store: SqliteStore, is_replaced: bool
+) -> None:
+    store.commit(commit_of(1, [run_event(1)]))
+    for path in tmp_path.glob("hive.db*"):
+        path.unlink()
+    if is_replaced:
+        with closing(SqliteStore(_url(tmp_path))) as other:
+            other.commit(commit_of(1, [run_event(5)], producer="q"))
+    with pytest.raises(StoreUnreachableError, match="removed or replaced while it was open"):
+        store.commit(commit_of(2, [run_event(2)]))
+    store.commit(commit_of(2, [run_event(2)]))
+    store.commit(commit_of(3, [run_event(3)]))
+    with closing(SqliteStore(_url(tmp_path))) as again:
+        for reader in (again, store):
+            assert [e.seq for _, e in reader.log.read()] == ([5, 2, 3] if is_replaced else [2, 3])
+            assert reader.check() == []
+
+
+def test_who_only_reads_a_file_that_is_removed_makes_no_empty_one(tmp_path: Path, store: SqliteStore) -> None:
+    store.commit(commit_of(1, [run_event(1)]))
+    for path in tmp_path.glob("hive.db*"):
+        path.unlink()
+    with pytest.raises(StoreUnreachableError):
+        store.commit(commit_of(2, [run_event(2)]))
+    for _ in range(2):
+        with pytest.raises(StoreUnreachableError, match="removed or replaced"):
+            store.journal.head()
+    assert list(tmp_path.glob("hive.db*")) == []
