@@ -84,15 +84,15 @@ def test_commits_that_are_repeated_over_restarts_count_once(redis_program: str, 
     with running(redis_program, tmp_path, *AOF) as server:
         store = RedisStore(server.url(options=options))
 
-        def commits(name: str) -> None:
-            ours = RedisStore(server.url(options=options))
+        def commits(name: str, ours: RedisStore) -> None:
             for n in range(1, n_commits + 1):
                 commit = commit_of(n, [run_event(n, producer=name)], producer=name)
                 until(partial(_tried, ours, commit), "a commit")
             ours.close()
             done.append(name)
 
-        threads = [threading.Thread(target=commits, args=(f"p{i}",)) for i in range(n_processes)]
+        stores = [RedisStore(server.url(options=options)) for _ in range(n_processes)]  # opened while Redis is there
+        threads = [threading.Thread(target=commits, args=(f"p{i}", each)) for i, each in enumerate(stores)]
         for thread in threads:
             thread.start()
         for n in (10, 60, 120):
