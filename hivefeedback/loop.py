@@ -14,6 +14,8 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import isfinite
+from numbers import Real
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -24,6 +26,7 @@ from hivefeedback.engine.asking import Asking
 from hivefeedback.engine.assemble import (
     begin_strictly,
     begin_with_store,
+    check_policy,
     make_bus,
     make_control,
     make_policy,
@@ -127,9 +130,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
         self._engine: Engine | None = None
         self._is_passive, self._run_prefix = True, "r"
-        self.registry = make_registry(
-            self.settings, is_inline=self._is_inline, options=options or {}, plugins=list(plugins)
-        )
+        self.registry = make_registry(self.settings, is_inline=self._is_inline, options=options, plugins=plugins)
         if not self.settings.safety_checks:
             self.counters.note("safety_checks_off", "what the gates refuse is served all the same; for developers only")
         for sentence in unknown_variables([info.name for info in self.registry.plugins()]):
@@ -143,6 +144,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         if s.mode == "off":
             begin(open_store(self.registry, "memory://"))
             return
+        check_policy(self.registry, self._wanted_policy)
         if s.on_store_error == "raise":
             begin_strictly(self.registry, s.store, begin)
         else:
@@ -172,16 +174,19 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self._next_number, self._run_prefix = engine.numbers.__next__, engine.run_prefix
         engine.start()
 
+    @property
+    def _wanted_policy(self) -> str | Policy | PolicyFactory:
+        return self._policy_given if self._policy_given is not None else self.settings.policy
+
     def _make_engine(self) -> Engine:
         s = self.settings
         seed = s.seed if s.seed is not None else (0 if self._is_inline else secrets.randbits(48))
-        given = self._policy_given if self._policy_given is not None else s.policy
         return Engine(
             s,
             self.registry,
             self.store,
             self._control,
-            make_policy(self.registry, given, seed),
+            make_policy(self.registry, self._wanted_policy, seed),
             new_identity(self.store, is_deterministic=self._is_inline),
             seed=seed,
             clock=self._clock,
@@ -484,8 +489,15 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
 def _clock(given: object) -> Callable[[], float]:
     if given is None:
         return time.time
+    expected = "expected a function that answers seconds since 1970"
     if not callable(given):
-        raise ConfigurationError(f"clock is {given!r}; expected a function that answers seconds since 1970")
+        raise ConfigurationError(f"clock is {given!r}; {expected}")
+    try:
+        now_s = given()
+    except Exception as error:  # whatever the host's function raises; it would look like a store that is gone
+        raise ConfigurationError(f"clock failed with {type(error).__name__}: {error}; {expected}") from error
+    if isinstance(now_s, bool) or not isinstance(now_s, Real) or not isfinite(now_s):
+        raise ConfigurationError(f"clock answered {now_s!r:.100}; {expected}")
     return given
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 
 from hivefeedback.control import Control, ControlOptions
 from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.engine.values import EngineValues
 from hivefeedback.errors import ConfigurationError, InvalidInputError
 from hivefeedback.hooks import Archive, Policy, PolicyFactory, Store
+from hivefeedback.hooks.passed import passed_options, passed_plugins, passed_policy
 from hivefeedback.hooks.pipeline import EVERYTHING, StageRule
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import shown_url
@@ -19,6 +20,7 @@ from hivefeedback.recording import Counters
 __all__ = [
     "begin_strictly",
     "begin_with_store",
+    "check_policy",
     "make_archive",
     "make_bus",
     "make_control",
@@ -84,27 +86,42 @@ def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Ca
         begin(open_store(registry, "memory://"))
 
 
+def check_policy(registry: Registry, policy: object) -> None:
+    """Refuse what can be no policy, before anything is opened; what a factory makes is seen when it is made.
+
+    Raises:
+        ConfigurationError: No policy of that name, or no policy at all.
+    """
+    if isinstance(policy, str):
+        if policy not in registry.policies:
+            known = ", ".join(repr(p) for p in sorted(registry.policies)) or "none"
+            raise ConfigurationError(f"policy {policy!r} is not known; known: {known}")
+    elif not callable(policy):
+        passed_policy(policy)
+
+
 def make_policy(registry: Registry, policy: str | Policy | PolicyFactory, seed: int) -> Policy:
     """A policy by name, the given one, or what a factory makes of the seed.
 
     Raises:
-        ConfigurationError: No policy of that name.
+        ConfigurationError: No policy of that name, it is none, or it cannot be made.
     """
     if isinstance(policy, str):
-        factory = registry.policies.get(policy)
-        if factory is None:
-            known = ", ".join(repr(p) for p in sorted(registry.policies)) or "none"
-            raise ConfigurationError(f"policy {policy!r} is not known; known: {known}")
-        return factory(seed)
-    return policy(seed) if callable(policy) else policy
+        check_policy(registry, policy)
+        policy = registry.policies[policy]
+    try:
+        made = policy(seed) if callable(policy) else policy
+    except Exception as error:  # the plugin guard: else it would look like a store that is gone
+        raise ConfigurationError(f"the policy could not be made: {type(error).__name__}: {error}") from error
+    return passed_policy(made)
 
 
 def make_registry(
     values: EngineValues,
     *,
     is_inline: bool,
-    options: Mapping[str, Mapping[str, object]],
-    plugins: Iterable[object],
+    options: object,
+    plugins: object,
 ) -> Registry:
     """All plugins of a loop: those that are installed, then those that were passed.
 
@@ -113,14 +130,15 @@ def make_registry(
     Raises:
         ConfigurationError: A plugin or an option is wrong.
     """
-    file_options = {name: dict(given) for name, given in values.options.items()}
+    given, passed = passed_options(options), passed_plugins(plugins)
+    file_options = {name: dict(wanted) for name, wanted in values.options.items()}
     file_options[_MONITOR] = {**_monitor_options(values), **file_options.get(_MONITOR, {})}
     registry = Registry(
         hook_timeout_s=values.hook_timeout_s,
         execute_timeout_s=values.execute_timeout_s,
         max_errors=values.plugin_max_errors,
         is_inline=is_inline,
-        options=options,
+        options=given,
         file_options=file_options,
         pipeline=_pipeline(values),
     )
@@ -128,7 +146,7 @@ def make_registry(
         registry.load_entry_points(allow=[_STORES])
         return registry
     registry.load_entry_points(allow=values.plugins_allow, deny=values.plugins_deny)
-    for plugin in plugins:
+    for plugin in passed:
         registry.add(plugin)
     registry.check_options()
     return registry

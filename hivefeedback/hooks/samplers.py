@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from hivefeedback.hooks.guard import Guard, PluginInfo
 from hivefeedback.hooks.samples import Samples
 
-__all__ = ["Samplers"]
+__all__ = ["Samplers", "is_sampler"]
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Samplers:
 
     def _names(self) -> list[str]:
         if self._known is None:
-            self._known = [name for name in self._infos if _is_sampler(self._plugin_of(name))]
+            self._known = [name for name in self._infos if is_sampler(self._plugin_of(name))]
         return self._known
 
     def _asked(self, name: str, ask: Callable[[Samples], T], default: T) -> T:
@@ -60,8 +60,8 @@ class Samplers:
         )
 
 
-def _is_sampler(plugin: object) -> bool:
-    """Looked up without asking a property for its value, which is a stranger's code."""
+def is_sampler(plugin: object) -> bool:
+    """Whether a plugin measures; looked up without asking a property for its value, a stranger's code."""
     return all(getattr_static(plugin, name, None) is not None for name in ("every_s", "sample"))
 
 
