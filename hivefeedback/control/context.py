@@ -9,6 +9,7 @@ from hivefeedback.control.executors import Executors
 from hivefeedback.control.keeper import JournalKeeper
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.control.stages import Stages
+from hivefeedback.control.steady import Steady
 from hivefeedback.control.views import Views
 from hivefeedback.hooks import Archive, Store
 from hivefeedback.stats import View
@@ -20,7 +21,7 @@ __all__ = ["Context"]
 class Context:
     """Store, journal, plugins, options, clock, running windows and archive of one process.
 
-    ``clock`` answers seconds since 1970 UTC.
+    ``clock`` answers seconds since 1970 UTC; ``steady`` says whether it jumped, where it is not simulated.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class Context:
     clock: Callable[[], float]
     views: Views
     archive: Archive | None = None
+    steady: Steady | None = None
 
     def view(self, *, since_s: float | None = None) -> View:
         """Aggregates of the turn's window, or since a time."""

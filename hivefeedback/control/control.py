@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from hivefeedback.control import adapters, approval, declare, erase, memories, propose, undo
@@ -12,6 +13,7 @@ from hivefeedback.control.keeper import JournalKeeper
 from hivefeedback.control.lease import Leadership
 from hivefeedback.control.options import ControlOptions
 from hivefeedback.control.stages import Stages
+from hivefeedback.control.steady import Steady
 from hivefeedback.control.turn import Turn, run_turn
 from hivefeedback.control.views import Views
 from hivefeedback.control.why import Why, why
@@ -61,6 +63,7 @@ class Control:
             clock=clock,
             views=Views(store.aggregates, keep_s=max(options.turn_window_s, KEEP_S), clock=clock),
             archive=archive,
+            steady=Steady(clock) if clock is time.time else None,
         )
         self._ctx.executors.open(store.state, clock)
         self._leadership = Leadership(store, holder, length_s=options.lease_s)

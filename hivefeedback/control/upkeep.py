@@ -24,6 +24,8 @@ def keep_up(ctx: Context) -> bool:
     record = ctx.store.state.get(NAMESPACE, KEY)
     if record is not None and 0 <= now_s - _time_of(record) < ctx.options.upkeep_every_s:
         return False
+    if ctx.steady is not None and not ctx.steady.holds():
+        return False
     ctx.store.aggregates.compact(now_s=now_s)
     is_done = shorten_log(ctx, now_s)
     drop_old(ctx)

@@ -1,0 +1,53 @@
+"""A clock that jumps makes nothing old that is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hivefeedback import Run
+from hivefeedback.control.steady import HOLD_S, Steady
+from hivefeedback.control.upkeep import keep_up
+from hivefeedback.testing import FakeClock
+from tests.core.loops import bodies, live_loop, sync_loop
+
+DAY_S = 86400.0
+
+
+@pytest.mark.parametrize("days", [40, 401, -40])
+def test_a_clock_that_jumps_and_comes_back_costs_nothing(days: int) -> None:
+    clock, mono = FakeClock(), FakeClock()
+    with sync_loop("a", clock=clock) as loop:
+        for _ in range(20):
+            loop.record(Run("a", "x"))
+        ctx = replace(loop._control._ctx, steady=Steady(clock, mono))
+        for jump in (days, -days):
+            clock.now_s += jump * DAY_S
+            for _ in range(3):
+                mono.advance(60.0)
+                clock.advance(60.0)
+                keep_up(ctx)
+        assert len(bodies(loop, Run)) == 20
+        assert loop.stats()[0].n_runs == 20
+
+
+def test_what_is_old_goes_once_the_new_time_has_held_for_an_hour() -> None:
+    clock, mono = FakeClock(), FakeClock()
+    with sync_loop("a", clock=clock) as loop:
+        loop.record(Run("a", "x"))
+        ctx = replace(loop._control._ctx, steady=Steady(clock, mono))
+        clock.advance(40 * DAY_S)
+        assert keep_up(ctx) is False
+        for _ in range(2):
+            mono.advance(HOLD_S / 2)
+            clock.advance(HOLD_S / 2)
+            done = keep_up(ctx)
+        assert done is True
+        assert bodies(loop, Run) == []
+
+
+def test_a_process_with_the_machines_clock_watches_it_and_one_with_a_given_clock_does_not() -> None:
+    with live_loop("a") as live, sync_loop("a") as simulated:
+        assert live._control._ctx.steady is not None
+        assert simulated._control._ctx.steady is None
