@@ -67,7 +67,7 @@ class Guard:
         except HookTimeoutError as error:
             self._count(info, what, error, is_final=True)
             return default
-        except Exception as error:  # noqa: BLE001  # the plugin guard: whatever a plugin raises ends here
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # the plugin guard: what a plugin raises ends here
             self._count(info, what, error)
             return default
         info.errors_in_row = 0
@@ -94,7 +94,7 @@ class Guard:
         if spare is not None:
             spare.stop()
 
-    def _count(self, info: PluginInfo, what: str, error: Exception, *, is_final: bool = False) -> None:
+    def _count(self, info: PluginInfo, what: str, error: BaseException, *, is_final: bool = False) -> None:
         info.errors += 1
         info.errors_in_row += 1
         info.last_error = f"{what}: {type(error).__name__}: {error}"[:500]

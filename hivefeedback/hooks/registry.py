@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pluggy
 from opentelemetry import trace
@@ -30,6 +30,7 @@ from hivefeedback.hooks.samplers import Samplers
 from hivefeedback.hooks.specs import Collected, Command, HttpRoute, PolicyFactory
 from hivefeedback.hooks.stages import CoreStages
 from hivefeedback.hooks.tracing import span
+from hivefeedback.hooks.verdicts import about, refusals
 from hivefeedback.model import (
     Configuration,
     Event,
@@ -58,6 +59,7 @@ _REGISTRATION = frozenset(
 )
 """Hooks that are called once, when the loop is made; they are no part of a stage and make no span."""
 _Impl = tuple[PluginInfo, Callable[..., Any], tuple[str, ...]]
+_FAILED: Final = object()
 BUILT_IN = "hivefeedback"
 """Name of the distribution whose plugins are trusted not to hang."""
 
@@ -248,22 +250,23 @@ class Registry:
 
     # --- calls ------------------------------------------------------------------------------------
 
-    def _one(self, impl: _Impl, hook: str, values: dict[str, Any]) -> Any:
-        """One implementation's answer; None where it has nothing to say or failed."""
+    def _one(self, impl: _Impl, hook: str, values: dict[str, Any], *, failed: object = None) -> Any:
+        """One implementation's answer; None where it has nothing to say, ``failed`` where it failed."""
         info, function, names = impl
         check = CHECKS.get(hook, anything)
         timeout_s = self._timeout_s(hook)
 
         def call() -> Any:
             answer = function(*(values[n] for n in names))
-            return None if answer is None else check(answer)
+            checked = None if answer is None else check(answer)
+            return about(values["plan"], checked) if checked and hook == "hive_validate" else checked
 
         if hook in _REGISTRATION:
             return self.guard.call(info, hook, call, timeout_s=timeout_s, default=None)
         attributes = {telemetry.HOOK_NAME: hook, telemetry.PLUGIN_NAME: info.name}
         with span(f"{telemetry.SPAN_HOOK} {hook}", attributes) as current:
             errors = info.errors
-            answer = self.guard.call(info, hook, call, timeout_s=timeout_s, default=None)
+            answer = self.guard.call(info, hook, call, timeout_s=timeout_s, default=failed)
             if info.errors != errors:
                 current.set_status(trace.StatusCode.ERROR, info.last_error)
             return answer
@@ -318,8 +321,13 @@ class Registry:
         return sorted(planned, key=lambda m: (-m.priority, m.kind, m.target))
 
     def validate(self, plan: Plan, view: View, config: Configuration, ledger: Ledger, now_s: float) -> list[Verdict]:
-        """Call ``hive_validate``."""
-        return _flat(self._all("hive_validate", plan=plan, view=view, config=config, ledger=ledger, now_s=now_s))
+        """Call ``hive_validate``; a plugin that fails says no, since nothing unjudged may pass."""
+        values = {"plan": plan, "view": view, "config": config, "ledger": ledger, "now_s": now_s}
+        verdicts: list[Verdict] = []
+        for entry in self._asked("hive_validate"):
+            answer = self._one(entry, "hive_validate", values, failed=_FAILED)
+            verdicts += refusals(plan, entry[0]) if answer is _FAILED else answer or ()
+        return verdicts
 
     def execute(self, mutation: Mutation, config: Configuration) -> Receipt | None:
         """Call ``hive_execute``; the first receipt, or None where nobody could."""

@@ -154,7 +154,9 @@ def hive_validate(plan: Plan, view: View, config: Configuration, ledger: Ledger,
         now_s: Seconds since 1970 UTC.
 
     Returns:
-        Verdicts; one ``no`` stops a mutation, ``ask`` sends it to a person.
+        Verdicts; one ``no`` stops a mutation, ``ask`` sends it to a person. Where a plugin raises, hangs, is
+        out of service or judges what it was not asked about, that is its no to the whole plan: nothing
+        unjudged may pass, as with a gate. None: nothing to say.
     """
 
 
