@@ -113,7 +113,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
     ) -> None:
         name = policy if isinstance(policy, str) else None
         self.settings: Settings = load_settings(config, store=store, policy=name, mode=mode, seed=seed, **settings)
-        self.counters = Counters()
+        self._counters = Counters()
         self.flights = Flights()
         self.prompts = Prompts(self._add_prompt, lambda: self.configuration, self._body)
         self._clock: Callable[[], float] = _clock(clock)
@@ -127,8 +127,8 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self._adapters = declared_adapters(adapters if adapters is not None else self.settings.adapters)
         self._insight_limits = InsightLimits(**insight_limits(self.settings.thresholds))
         self._memories = Indices()
-        self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
         self._engine: Engine | None = None
+        self._bus = make_bus(self.settings, self.counters, is_inline=self._is_inline)
         self._is_passive, self._run_prefix = True, "r"
         self.registry = make_registry(self.settings, is_inline=self._is_inline, options=options, plugins=plugins)
         if not self.settings.safety_checks:
@@ -429,6 +429,13 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         known = {r.key: list[str]() for r in self.store.state.list(OBSERVED)}
         known.update({name: sorted(operations) for name, operations in here.items()})
         return {name: seen for name, seen in known.items() if name not in self.configuration.deployments}
+
+    @property
+    def counters(self) -> Counters:
+        """What went wrong, by name: what was lost, bad or left out. As of now, also while the recorder hangs."""
+        if self._engine is not None:
+            self._engine.drops.count()
+        return self._counters
 
     def plugins(self) -> list[PluginInfo]:
         """All plugins with origin, state and errors, the broken ones too."""

@@ -34,6 +34,7 @@ from hivefeedback.recording import (
     Breakers,
     Committer,
     Counters,
+    Drops,
     EventMaker,
     HarmTests,
     Heard,
@@ -128,6 +129,7 @@ class Engine:
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
         self.ring: Ring[Item] = Ring(values.ring_size)
+        self.drops = Drops(self.ring.dropped, counters)
         self._edge = edge_of(values)
         self._desk = Desk(store, self.ring, counters, is_inline=is_inline, edge=self._edge)
         self.beside = self._make_beside(bus)
@@ -207,6 +209,7 @@ class Engine:
                 self.policy, snapshot, self._publish, counters, breath=None if self.is_inline else Breath()
             ),
             counters=counters,
+            drops=self.drops,
             events=self.beside.events,
             clock=self.clock,
             owners=self._owners,
@@ -395,6 +398,7 @@ class Engine:
 
     def on_poll(self) -> None:
         """The committer's thread: look for entries of other processes."""
+        self.drops.count()  # the recorder may hang in a plugin
         known_at_s = self.clock()
         is_new = self._control.refresh()
         heard = self._listen(self.recorder.suspected)  # first: only who hears of stops may serve a canary on

@@ -26,13 +26,17 @@ class Face(ABC):
 
     settings: EngineValues
     store: Store
-    counters: Counters
     _control: Control
     _engine: Engine | None
     _memories: Indices
     _clock: Callable[[], float]
     _is_closed: bool
     _is_inline: bool
+
+    @property
+    @abstractmethod
+    def counters(self) -> Counters:
+        """What went wrong, by name."""
 
     @property
     @abstractmethod

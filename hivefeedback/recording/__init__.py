@@ -3,6 +3,7 @@
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.committer import Committer, Outgoing, write
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.drops import Drops
 from hivefeedback.recording.edge import Edge, EdgeOptions
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.feedback.awaiting import Awaiting
@@ -31,6 +32,7 @@ __all__ = [
     "Breakers",
     "Committer",
     "Counters",
+    "Drops",
     "Edge",
     "EdgeOptions",
     "EventMaker",

@@ -10,6 +10,7 @@ from hivefeedback.hooks import Policy
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.recording.breaker import Breakers
 from hivefeedback.recording.counters import Counters
+from hivefeedback.recording.drops import Drops
 from hivefeedback.recording.edge import Edge
 from hivefeedback.recording.events import EventMaker
 from hivefeedback.recording.feedback.awaiting import Awaiting
@@ -105,6 +106,7 @@ class Parts:
     outbox: Outbox
     refresher: Refresher
     counters: Counters
+    drops: Drops
     events: EventMaker
     clock: Callable[[], float]
     owners: Owners

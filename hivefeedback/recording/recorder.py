@@ -382,15 +382,13 @@ class Recorder:
                 p.outbox.put(record)
 
     def note_dropped(self, dropped: Mapping[str, int]) -> None:
-        """Log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
+        """Count and log what a full ring lost since the last call, by what it was (decision, run, feedback)."""
+        self._p.drops.count()
         now = dict(dropped)  # other threads go on counting
-        n_texts = now.pop(TEXTS, 0)
-        if n_texts:
-            self._p.counters["texts_dropped"] = n_texts
+        now.pop(TEXTS, 0)
         lost = {name: n - self._dropped.get(name, 0) for name, n in now.items() if n > self._dropped.get(name, 0)}
         if lost:
             self._dropped = now
-            self._p.counters.note("events_dropped", f"the ring is full: {lost}", sum(lost.values()))
             self._p.events.tell(EventsDropped(counts=lost))
 
     # --- the configuration ------------------------------------------------------------------------------

@@ -84,8 +84,12 @@ def _runs_into(loop: FeedbackLoop, runs: Sequence[Quality], brought: Brought) ->
     return brought
 
 
+def _n_lost(loop: FeedbackLoop) -> int:
+    return loop.counters["events_dropped"] + loop.counters["events_uncommitted"]
+
+
 def _record(loop: FeedbackLoop, runs: Sequence[Quality]) -> None:
-    lost = loop.counters["dropped"] + loop.counters["events_uncommitted"]
+    lost = _n_lost(loop)
     for run, rating in runs:
         loop.record(run)
         if rating is not None:
@@ -93,7 +97,7 @@ def _record(loop: FeedbackLoop, runs: Sequence[Quality]) -> None:
                 name="rating", rating=rating, source="import", run_id=run.run_id, idempotency_key=f"{run.run_id}:rating"
             )
             loop.feedback(said)
-    is_whole = loop.flush() and lost == loop.counters["dropped"] + loop.counters["events_uncommitted"]
+    is_whole = loop.flush() and lost == _n_lost(loop)
     if not is_whole:
         raise StoreUnreachableError(f"not all runs could be written to {loop.store.url}; import the file again")
 

@@ -10,8 +10,8 @@ import pytest
 
 from hivefeedback.hooks import Collected, Plugin, Scorer, Tag, hookimpl
 from hivefeedback.hooks.guard import Guard, PluginInfo
-from hivefeedback.model import Event, Feedback, Run, Score
-from tests.core.loops import bodies, events, live_loop, sync_loop, until
+from hivefeedback.model import Event, EventsDropped, Feedback, Run, Score
+from tests.core.loops import bodies, events, live_loop, sync_loop, told, until
 
 
 class Collecting(Plugin):
@@ -103,6 +103,26 @@ def test_a_hanging_plugin_is_abandoned_named_and_quarantined_and_the_loop_goes_o
             assert "did not return within 0.05 s" in info.last_error
             assert hanging.n_calls == 1
             assert loop.stats()[0].n_judged == 3
+    finally:
+        end.set()
+
+
+def test_what_is_lost_while_a_plugin_hangs_is_counted_at_once_and_once() -> None:
+    end = threading.Event()
+    hanging = Collecting(lambda batch: end.wait(60.0), "hanging")
+    try:
+        with live_loop(plugins=[hanging], hook_timeout_s=60.0, ring_size=16) as loop:
+            loop.record(Run("a", "x"))
+            until(lambda: hanging.n_calls)
+            for _ in range(100):
+                loop.record(Run("a", "x"))
+            lost = loop.counters["events_dropped"]
+            assert lost >= 84, "the ring has room for 16, of ours and of the loop's own"
+            end.set()
+            assert loop.flush(20.0)
+            assert loop.counters["events_dropped"] == lost
+            assert sum(found.counts["run"] for found in told(loop, EventsDropped)) == lost
+            assert len(bodies(loop, Run)) == 101 - lost
     finally:
         end.set()
 
