@@ -54,19 +54,19 @@ def tolerant(stream: TextIO) -> None:
 
 @contextmanager
 def logged(verbosity: int) -> Iterator[None]:
-    """Show warnings of the package on standard error; with ``-v`` more, with ``-vv`` everything."""
-    logger = logging.getLogger("hivefeedback")
+    """Show warnings on standard error, those of plugins too; with ``-v`` more of the package, ``-vv`` everything."""
+    logger, root = logging.getLogger("hivefeedback"), logging.getLogger()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(levelname)s: %(message)s"))
     if verbosity == 0:
         handler.addFilter(_once())
     before = logger.level
-    logger.addHandler(handler)
+    root.addHandler(handler)
     logger.setLevel(logging.WARNING if verbosity == 0 else logging.INFO if verbosity == 1 else logging.DEBUG)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        root.removeHandler(handler)
         logger.setLevel(before)
 
 

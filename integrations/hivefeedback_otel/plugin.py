@@ -20,7 +20,7 @@ from opentelemetry import trace
 from hivefeedback import Plugin, hookimpl
 from hivefeedback.errors import MissingExtraError
 from hivefeedback.hooks import Collected
-from hivefeedback.model import Event
+from hivefeedback.model import Event, shown_url
 from hivefeedback_otel.spans import SpanMaker
 
 if TYPE_CHECKING:
@@ -56,6 +56,12 @@ class OtelPlugin(Plugin):
         self._export: Export | None = None
         self._maker = SpanMaker()
         self._shall_become_global = False
+        self._note = ""
+
+    @property
+    def note(self) -> str:
+        """What people should know who list the plugins: an endpoint that is set and not served."""
+        return self._note
 
     def configure(self, options: object) -> None:
         """Build the export where an endpoint is configured; imports belong to the start.
@@ -65,7 +71,7 @@ class OtelPlugin(Plugin):
         """
         if not isinstance(options, OtelOptions):
             return
-        if not options.endpoint and not _is_wanted(os.environ):
+        if not options.endpoint and not _wanted(os.environ):
             return
         try:
             self._export = _open(options, os.environ)
@@ -73,7 +79,10 @@ class OtelPlugin(Plugin):
         except MissingExtraError as error:
             if options.endpoint:
                 raise
-            log.info("an OTLP endpoint is set in the environment; %s", error)
+            self._note = (
+                f"the OTLP endpoint {shown_url(_wanted(os.environ))} is set, and nothing is sent there: {error}"
+            )
+            log.warning("%s", self._note)
 
     @hookimpl
     def hive_collect(self, events: Sequence[Event]) -> Collected | None:
@@ -123,13 +132,13 @@ def _open(options: OtelOptions, environ: Mapping[str, str]) -> Export:
     return export.Export.to(export.exporter_to(options.endpoint or None, protocol), service)
 
 
-def _is_wanted(environ: Mapping[str, str]) -> bool:
-    """True where the standard variables ask for traces by OTLP."""
+def _wanted(environ: Mapping[str, str]) -> str:
+    """Where the standard variables ask for traces by OTLP; empty: nowhere."""
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
+        return ""
     if environ.get("OTEL_TRACES_EXPORTER", "otlp").strip().lower() == "none":
-        return False
-    return bool(environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"))
+        return ""
+    return environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or ""
 
 
 def _protocol(environ: Mapping[str, str]) -> Protocol:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -213,3 +214,16 @@ def test_a_warning_is_told_once_however_often_the_plugins_are_loaded(
 ) -> None:
     monkeypatch.setenv("HIVEFEEDBACK_PLUGINS_DENY", '["nobody"]')
     assert cli("doctor").err.count("warning: plugins_deny names plugin 'nobody'") == 1
+
+
+def test_an_endpoint_for_spans_that_nobody_serves_is_named(
+    cli: Cli, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:secret@127.0.0.1:9")
+    monkeypatch.delitem(sys.modules, "hivefeedback_otel.export", raising=False)
+    monkeypatch.delattr("hivefeedback_otel.export", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    said = cli("doctor", "--json")
+    state, detail = checks_of(said)["plugin otel"]
+    assert (state, "http://***@127.0.0.1:9 is set, and nothing is sent there" in detail) == ("note", True)
+    assert said.err.count("nothing is sent there") == 1  # once, however often doctor loads the plugins

@@ -12,10 +12,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from hivefeedback import Feedback, Run, telemetry
+from hivefeedback import Feedback, FeedbackLoop, Run, telemetry
 from hivefeedback.errors import ConfigurationError, MissingExtraError
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import DecisionRecord, Event
+from hivefeedback.testing import FakeClock
 from hivefeedback_otel import Export, ExportPlugin, OtelPlugin, configure_export
 from hivefeedback_otel.plugin import OtelOptions
 from hivefeedback_otel.spans import Place, SpanData
@@ -164,15 +165,33 @@ def test_without_an_endpoint_the_plugin_sleeps(environ: dict[str, str], monkeypa
 
 
 def test_without_the_sdk_only_an_explicit_endpoint_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "hivefeedback_otel.export", raising=False)
-    monkeypatch.delattr("hivefeedback_otel.export", raising=False)
-    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    _without_the_sdk(monkeypatch)
     quiet = OtelPlugin()
     quiet.configure(OtelOptions())
     assert quiet._export is None
     with pytest.raises(MissingExtraError, match="hivefeedback\\[otel\\]"):
         OtelPlugin().configure(OtelOptions(endpoint="http://127.0.0.1:9"))
+
+
+def test_an_endpoint_that_is_not_served_is_said_once_at_start_and_by_doctor(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    _without_the_sdk(monkeypatch)
+    with FeedbackLoop(store="memory://", deployments=["a"], clock=FakeClock()) as loop:
+        loop.record(Run("a", "x/qa", "ok", 0.1))
+        (info,) = (plugin for plugin in loop.registry.plugins() if plugin.name == "otel")
+    said = [r.message for r in caplog.records if r.name.startswith("hivefeedback_otel")]
+    assert said == [info.note]
+    assert info.note.startswith("the OTLP endpoint http://127.0.0.1:9 is set, and nothing is sent there: ")
+    assert "hivefeedback[otel]" in info.note
+
+
+def _without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra is missing, and an endpoint is set."""
+    monkeypatch.delitem(sys.modules, "hivefeedback_otel.export", raising=False)
+    monkeypatch.delattr("hivefeedback_otel.export", raising=False)
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
 
 
 def test_an_unknown_protocol_is_named() -> None:
