@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hivefeedback.cli.console import say
@@ -35,6 +36,7 @@ class Call:
     ) -> None:
         self.args, self.rest, self.clock = args, tuple(rest), clock
         self.store_url = ""
+        self.has_made_store = False
 
     @property
     def is_json(self) -> bool:
@@ -47,6 +49,16 @@ class Call:
         from hivefeedback.settings import load_settings
 
         return load_settings(self.args.config, store=self.args.store)
+
+    @cached_property
+    def declared_in(self) -> Path | None:
+        """The configuration file that says what there is before anything was recorded.
+
+        None where there is none, or where ``--store`` names a store: whoever names one expects it to be there.
+        """
+        from hivefeedback.settings import find_config_file
+
+        return None if self.args.store else find_config_file(self.args.config)
 
     @property
     def by(self) -> str:
@@ -81,24 +93,30 @@ class Call:
             yield reader
 
     @contextmanager
-    def loop(self, *, may_create: bool = False, **given: Any) -> Iterator[FeedbackLoop]:
+    def loop(self, *, may_create: bool = False, is_told: bool = True, **given: Any) -> Iterator[FeedbackLoop]:
         """A loop on the store, to change something; closed behind the block.
 
         Args:
-            may_create: Make the store where there is none yet.
+            may_create: Make the store where there is none yet; its folder must be there, unless it is the default.
+            is_told: Say so: where a store was expected, a new one comes of a slip of the pen.
             given: Further arguments of ``FeedbackLoop``.
 
         Raises:
             RefusedError: The mode is ``off``.
             StoreError: The store cannot be opened.
         """
-        from hivefeedback.cli.reader import check_exists
+        from hivefeedback.cli.reader import check_exists, check_folder, is_missing
         from hivefeedback.loop import FeedbackLoop
 
         url = self.use_store()
         if self.settings.mode == "off":
             raise RefusedError("the mode is 'off', so nothing is changed; unset HIVEFEEDBACK_MODE for this command")
-        if not may_create:
+        self.has_made_store = is_missing(url)
+        if may_create:
+            check_folder(url)
+        else:
             check_exists(url)
         with FeedbackLoop(store=url, config=self.args.config, on_store_error="raise", **given) as loop:
+            if self.has_made_store and is_told and not self.is_json:
+                say(f"there was no store yet; a new one was made: {self.store_url}")
             yield loop

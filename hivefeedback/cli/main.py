@@ -123,7 +123,9 @@ def _answered(call: Call, spec: Spec) -> int:
 
 def _print(call: Call, answer: Answer) -> None:
     if call.is_json:
-        store = {"store": call.store_url} if call.store_url else {}
+        store: dict[str, object] = {"store": call.store_url} if call.store_url else {}
+        if call.has_made_store:
+            store["is_new_store"] = True
         if answer.data or store:
             out(as_document({**store, **answer.data}))
         return

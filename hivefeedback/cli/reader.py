@@ -26,10 +26,10 @@ from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import OBSERVED, Configuration, Ledger
 from hivefeedback.queries import Basis, Shut
 from hivefeedback.recording import Breakers
-from hivefeedback.settings import Settings
+from hivefeedback.settings import Settings, default_store
 from hivefeedback.stats import View
 
-__all__ = ["Reader", "check_exists", "file_of", "make_registry", "reading"]
+__all__ = ["Reader", "check_exists", "check_folder", "file_of", "is_missing", "make_registry", "reading"]
 
 
 class Reader:
@@ -158,9 +158,30 @@ def check_exists(url: str) -> None:
     Raises:
         StoreUnreachableError: There is no such file.
     """
-    path = file_of(url)
-    if path is not None and not path.exists():
+    if is_missing(url):
         raise StoreUnreachableError(
             f"nothing was recorded in {url} yet, there is no such file; run your application first, "
             "or name its store with --store or HIVEFEEDBACK_STORE"
+        )
+
+
+def is_missing(url: str) -> bool:
+    """True where the store is a file that is not there."""
+    path = file_of(url)
+    return path is not None and not path.exists()
+
+
+def check_folder(url: str) -> None:
+    """Refuse to make a folder for a store: a slip of the pen would be a store of its own, with nothing in it.
+
+    The folder of the default store is nobody's slip.
+
+    Raises:
+        StoreUnreachableError: The store's folder is not there.
+    """
+    path = file_of(url)
+    if path is not None and url != default_store() and not path.parent.is_dir():
+        raise StoreUnreachableError(
+            f"there is no folder {str(path.absolute().parent)!r} for a store {url}; make it, or name another store "
+            "with --store or HIVEFEEDBACK_STORE"
         )

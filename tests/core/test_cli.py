@@ -412,3 +412,45 @@ def test_a_program_that_names_no_command_reads_why_as_json(cli: Cli, words: tupl
     said = cli("--json", *words)
     assert (said.code, said.data["exit_code"]) == (2, 2)
     assert said.data["error"].startswith(f"{' '.join(('hivefeedback', *words))} needs one of its commands: ")
+
+
+def test_after_init_what_the_file_declares_is_shown_before_anything_was_recorded(cli: Cli) -> None:
+    cli.done("init")
+    assert cli.done("deployments", "list").out.startswith("no deployments; ")
+    Path("hivefeedback.yaml").write_text("deployments: [x, {id: y, capability: 80}]\n", encoding="utf-8")
+    said = cli.done("deployments", "list")
+    assert "nothing was recorded yet; this is what hivefeedback.yaml declares" in said.err
+    listed = cli.json("deployments", "list")["deployments"]
+    assert [(d["id"], d["state"], d["capability"]) for d in listed] == [("x", "declared", 50), ("y", "declared", 80)]
+    assert cli.json("turn")["findings"] == []
+    assert [d["state"] for d in cli.json("deployments", "list")["deployments"]] == ["in service", "in service"]
+
+
+NEW = (
+    ("deployments", "add", "c"),
+    ("adapters", "add", "legal"),
+    ("mutations", "propose", "MODEL_SWAP", "a", "b"),
+)
+
+
+@pytest.mark.parametrize("words", NEW, ids=" ".join)
+def test_a_store_that_was_not_there_is_told_and_its_folder_is_not_made(
+    cli: Cli, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """A slip of the pen would be a store of its own, with nothing in it."""
+    url = f"sqlite:///{tmp_path / 'none' / 'hive.db'}"
+    assert f"there is no folder '{tmp_path / 'none'}'" in cli.refused(3, *words, "--store", url)
+    assert not (tmp_path / "none").exists()
+    (tmp_path / "none").mkdir()
+    assert f"there was no store yet; a new one was made: {url}" in cli(*words, "--store", url).err
+    assert "a new one was made" not in cli(*words, "--store", url).err
+
+
+def test_a_program_hears_of_a_new_store_too(cli: Cli, tmp_path: Path) -> None:
+    words = ("deployments", "add", "c", "--store", f"sqlite:///{tmp_path / 'new.db'}")
+    assert cli.json(*words)["is_new_store"] is True
+    assert "is_new_store" not in cli.json(*words)
+
+
+def test_the_folder_of_the_default_store_is_made(cli: Cli) -> None:
+    assert "a new one was made" in cli.done("deployments", "add", "c").err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,6 +17,9 @@ from hivefeedback.cli.words import amount, number
 from hivefeedback.errors import InvalidInputError, UnknownNameError
 from hivefeedback.model import Configuration, Deployment, Price, PutDeployment
 
+if TYPE_CHECKING:
+    from hivefeedback.settings import Settings
+
 __all__ = ["SPEC"]
 
 _BY: Final = arg("--by", metavar="NAME", help="who does it; default: your login name")
@@ -25,10 +28,17 @@ _ID: Final = arg("deployment_id", metavar="ID")
 
 def list_deployments(call: Call) -> Answer:
     """Those in service, then those that served runs without being declared."""
-    with call.reader() as reader:
-        config, observed = reader.configuration, reader.observed()
-    found = [_entry(d, config) for d in config.deployments.values()]
-    found += [{"id": name, "state": "observed"} for name in observed]
+    from hivefeedback.cli.reader import is_missing
+
+    if call.declared_in is not None and is_missing(call.use_store()):
+        remark = f"nothing was recorded yet; this is what {call.declared_in} declares"
+        found = [_entry(d, Configuration(), "declared") for d in _declared(call.settings)]
+    else:
+        remark = ""
+        with call.reader() as reader:
+            config, observed = reader.configuration, reader.observed()
+        found = [_entry(d, config) for d in config.deployments.values()]
+        found += [{"id": name, "state": "observed"} for name in observed]
     columns = (
         Column("deployment"),
         Column("state"),
@@ -41,10 +51,17 @@ def list_deployments(call: Call) -> Answer:
     )
     rows = [_row(entry) for entry in found]
     empty = "no deployments; add one with: hivefeedback deployments add ID"
-    return Answer(data={"deployments": found}, text=table(columns, rows, width=console.width()) if rows else empty)
+    text = table(columns, rows, width=console.width()) if rows else empty
+    return Answer(data={"deployments": found}, text=text, remark=remark)
 
 
-def _entry(deployment: Deployment, config: Configuration) -> dict[str, Any]:
+def _declared(settings: Settings) -> list[Deployment]:
+    from hivefeedback.settings.declared import declared_deployments
+
+    return declared_deployments(settings.deployments, settings.prices)
+
+
+def _entry(deployment: Deployment, config: Configuration, state: str = "in service") -> dict[str, Any]:
     """A deployment in full; ``canaries`` are the rollouts that change it."""
     canaries = [
         rollout_id
@@ -52,7 +69,7 @@ def _entry(deployment: Deployment, config: Configuration) -> dict[str, Any]:
         if any(isinstance(op, PutDeployment) and op.deployment.id == deployment.id for op in rollout.patch)
     ]
     values = {name: getattr(deployment, name) for name in deployment.__struct_fields__}  # defaults too
-    return {**plain_data(values), "state": "canary" if canaries else "in service", "canaries": canaries}
+    return {**plain_data(values), "state": "canary" if canaries else state, "canaries": canaries}
 
 
 def _row(entry: dict[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ def run(call: Call) -> Answer:
         found = [_planned(c) for c in carried]
         return Answer(data=_data(paths, found, is_dry=True), text=_text(paths, found, "would carry over"))
     found = []
-    with call.loop(may_create=True) as loop:
+    with call.loop(may_create=True, is_told=False) as loop:
         for path, content in zip(paths, carried, strict=True):
             with console.progress(f"importing {path.name}"):
                 found.append(plain_data(room.carry_over(loop, content)))

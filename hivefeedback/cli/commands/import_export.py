@@ -60,12 +60,13 @@ def _answer(path: Path, carried: Carried, verb: str, *, is_dry: bool) -> Answer:
 
 @contextmanager
 def _opened(call: Call) -> Iterator[Store]:
-    from hivefeedback.cli.reader import make_registry
+    from hivefeedback.cli.reader import check_folder, make_registry
     from hivefeedback.engine.assemble import open_store
 
     url = call.use_store()
     if call.settings.mode == "off":
         raise RefusedError("the mode is 'off', so nothing is changed; unset HIVEFEEDBACK_MODE for this command")
+    check_folder(url)
     registry = make_registry(call.settings)
     try:
         store = open_store(registry, url)

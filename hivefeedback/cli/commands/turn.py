@@ -18,8 +18,8 @@ __all__ = ["SPEC"]
 
 
 def run(call: Call) -> Answer:
-    """Run one turn, unless another process leads."""
-    with call.loop(mode=call.args.mode) as loop:
+    """Run one turn, unless another process leads; a configuration file may come before the first run."""
+    with call.loop(may_create=call.declared_in is not None, mode=call.args.mode) as loop:
         turn = loop.turn()
     return Answer(data=plain_data(turn), text=_text(turn))
 

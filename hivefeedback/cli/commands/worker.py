@@ -70,7 +70,7 @@ def run(call: Call) -> Answer:
     signals = _Signals()
     with (
         signals.caught(),
-        call.loop(may_create=True, mode=call.args.mode, deployments=(), prompts={}, adapters=()) as loop,
+        call.loop(may_create=True, is_told=False, mode=call.args.mode, deployments=(), prompts={}, adapters=()) as loop,
     ):
         try:
             _work(call, loop, signals, every_s, for_s)
