@@ -81,8 +81,8 @@ def begin_with_store(registry: Registry, url: str, counters: Counters, begin: Ca
         raise
     except Exception as error:  # noqa: BLE001  # the plugin guard: a store is a plugin, and the host must start
         said = str(error).replace(url, shown_url(url))  # a driver may name all that it was given
-        counters.note("store_unreachable", f"{said}; nothing is kept beyond this process")
-        log.error("the store cannot be used, memory:// stands in: %s", said)
+        counters.note("store_unreachable", f"{said}; it is not tried again, nothing is kept beyond this process")
+        log.error("the store cannot be used, memory:// stands in until the process is started again: %s", said)
         begin(open_store(registry, "memory://"))
 
 

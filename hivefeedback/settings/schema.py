@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     store: str = Field("", description="URL of the store; default: sqlite hive.db in the user's data folder")
     on_store_error: Literal["memory", "raise"] = Field(
         "memory",
-        description="what a store that cannot be opened does at start: memory stands in (the host goes on), or raise",
+        description="what a store that cannot be opened does at start: memory stands in until the process "
+        "ends (the host goes on), or raise",
     )
     policy: str = Field("hierarchical", description="name of the policy; the default shrinks towards what is known")
     deployments: list[DeploymentEntry] = Field(

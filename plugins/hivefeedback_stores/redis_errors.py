@@ -17,7 +17,7 @@ from hivefeedback.errors import (
 
 __all__ = ["EmptiedError", "readable", "translated"]
 
-_KEPT = "what was not committed is kept in memory for a while"
+_KEPT = "a process that had reached it keeps in memory for a while what is not committed"
 _SAID = {
     "NOAUTH": "it asks for a password; write it into the URL: redis://user:password@host",
     "WRONGPASS": "it refuses the user or the password; check both in the URL",

@@ -14,7 +14,8 @@ __all__ = ["is_busy", "translated"]
 _CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _UNREACHABLE = {
-    sqlite3.SQLITE_FULL: "the disk is full; free some space, what was not committed is kept in memory until then",
+    sqlite3.SQLITE_FULL: "the disk is full; free some space, until then a process that has it open keeps in memory "
+    "what is not committed",
     sqlite3.SQLITE_READONLY: "it cannot be written; check the rights of the file and its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its folder exists and may be read and written",
     sqlite3.SQLITE_PERM: "access was refused; check the rights of the file",

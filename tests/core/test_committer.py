@@ -74,6 +74,18 @@ def test_a_store_that_fails_at_start_is_stood_in_for_by_memory(
         assert loop.store.url.startswith("memory://")
 
 
+def test_a_store_that_is_gone_at_start_does_not_promise_what_memory_cannot_keep(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Redis keeps what waits for it in memory for a while; a loop that began without it keeps nothing beyond itself."""
+    pytest.importorskip("redis", reason="install it with: pip install 'hivefeedback[redis]'")
+    with sync_loop(store="redis://127.0.0.1:1/0") as loop:
+        assert loop.counters["store_unreachable"] == 1
+    assert "memory:// stands in until the process is started again" in caplog.text
+    assert "a process that had reached it keeps in memory" in caplog.text
+    assert "it is not tried again, nothing is kept beyond this process" in caplog.text
+
+
 def test_a_store_that_fails_at_start_is_raised_where_that_is_asked_for(tmp_path: Path) -> None:
     for names in (("open",), ("append",)):
         stores = FaultyStores()
