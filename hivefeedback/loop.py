@@ -14,8 +14,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from math import isfinite
-from numbers import Real
+from inspect import isawaitable
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, TypeVar
@@ -33,8 +32,9 @@ from hivefeedback.engine.assemble import (
     make_registry,
     open_store,
 )
-from hivefeedback.engine.calling import Attempts
+from hivefeedback.engine.calling import MAX_ATTEMPTS, Attempts
 from hivefeedback.engine.changing import Changing
+from hivefeedback.engine.clocks import sound_clock
 from hivefeedback.engine.closing import close_within
 from hivefeedback.engine.erasing import Erasing
 from hivefeedback.engine.flights import Flights
@@ -116,7 +116,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self._counters = Counters()
         self.flights = Flights()
         self.prompts = Prompts(self._add_prompt, lambda: self.configuration, self._body)
-        self._clock: Callable[[], float] = _clock(clock)
+        self._clock: Callable[[], float] = sound_clock(clock)
         self._is_inline = clock is not None
         self._is_closed = False
         self._policy_given = policy
@@ -311,7 +311,7 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         deployment: str,
         operation: str = "",
         *,
-        decision: Decision | None = None,
+        decision: Decision | str | None = None,
         kind: str = "llm",
         agent_id: str = "",
         session_id: str = "",
@@ -321,20 +321,31 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         """Record a run around a block: ``with loop.track("a", operation="x") as run: ...``.
 
         Also ``async with``. An exception is recorded as the outcome that its type stands for and
-        raised on.
+        raised on. Of a ``decision`` the operation and the session are taken over; its id alone is enough
+        to learn from, and says neither.
         """
+        decided = decision if isinstance(decision, Decision) else None
+        if decided is None and not isinstance(decision, str | None):
+            self.counters.note("bad_decision", f"it is a {type(decision).__name__}; expected a Decision or its id")
         template = Run(
             deployment,
-            operation or (decision.operation if decision else ""),
+            operation if decided is None or operation else decided.operation,
             kind=kind,
-            decision_id=decision.decision_id if decision else "",
-            decided_deployment=(decision.deployment or "") if decision else "",
+            decision_id=decided.decision_id if decided else decision if isinstance(decision, str) else "",
+            decided_deployment=(decided.deployment or "") if decided else "",
             agent_id=agent_id,
-            session_id=session_id or ((decision.session_id or "") if decision else ""),
+            session_id=session_id if decided is None or session_id else decided.session_id or "",
             user_id=user_id,
             trace_id=trace_id,
         )
-        return Tracking(self.record, self._clock, run_id=self._new_run_id(), template=template, flights=self.flights)
+        return Tracking(
+            self.record,
+            self._clock,
+            run_id=self._new_run_id(),
+            template=template,
+            flights=self.flights,
+            note=self.counters.note,
+        )
 
     def log_run(
         self, models_used: Iterable[str], success_flag: bool, latency_ms: float | None = None, domain: str = ""
@@ -367,14 +378,14 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         *,
         candidates: Sequence[str] | None = None,
         session_id: str | None = None,
-        max_attempts: int = 3,
+        max_attempts: int = MAX_ATTEMPTS,
     ) -> T:
         """Decide, call ``fn(decision)``, record each attempt; on failure the next best, up to
         ``max_attempts`` in all. Returns what ``fn`` returned; re-raises the last exception."""
         attempts = self._attempts(operation, candidates, session_id, max_attempts)
         while True:
             with attempts.next() as decision:
-                return fn(decision)
+                return attempts.answered(fn(decision))
 
     async def acall(
         self,
@@ -383,19 +394,21 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         *,
         candidates: Sequence[str] | None = None,
         session_id: str | None = None,
-        max_attempts: int = 3,
+        max_attempts: int = MAX_ATTEMPTS,
     ) -> T:
-        """The same for an async ``fn``."""
+        """The same for an async ``fn``; what a plain one answers is the answer."""
         attempts = self._attempts(operation, candidates, session_id, max_attempts)
         while True:
             with attempts.next() as decision:
-                return await fn(decision)
+                answer = fn(decision)
+                return await answer if isawaitable(answer) else answer
 
     def _attempts(
         self, operation: str, candidates: Sequence[str] | None, session_id: str | None, max_attempts: int
     ) -> Attempts:
         decision = self.decide(operation, candidates, session_id)
-        return Attempts(self.record, self._clock, self._new_run_id, decision, max_attempts, self.flights)
+        note = self.counters.note
+        return Attempts(self.record, self._clock, self._new_run_id, decision, max_attempts, self.flights, note)
 
     # --- waiting --------------------------------------------------------------------------------------
 
@@ -491,21 +504,6 @@ class FeedbackLoop(Changing, Turning, Asking, Listening, Erasing):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-def _clock(given: object) -> Callable[[], float]:
-    if given is None:
-        return time.time
-    expected = "expected a function that answers seconds since 1970"
-    if not callable(given):
-        raise ConfigurationError(f"clock is {given!r}; {expected}")
-    try:
-        now_s = given()
-    except Exception as error:  # whatever the host's function raises; it would look like a store that is gone
-        raise ConfigurationError(f"clock failed with {type(error).__name__}: {error}; {expected}") from error
-    if isinstance(now_s, bool) or not isinstance(now_s, Real) or not isfinite(now_s):
-        raise ConfigurationError(f"clock answered {now_s!r:.100}; {expected}")
-    return given
 
 
 def _prompts(given: object) -> Mapping[str, str]:

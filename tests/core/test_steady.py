@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from hivefeedback import Run
 from hivefeedback.control.steady import HOLD_S, Steady
 from hivefeedback.control.upkeep import keep_up
 from hivefeedback.testing import FakeClock
-from tests.core.loops import bodies, live_loop, sync_loop
+from tests.core.loops import bodies, events, live_loop, sync_loop
 
 DAY_S = 86400.0
 
@@ -51,3 +52,18 @@ def test_a_process_with_the_machines_clock_watches_it_and_one_with_a_given_clock
     with live_loop("a") as live, sync_loop("a") as simulated:
         assert live._control._ctx.steady is not None
         assert simulated._control._ctx.steady is None
+
+
+@pytest.mark.parametrize("answer", [float("nan"), float("inf"), -1.0, 1e20, "noon", None])
+def test_a_given_clock_that_answers_nonsense_later_stands_still(answer: Any) -> None:
+    clock = FakeClock()
+    with sync_loop("a", clock=clock) as loop:
+        loop.record(Run("a", "x"))
+        clock.now_s, good_s = answer, clock.now_s
+        loop.record(Run("a", "x"))
+        loop.turn()
+        clock.now_s = good_s + 60.0
+        loop.record(Run("a", "x"))
+        assert loop.stats()[0].n_runs == 3
+        assert {event.event_time_s for event in events(loop)} <= {good_s, good_s + 60.0}
+        assert not loop.counters
