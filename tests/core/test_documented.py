@@ -108,3 +108,14 @@ def test_every_public_method_of_the_loop_has_a_docstring() -> None:
     loop = import_module("hivefeedback").FeedbackLoop
     members = {n: m for n, m in vars(loop).items() if not n.startswith("_")}
     assert [n for n, m in members.items() if callable(m) and not inspect.getdoc(m)] == []
+
+
+def test_the_first_program_of_the_readme_is_short_and_says_what_stands_below_it(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (repository / "README.md").read_text(encoding="utf-8")
+    program, said = re.findall(r"```(?:python)?\n(.*?)```", readme.split("Without make")[1], re.DOTALL)[:2]
+    assert len(program.splitlines()) <= 12
+    assert program == (repository / "examples" / "quickstart.py").read_text(encoding="utf-8")
+    exec(compile(program, "README.md", "exec"), {})
+    assert capsys.readouterr().out == said
