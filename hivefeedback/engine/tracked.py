@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
 from types import TracebackType
+from typing import Final
 
 from hivefeedback.engine.flights import Flights
 from hivefeedback.engine.outcomes import outcome_of
-from hivefeedback.model import Decision, Run
+from hivefeedback.model import Run
 
-__all__ = ["TrackedRun", "Tracking"]
+__all__ = ["Note", "TrackedRun", "Tracking"]
+
+Note = Callable[[str, str], object]
+"""Counts one under a name; the detail is logged the first time."""
 
 
 class TrackedRun:
@@ -21,6 +26,9 @@ class TrackedRun:
         outcome: ``ok`` unless set, or an exception says otherwise.
         tokens_in, tokens_out, cost_usd, ttft_s, response_id, input, output, reference, attributes:
             Set what is known.
+
+    A field that is none (``tokens_input``) is left out and counted as ``bad_run_field``, which the log names once.
+    It is no AttributeError: that would be raised by us, in the midst of the application's own call.
     """
 
     def __init__(self, run_id: str) -> None:
@@ -37,6 +45,9 @@ class TrackedRun:
         self.attributes: dict[str, str | int | float | bool] = {}
 
 
+_FIELDS: Final = frozenset(vars(TrackedRun("")))
+
+
 class Tracking:
     """Context manager, sync and async; made by ``FeedbackLoop.track``."""
 
@@ -47,12 +58,11 @@ class Tracking:
         *,
         run_id: str,
         template: Run,
-        decision: Decision | None = None,
         flights: Flights | None = None,
+        note: Note = lambda name, detail: None,
     ) -> None:
         self._record, self._clock, self._template = record, clock, template
-        self._decision = decision
-        self._flights = flights
+        self._flights, self._note = flights, note
         self.run = TrackedRun(run_id)
         self._started_at_s = 0.0
         self._started = 0.0
@@ -69,6 +79,8 @@ class Tracking:
         run, told = self._template, self.run
         if self._flights is not None:
             self._flights.ended(run.deployment)
+        if len(vars(told)) != len(_FIELDS):
+            self._note_unknown()
         is_clock_real = self._clock is time.time
         elapsed_s = time.perf_counter() - self._started if is_clock_real else self._clock() - self._started_at_s
         outcome = outcome_of(error) if error is not None and told.outcome == "ok" else told.outcome
@@ -102,6 +114,12 @@ class Tracking:
                 error=type(error).__name__ if error is not None else "",
             )
         )
+
+    def _note_unknown(self) -> None:
+        for name in sorted(vars(self.run).keys() - _FIELDS):
+            near = get_close_matches(name, _FIELDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_FIELDS))}"
+            self._note("bad_run_field", f"{name!r} is no field of a tracked run; {hint}")
 
     async def __aenter__(self) -> TrackedRun:
         return self.__enter__()

@@ -11,7 +11,7 @@ from hivefeedback import Decision
 from hivefeedback.engine.outcomes import outcome_of
 from hivefeedback.model import Run
 from hivefeedback.testing import EvenPolicy, FakeClock, FixedPolicy
-from tests.core.loops import bodies, sync_loop
+from tests.core.loops import bodies, live_loop, sync_loop
 
 
 class RateLimitError(Exception):
@@ -239,3 +239,117 @@ def test_errors_of_the_caller_count_against_nobody(status: int) -> None:
         status_code = status
 
     assert outcome_of(HTTPError()) == "internal"
+
+
+# --- what was meant otherwise never reaches the application as an exception of ours --------------------
+
+
+def test_the_id_of_a_decision_is_enough_for_track() -> None:
+    with sync_loop() as loop:
+        d = loop.decide("x")
+        with loop.track(str(d.deployment), "x", decision=d.decision_id):
+            pass
+        (run,) = bodies(loop, Run)
+        assert (run.decision_id, run.operation) == (d.decision_id, "x")
+
+
+def test_a_decision_that_is_none_is_counted_and_the_run_is_recorded() -> None:
+    wrong: Any = 5
+    with sync_loop() as loop:
+        with loop.track("a", "x", decision=wrong):
+            pass
+        assert [r.decision_id for r in bodies(loop, Run)] == [""]
+        assert loop.counters["bad_decision"] == 1
+
+
+class Unprintable:
+    """Whoever asks for its text gets an exception."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("neither true nor false")
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError("equal to nothing")
+
+    __hash__ = None  # type: ignore[assignment]  # wrong on purpose
+
+
+@pytest.mark.parametrize("threads", [True, False])
+@pytest.mark.parametrize("name", ["deployment", "operation", "decision", "session_id", "user_id", "kind", "trace_id"])
+def test_an_object_that_cannot_be_printed_costs_its_own_run_and_no_call(name: str, threads: bool) -> None:
+    given: dict[str, Any] = {"deployment": "a", "operation": "x", name: Unprintable()}
+    with live_loop() if threads else sync_loop() as loop:
+        done = False
+        with loop.track(**given):
+            done = True
+        with loop.track("a", operation="y"):
+            pass
+        assert loop.flush(20.0)
+        assert done
+        assert "y" in [r.operation for r in bodies(loop, Run)]
+
+
+@pytest.mark.parametrize(
+    "field", ["outcome", "tokens_in", "cost_usd", "ttft_s", "response_id", "input", "output", "attributes", "run_id"]
+)
+def test_a_part_of_a_run_that_cannot_be_printed_costs_no_call(field: str) -> None:
+    with sync_loop() as loop:
+        with loop.track("a", operation="x") as run:
+            setattr(run, field, Unprintable())
+        with loop.track("a", operation="y"):
+            pass
+        assert "y" in [r.operation for r in bodies(loop, Run)]
+
+
+def test_a_field_that_a_run_has_not_is_counted_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    with sync_loop() as loop:
+        for _ in range(2):
+            with loop.track("a", operation="x") as run:
+                run.tokens_input = 5  # type: ignore[attr-defined]  # a slip of the pen
+        assert [r.tokens_in for r in bodies(loop, Run)] == [None, None]
+        assert loop.counters["bad_run_field"] == 2
+    assert caplog.text.count("'tokens_input' is no field of a tracked run; did you mean tokens_in?") == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "x", 2.5, Unprintable()], ids=["none", "text", "float", "object"])
+def test_a_number_of_attempts_that_is_none_counts_as_the_usual_one(wrong: Any) -> None:
+    with sync_loop("a", "b", "c", "d", "e") as loop:
+        with pytest.raises(TimeoutError):
+            loop.call(lambda d: refuse(TimeoutError()), "x", max_attempts=wrong)
+        assert len(bodies(loop, Run)) == 3
+        assert loop.counters["bad_max_attempts"] == 1
+
+
+async def test_an_async_function_in_call_works_and_says_that_acall_measures_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def answer(d: Decision) -> str:
+        return "answer"
+
+    with sync_loop() as loop:
+        assert await loop.call(answer, "x") == "answer"
+        assert [r.outcome for r in bodies(loop, Run)] == ["internal"]
+        assert loop.stats()[0].n_runs == 0
+        assert loop.counters["call_of_async_function"] == 1
+    assert "await loop.acall(fn, ...) instead" in caplog.text
+
+
+async def test_a_plain_function_in_acall_is_no_failure_of_the_deployment() -> None:
+    plain: Any = lambda d: "answer"  # noqa: E731  # as applications write it
+    with sync_loop() as loop:
+        assert await loop.acall(plain, "x") == "answer"
+        assert [r.outcome for r in bodies(loop, Run)] == ["ok"]
+
+
+def test_a_call_without_any_deployment_is_named_and_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    with sync_loop() as loop:
+        assert loop.call(lambda d: d.deployment, "x", candidates=[]) is None
+        assert bodies(loop, Run) == []
+        assert loop.counters["call_without_deployment"] == 1
+        assert not loop.counters["bad_run_without_deployment"]
+    assert "nothing could be chosen" in caplog.text
