@@ -71,12 +71,12 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 class UnknownNameError(InvalidInputError):
-    """A name is not known; the message lists the names that are."""
+    """A name is not known; the message lists the names that are, or is the given ``sentence``."""
 
-    def __init__(self, noun: str, name: str, known: list[str] | tuple[str, ...] = ()) -> None:
+    def __init__(self, noun: str, name: str, known: list[str] | tuple[str, ...] = (), *, sentence: str = "") -> None:
         shown = ", ".join(repr(k) for k in sorted(known, key=_natural)[:_MOST_NAMES]) or "none"
         shown += f" and {len(known) - _MOST_NAMES} more" if len(known) > _MOST_NAMES else ""
-        super().__init__(f"{noun} {name!r} is not known; known: {shown}")
+        super().__init__(sentence or f"{noun} {name!r} is not known; known: {shown}")
         self.noun = noun
         self.name = name
 

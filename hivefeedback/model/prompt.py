@@ -57,10 +57,8 @@ def render(name: str, prompts: Mapping[str, str], fields: Mapping[str, object]) 
     if text is None:
         raise UnknownNameError("prompt", name, list(prompts))
 
-    def value(match: re.Match[str]) -> str:
-        field = match.group(1)
-        if field not in fields:
-            raise UnknownNameError(f"field {field!r} of prompt", name, list(fields))
-        return str(fields[field])
-
-    return _FIELD.sub(value, text)
+    missing = [field for field in prompt_fields(text) if field not in fields]
+    if missing:
+        sentence = f"prompt {name!r} needs {', '.join(missing)}; given: {', '.join(sorted(fields)) or 'none'}"
+        raise UnknownNameError("prompt", name, list(fields), sentence=sentence)
+    return _FIELD.sub(lambda match: str(fields[match.group(1)]), text)

@@ -73,7 +73,9 @@ def test_a_lone_surrogate_is_measured_without_an_error() -> None:
 
 
 def test_a_field_without_a_value_is_named() -> None:
-    with pytest.raises(UnknownNameError, match="field 'tone' of prompt 'p'"):
+    with pytest.raises(UnknownNameError, match=r"^prompt 'p' needs x, y; given: none$"):
+        render("p", {"p": "{x} {y} {x}"}, {})
+    with pytest.raises(UnknownNameError, match=r"^prompt 'p' needs tone; given: question$"):
         render("p", {"p": "{question} {tone}"}, {"question": "q"})
 
 
