@@ -98,6 +98,15 @@ def test_the_document_holds_what_was_recorded(cli: Cli) -> None:
     assert said["feedback"]["idempotency_key"] == "k"
 
 
+def test_a_comment_alone_is_kept_and_judges_nothing(cli: Cli) -> None:
+    said = cli.json("feedback", "--run-id", "r1", "--comment", "nice")
+    assert (said["feedback"]["name"], said["feedback"]["value"], said["feedback"]["comment"]) == (
+        "comment",
+        None,
+        "nice",
+    )
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -105,6 +114,7 @@ def test_the_document_holds_what_was_recorded(cli: Cli) -> None:
         (("--run-id", "r1"), "give --rating"),
         (("--run-id", "r1", "--value", "1"), "needs --name"),
         (("--run-id", "r1", "--name", "helpful"), "has no value"),
+        (("--run-id", "r1", "--name", "helpful", "--comment", "so"), "has no value"),
         (("--run-id", "r1", "--rating", "6"), "from 1 to 5"),
         (("--run-id", "r1", "--rating", "nan"), "from 1 to 5"),
         (("--run-id", "r1", "--name", "x", "--value", "maybe"), "from 0 to 1"),
@@ -133,7 +143,7 @@ def test_a_deployment_is_added_with_all_its_fields(cli: Cli) -> None:
 
 
 def test_a_deployment_may_be_added_before_anything_was_recorded(cli: Cli, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'new' / 'hive.db'}"
+    url = f"sqlite:///{tmp_path / 'new.db'}"
     assert "in service" in cli.done("deployments", "add", "a", "--store", url).out
     assert [d["id"] for d in cli.json("deployments", "list", "--store", url)["deployments"]] == ["a"]
 
