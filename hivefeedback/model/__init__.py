@@ -52,7 +52,7 @@ from hivefeedback.model.event import (
     decode_event,
     encode_event,
 )
-from hivefeedback.model.feedback import INVERTED, KNOWN_NAMES, UNREWARDED, Feedback, Score
+from hivefeedback.model.feedback import INVERTED, KNOWN_NAMES, UNREWARDED, Feedback, Score, has_value
 from hivefeedback.model.journal import (
     Configuration,
     EntryState,
@@ -193,6 +193,7 @@ __all__ = [
     "drawn_from",
     "encode_event",
     "fold",
+    "has_value",
     "importance_at",
     "integer_weights",
     "inverse",

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ["INVERTED", "KNOWN_NAMES", "UNREWARDED", "Feedback", "Score"]
+__all__ = ["INVERTED", "KNOWN_NAMES", "UNREWARDED", "Feedback", "Score", "has_value"]
 
 KNOWN_NAMES: Final[tuple[str, ...]] = (
     "success",
@@ -33,8 +33,9 @@ class Feedback(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="typ
 
     Args:
         name: What is said; see ``KNOWN_NAMES``, other names are allowed.
-        value: A bool or a number in [0, 1]; None where ``rating`` is given, or where the fact
-            alone counts (``complaint``, ``correction``: then 1).
+        value: A bool or a number in [0, 1]; None where ``rating`` is given, where the fact
+            alone counts (``complaint``, ``correction``: then 1), or where a comment says it all: that is
+            kept as ``comment`` and heard by analyzers, and judges nothing.
         rating: 1–5, stored as (rating − 1) / 4.
         comment: Free text; never enters a prompt except through a person.
         correction: What the answer should have been.
@@ -61,6 +62,16 @@ class Feedback(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="typ
     agent_id: str = ""
     deployment: str = ""
     operation: str = ""
+
+
+def has_value(feedback: Feedback) -> bool:
+    """Whether feedback judges something; a comment alone does not.
+
+    >>> has_value(Feedback(rating=4.0)), has_value(Feedback("complaint")), has_value(Feedback(comment="nice"))
+    (True, True, False)
+    """
+    is_given = feedback.value is not None or feedback.rating is not None
+    return is_given or feedback.name in INVERTED or bool(feedback.correction)
 
 
 class Score(Struct, frozen=True, omit_defaults=True, gc=False, tag_field="type", tag="score"):

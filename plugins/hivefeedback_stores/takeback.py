@@ -16,7 +16,7 @@ from msgspec import Struct
 from hivefeedback.model import INVERTED, UNCOUNTED, DecisionRecord, Event, Feedback, Run, Score, is_blamed, told_by
 from hivefeedback.stats import QUERY, REWARD, Cell, CellKey, Judged, bucket_of
 from hivefeedback_stores.erasure import Remembered, Source
-from hivefeedback_stores.takeback_queries import query_changes, values_of
+from hivefeedback_stores.takeback_queries import is_remark, query_changes, values_of
 
 __all__ = ["CellAt", "Share", "shares_of", "subtract", "take_back"]
 
@@ -52,12 +52,12 @@ def shares_of(source: Source, gone: Iterable[Event]) -> list[Share]:
     shares: list[Share] = []
     for event in events:
         if isinstance(event.body, Run):
-            said = [e for _, e in known.said_of(event)]
+            said = [e for _, e in known.said_of(event) if not is_remark(e)]
             cell = _counted(event.body, said)
             if event.event_id in queries:
                 cell.judged[QUERY] = queries[event.event_id].lost
             shares += _of_arms(known, event, cell, may_await=not said)
-        elif isinstance(event.body, Feedback | Score):
+        elif isinstance(event.body, Feedback | Score) and not is_remark(event):
             run = known.run_of(event)
             if run is not None and run.event_id not in erased:
                 shares += _of_arms(known, run, _judged([event]))

@@ -10,11 +10,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-from hivefeedback.model import Event, Feedback, Run, Score
+from hivefeedback.model import Event, Feedback, Run, Score, has_value
 from hivefeedback.stats import JUDGED_UNIT, Judged, Query, QueryTrace, query_success
 from hivefeedback_stores.erasure import Join, Remembered, Source
 
-__all__ = ["QueryChange", "query_changes", "values_of"]
+__all__ = ["QueryChange", "is_remark", "query_changes", "values_of"]
 
 
 class QueryChange(Struct, frozen=True):
@@ -92,6 +92,11 @@ def _successes(known: Remembered, runs: Sequence[Event], gone: Collection[str]) 
     return found
 
 
+def is_remark(event: Event) -> bool:
+    """A comment alone: it is kept and was never counted."""
+    return isinstance(event.body, Feedback) and not has_value(event.body)
+
+
 def values_of(said: Iterable[Event]) -> dict[str, tuple[str, float]]:
     """(name, value) of what was said by key; the same idempotency key or scorer replaces."""
     latest: dict[str, tuple[str, float]] = {}
@@ -99,7 +104,7 @@ def values_of(said: Iterable[Event]) -> dict[str, tuple[str, float]]:
         body = event.body
         if isinstance(body, Score):
             latest[f"{body.source}:{body.name}"] = (body.name, body.value)
-        elif isinstance(body, Feedback):
+        elif isinstance(body, Feedback) and has_value(body):
             latest[body.idempotency_key or event.event_id] = (body.name, _value(body))
     return latest
 

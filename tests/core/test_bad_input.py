@@ -158,6 +158,12 @@ def test_feedback_that_says_nothing_usable_is_counted(feedback: Feedback) -> Non
         assert bodies(loop, Feedback) == []
 
 
+def test_feedback_without_value_rating_and_comment_is_told_to_lack_them(caplog: pytest.LogCaptureFixture) -> None:
+    with sync_loop() as loop:
+        loop.feedback(Feedback(run_id=loop.record(Run("a", "x"))))
+    assert "'rating' has neither a value, a rating nor a comment" in caplog.text
+
+
 @pytest.mark.parametrize("rating", [1, 2, 3, 4, 5, 2.5])
 def test_ratings_are_stored_from_zero_to_one(rating: float) -> None:
     with sync_loop() as loop:

@@ -66,7 +66,8 @@ def _feedback(args: argparse.Namespace) -> Feedback:
     if args.rating is not None and args.value is not None:
         raise InvalidInputError("give --value or --rating, not both")
     name = args.name or _implied_name(args)
-    if args.rating is None and args.value is None and name not in _SPEAK_ALONE:
+    is_remark = bool(args.comment) and not args.name  # a name is of something that is judged
+    if args.rating is None and args.value is None and not is_remark and name not in _SPEAK_ALONE:
         raise InvalidInputError(f"feedback {name!r} has no value; give --rating 1..5, or --value true, false or 0..1")
     return Feedback(
         name=name,
@@ -88,7 +89,9 @@ def _implied_name(args: argparse.Namespace) -> str:
         raise InvalidInputError(f"--value needs --name, such as {', '.join(KNOWN_NAMES[:4])}")
     if args.correction:
         return "correction"
-    raise InvalidInputError("what is the feedback? give --rating, --name with --value, or --correction")
+    if args.comment:
+        return "comment"
+    raise InvalidInputError("what is the feedback? give --rating, --name with --value, --correction, or --comment")
 
 
 def _value(text: str) -> bool | float:

@@ -8,7 +8,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from hivefeedback.model import Event, Feedback, FeedbackFound, Run
+from hivefeedback.model import Event, Feedback, FeedbackFound, Run, has_value
 from hivefeedback.recording.feedback.asked import Asked
 from hivefeedback.recording.feedback.join import KnownRun, Recent
 from hivefeedback.recording.feedback.judge import Judge
@@ -64,8 +64,11 @@ class LateFeedback:
         if known is not None:
             if self._p.edge is not None:
                 self._p.edge.join(event.event_id, known.run_id)
-            self._settle(event, feedback, known, credited)
+            if has_value(feedback):
+                self._settle(event, feedback, known, credited)
             return
+        if not has_value(feedback):
+            return  # a comment alone is in the log and judges no run
         name = _name_of(feedback)
         if feedback.comment or feedback.correction:  # the words are in the log; what waits needs none
             event = replace(event, body=replace(feedback, comment="", correction=""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hivefeedback.model import Decision, DecisionRecord, Event, Feedback, Run, Score, learner_of, told_by
+from hivefeedback.model import Decision, DecisionRecord, Event, Feedback, Run, Score, has_value, learner_of, told_by
 from hivefeedback.recording.feedback.join import KnownRun
 from hivefeedback.recording.feedback.lookup import Found
 from hivefeedback.recording.learning.learner import Learner, arm_key
@@ -65,7 +65,7 @@ class Recall:
             body = event.body
             if isinstance(body, Score):
                 known.judged = {**(known.judged or {}), f"{body.source}:{body.name}": (body.name, body.value)}
-            elif isinstance(body, Feedback):
+            elif isinstance(body, Feedback) and has_value(body):
                 key = body.idempotency_key or event.event_id
                 known.judged = {**(known.judged or {}), key: (body.name, float(body.value or 0.0))}
         if known.judged:

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run
+from hivefeedback.model import INVERTED, OUTCOMES, Feedback, Run, has_value
 from hivefeedback.model.ids import MAX_ID, clean_id
 from hivefeedback.recording.counters import Counters
 
@@ -144,7 +144,8 @@ class Intake:
         return tuple(sorted({clean_id(name) for name in names if isinstance(name, str)}))[:_MAX_ATTRIBUTES]
 
     def feedback(self, feedback: Feedback) -> Feedback | None:
-        """The feedback with ``value`` in [0, 1], or None where it says nothing that can be used."""
+        """The feedback with ``value`` in [0, 1], or None where it says nothing that can be used. A comment alone
+        has no value; without a name of its own it is called ``comment``, since it is no rating."""
         changes: dict[str, Any] = {}
         for name in _FEEDBACK_IDS:
             value = getattr(feedback, name)
@@ -156,8 +157,11 @@ class Intake:
             text = getattr(feedback, name)
             if text.__class__ is not str or text:
                 changes[name] = self._text(text)
-        value = self._value(changes.get("name", feedback.name), feedback)
-        if value is None:
+        is_remark = bool(changes.get("comment")) and not has_value(feedback)
+        if is_remark and changes.get("name", feedback.name) == "rating":
+            changes["name"] = "comment"
+        value = None if is_remark else self._value(changes.get("name", feedback.name), feedback)
+        if value is None and not is_remark:
             return None
         rating = feedback.rating
         if rating is not None:
@@ -176,7 +180,10 @@ class Intake:
             return 1.0  # the fact alone counts
         if isinstance(value, bool):
             return float(value)
-        if value is None or not (_is_number(value) and 0 <= value <= 1):
+        if value is None:
+            self._counters.note("bad_feedback_value", f"{name!r} has neither a value, a rating nor a comment")
+            return None
+        if not (_is_number(value) and 0 <= value <= 1):
             self._counters.note("bad_feedback_value", f"{name!r} is {value!r:.100}; expected a number in [0, 1]")
             return None
         return float(value)
