@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
 from hivefeedback.model import shown_url
 
@@ -53,21 +52,21 @@ _FOREIGN: Final = re.compile(r"^(?:Input|Value) should (?:be|have) ")
 
 def problems_of(error: ValidationError) -> list[str]:
     """A sentence for each thing that is wrong."""
-    return [_sentence(problem) for problem in error.errors()]
+    return [_sentence({**problem}) for problem in error.errors()]
 
 
-def _sentence(problem: ErrorDetails) -> str:
+def _sentence(problem: Mapping[str, Any]) -> str:
     name = ".".join(str(p) for p in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"setting {name!r} is not known; 'hivefeedback docs settings' lists them all"
     if problem["type"] == "missing":
         return f"setting {name!r} is missing; it has no default"
     if not name:  # about several together; the input is then all there is, with passwords in URLs
-        return problem["msg"].removeprefix("Value error, ")
+        return str(problem["msg"]).removeprefix("Value error, ")
     return f"setting {name!r} is {shown_url(repr(problem.get('input'))):.200}; {_expected(problem)}"
 
 
-def _expected(problem: ErrorDetails) -> str:
+def _expected(problem: Mapping[str, Any]) -> str:
     kind, ctx = problem["type"], problem.get("ctx", {})
     if ctx.get("class_name") in _NAMED:
         return f"expected a name, or {_MAPPING}"
@@ -76,5 +75,5 @@ def _expected(problem: ErrorDetails) -> str:
     if kind in _BOUNDS:
         return f"expected {_BOUNDS[kind](ctx)}"
     if kind == "value_error":  # a sentence of our own
-        return problem["msg"].removeprefix("Value error, ")
+        return str(problem["msg"]).removeprefix("Value error, ")
     return f"expected {_FOREIGN.sub('', problem['msg'])}"
