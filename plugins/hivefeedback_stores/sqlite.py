@@ -67,15 +67,16 @@ class SqliteStore:
 
     def commit(self, commit: Commit) -> None:
         """Apply a commit in one transaction, once."""
-        self._written.begin(self._database.n_lost)
-        with self._database.write() as connection:
-            sources = Sources(connection)
-            if not _is_new(connection, sources, commit):
-                return
-            insert_events(connection, commit.events, sources)
-            add_delta(connection, commit.delta, self._written)
-            put_records(connection, commit.records, self._clock())
-        self._written.keep()
+        with self._database.alone():  # an import commits from a second thread
+            with self._database.write() as connection:
+                self._written.begin(self._database.n_lost)
+                sources = Sources(connection)
+                if not _is_new(connection, sources, commit):
+                    return
+                insert_events(connection, commit.events, sources)
+                add_delta(connection, commit.delta, self._written)
+                put_records(connection, commit.records, self._clock())
+            self._written.keep()
 
     def check(self) -> Sequence[str]:
         """Check the file's structure, and read every event and entry."""

@@ -163,6 +163,13 @@ class Database:
             self._read_file = self._read_file or self._file()
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No other thread writes before the block has ended: for what must be noted as soon as it is committed."""
+        self.renew()
+        with self._write_lock:
+            yield
+
+    @contextmanager
     def write(self, *, is_durable: bool = False, is_secure: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction: all of the block or nothing.
 

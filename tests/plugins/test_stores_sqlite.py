@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -371,3 +372,32 @@ def test_who_only_reads_a_file_that_is_removed_makes_no_empty_one(tmp_path: Path
         with pytest.raises(StoreUnreachableError, match="removed or replaced"):
             store.journal.head()
     assert list(tmp_path.glob("hive.db*")) == []
+
+
+def test_a_thread_whose_commit_fails_leaves_nothing_to_the_one_that_commits_meanwhile(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process then writes under the number that the failed commit had."""
+    refused = commit_of(9, [run_event(n) for n in range(900, 905)], producer="q", records=[Record("n", "\ud800", b"")])
+    keep, threads = store._written.keep, list[threading.Thread]()
+
+    def fail() -> None:
+        with suppress(InvalidInputError):
+            store.commit(refused)
+
+    def keep_late() -> None:
+        if not threads:
+            threads.append(threading.Thread(target=fail))
+            threads[0].start()
+            threads[0].join(0.3)  # it waits for us, where all is well
+        keep()
+
+    monkeypatch.setattr(store._written, "keep", keep_late)
+    store.commit(commit_of(1, [run_event(1)]))
+    threads[0].join()
+    with closing(SqliteStore(store.url)) as other:
+        other.commit(commit_of(1, [run_event(2, producer="r")], producer="r"))
+    for number in range(2, 20):
+        store.commit(commit_of(number, [run_event(number + 10)]))
+    counted = store.aggregates.read(from_s=T0 - 86_400, to_s=T0 + 86_400).coverage.n_runs
+    assert counted == store.log.count() == 20
