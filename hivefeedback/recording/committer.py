@@ -28,7 +28,7 @@ __all__ = ["Committer", "Observer", "Outgoing", "write"]
 
 log = logging.getLogger(__name__)
 
-_MAX_JOBS = 1000
+_MAX_COMMITS = 1000
 """Of commits beyond that only the sums are kept."""
 _TOGETHER = 4096
 """Events up to which commits that wait are written as one."""
@@ -164,7 +164,7 @@ class Committer:
         self._jobs: deque[_Job] = deque()
         self._in_work: _Job | None = None
         self._lock = threading.Lock()
-        self._n_waiting = self._n_bytes = 0
+        self._n_waiting = self._n_bytes = self._n_commits = 0
         self._wake = threading.Event()
         self._next_poll = 0.0
         self._is_stopping = False
@@ -189,12 +189,13 @@ class Committer:
                 _join(last, outgoing)
                 return False
             self._jobs.append(outgoing)
+            self._n_commits += 1
         self._wake.set()
         return True
 
     def _is_full(self, outgoing: Outgoing) -> bool:
         n_events, n_bytes = self._n_waiting + len(outgoing.commit.events), self._n_bytes + outgoing.n_bytes
-        return n_events > self._max_events or n_bytes > self._max_bytes or len(self._jobs) >= _MAX_JOBS
+        return n_events > self._max_events or n_bytes > self._max_bytes or self._n_commits >= _MAX_COMMITS
 
     def _lose_events(self, outgoing: Outgoing) -> None:
         """Sums are small: they are kept."""
@@ -262,6 +263,7 @@ class Committer:
             self._jobs.popleft()
             self._in_work = None
             if isinstance(job, Outgoing):
+                self._n_commits -= 1
                 self._n_waiting -= n_events
                 self._n_bytes -= n_bytes
         return True

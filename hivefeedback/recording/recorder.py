@@ -223,7 +223,7 @@ class Recorder:
         handed: Sequence[tuple[str, Handed]],
         lost: Sequence[str],
         breakers: Mapping[str, bytes],
-        asked: Sequence[tuple[str, str]] = (),
+        asked: Sequence[tuple[str, str, bool]] = (),
     ) -> None:
         """What other processes told.
 

@@ -65,7 +65,7 @@ def test_who_claims_the_origin_of_a_dead_process_asks_in_its_place_once(store: M
     dead.outbox.hand_over()
     assert one.owners.asked() == [], "it gave a sign of life with the question"
     wall.now_s += 16.0
-    assert one.owners.asked() == [("dead/1", "f")]
+    assert one.owners.asked() == [("dead/1", "f", False)]
     assert two.owners.asked() == []
     assert [one.asked.take_over("dead/1", "f") for _ in range(2)] == [True, False]
     one.asked.settle("f")

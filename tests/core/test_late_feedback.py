@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -371,3 +373,62 @@ def test_feedback_on_a_decision_is_about_the_model_that_answered_not_the_chain_a
         rows = {row.deployment: row for row in loop.stats()}
         assert (rows["a"].quality, rows["a"].n_judged) == (1.0, 1)
         assert sum(row.n_judged for row in rows.values()) == 1
+
+
+def test_a_burst_of_late_feedback_costs_no_event_and_no_run(tmp_path: Path) -> None:
+    url, n = f"sqlite:///{tmp_path}/hive.db", 1500
+    with live_loop("a", store=url) as before:
+        for i in range(n):
+            before.record(Run("a", "x", trace_id=f"t{i}"))
+        assert before.flush(30.0)
+    with live_loop("a", store=url) as loop:
+        for i in range(n):
+            loop.feedback(Feedback("helpful", 1.0, trace_id=f"t{i}"))
+            loop.record(Run("a", "y"))
+        assert loop.flush(60.0)
+        assert loop.counters["events_uncommitted"] == loop.counters["feedback_unjoined"] == 0
+        assert (len(bodies(loop, Feedback)), len(bodies(loop, Run))) == (n, 2 * n)
+        assert loop.stats(operation="x")[0].n_judged == n
+
+
+def test_feedback_that_has_to_make_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hivefeedback.recording.feedback.late._MOST_WAITING", 10)
+    with live_loop("a") as loop:
+        for i in range(25):
+            loop.feedback(Feedback("helpful", 0.0, trace_id=f"t{i}", deployment="a"))
+        assert loop.flush(20.0)
+        assert loop.counters["feedback_unjoined"] == 25
+        assert loop.stats()[0].n_judged == 25
+        assert len(bodies(loop, Feedback)) == 25
+
+
+_KILLED = """
+import os, signal, sys
+from hivefeedback import Feedback, FeedbackLoop
+loop = FeedbackLoop(store=sys.argv[1], deployments=["a"], plugins=[])
+loop.feedback(Feedback("helpful", 1.0, run_id="later-1", deployment="a"))
+while loop.counters["feedback_unjoined"] < 1:
+    loop.flush(5.0)
+assert loop.flush(5.0)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_who_asks_in_the_place_of_a_killed_process_counts_nothing_twice(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/hive.db"
+    subprocess.run([sys.executable, "-c", _KILLED, url], check=False, timeout=60.0)
+    with live_loop("a", store=url) as loop:
+
+        def judged() -> dict[str, int]:
+            return {row.operation: row.n_judged for row in loop.stats(by=("deployment", "operation")) if row.n_judged}
+
+        assert judged() == {"": 1}
+        loop.record(Run("a", "y"))
+        loop.tidy()
+        loop.flush(20.0)
+        until(lambda: loop._engine is not None and loop._engine.recorder._late._asked.open)
+        loop.flush(20.0)
+        assert judged() == {"": 1}
+        loop.record(Run("a", "x", run_id="later-1"))
+        loop.flush(20.0)
+        until(lambda: judged() == {"x": 1})

@@ -13,7 +13,7 @@ from typing import Final
 
 from hivefeedback.hooks import Record
 from hivefeedback.recording.feedback.join import Recent
-from hivefeedback.recording.feedback.owners import ASKED, Owners
+from hivefeedback.recording.feedback.owners import ASKED, COUNTED, Owners
 from hivefeedback.recording.outbox import Outbox
 
 __all__ = ["Asked"]
@@ -44,12 +44,13 @@ class Asked:
         """Ids of the feedback that it asks for."""
         return tuple(self._open)
 
-    def note(self, feedback_id: str, name: str) -> None:
+    def note(self, feedback_id: str, name: str, *, is_counted: bool = False) -> None:
         """The log is asked for the run of this feedback, which goes into the log with the same commit.
 
         Args:
             feedback_id: Its event.
             name: Of the run, under which it waits.
+            is_counted: It is counted as about no known run, in the same commit.
         """
         own = self._owners.own
         if feedback_id in self._open or len(self._open) >= _MOST:
@@ -58,7 +59,16 @@ class Asked:
         if not self._owners.is_signed:
             self._outbox.put(self._owners.sign(own))
         self._open[feedback_id] = own
-        self._outbox.put(Record(ASKED, f"{own}/{feedback_id}", b"1", expires_at_s=self._owners.now() + _KEPT_S))
+        self._put(own, feedback_id, COUNTED if is_counted else b"1")
+
+    def _put(self, origin: str, feedback_id: str, value: bytes) -> None:
+        self._outbox.put(Record(ASKED, f"{origin}/{feedback_id}", value, expires_at_s=self._owners.now() + _KEPT_S))
+
+    def count(self, feedback_id: str) -> None:
+        """It is counted as about no known run, in the same commit: whoever asks in its place counts it no more."""
+        origin = self._open.get(feedback_id)
+        if origin is not None:
+            self._put(origin, feedback_id, COUNTED)
 
     def call(self, feedback_id: str, name: str) -> None:
         """What was taken over waits under that name."""

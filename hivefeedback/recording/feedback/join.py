@@ -96,6 +96,10 @@ class Recent(Generic[V]):
         """What is remembered, the oldest first."""
         return list(self._items.values())
 
+    def pop_oldest(self) -> V | None:
+        """Take out what was added first."""
+        return self._items.popitem(last=False)[1] if self._items else None
+
     def clear(self) -> None:
         """Forget everything."""
         self._items.clear()

@@ -22,7 +22,9 @@ from hivefeedback.stats import CellKey, bucket_of
 
 __all__ = ["LateFeedback"]
 
-_ORPHANS = 10_000
+_TAKEN = 10_000
+_TOGETHER = 100
+"""Feedback that the log is asked about at once: commits wait behind a question."""
 _WAITING = 1000
 """Feedback that waits for one run; a flood about a run that never comes must not fill the memory."""
 _MOST_WAITING = 100_000
@@ -30,6 +32,7 @@ _MOST_WAITING = 100_000
 _AGAIN_S = (1.0, 5.0, 30.0)
 """When the log is asked again: another process may not have committed the run yet."""
 
+_TOO_MUCH = "too much feedback waits for runs that do not come"
 Queue = deque[tuple[float, Event]]
 
 
@@ -48,13 +51,13 @@ class LateFeedback:
         self, parts: Parts, learner: Learner, judge: Judge, recall: Recall, *, ask_after_s: float = 0.0
     ) -> None:
         self._p, self._learner, self._judge, self._recall = parts, learner, judge, recall
-        self._orphans: Recent[list[Event]] = Recent(_ORPHANS)
+        self._orphans: Recent[list[Event]] = Recent(_MOST_WAITING)
         self._n_waiting = 0
-        self._unjoined: Recent[bool] = Recent(_ORPHANS)
+        self._unjoined: Recent[bool] = Recent(_MOST_WAITING)
         self._waits_s = (ask_after_s, *_AGAIN_S)
-        self._again: tuple[Queue, ...] = tuple(deque(maxlen=_ORPHANS) for _ in self._waits_s)
+        self._again: tuple[Queue, ...] = tuple(deque(maxlen=_MOST_WAITING) for _ in self._waits_s)
         self._unnoted: list[Event] = []
-        self._taken: Recent[bool] = Recent(_ORPHANS)
+        self._taken: Recent[bool] = Recent(_TAKEN)
         self._asked = Asked(parts.outbox, parts.owners)
         parts.letters.watch(self._is_waiting)
 
@@ -91,41 +94,56 @@ class LateFeedback:
             edge.want(known.run_id)
 
     def _wait(self, name: str, event: Event) -> bool:
-        """Keep it until its run comes; False where too much waits."""
+        """Keep it until its run comes; False where too much waits for that run."""
         waiting = self._orphans.get(name)
-        if self._n_waiting >= _MOST_WAITING or (waiting is not None and len(waiting) >= _WAITING):
-            self._p.counters.note("feedback_not_kept", "too much feedback waits for runs that do not come")
+        if waiting is not None and len(waiting) >= _WAITING:
+            self._p.counters.note("feedback_not_kept", _TOO_MUCH)
             return False
+        if self._n_waiting >= _MOST_WAITING:
+            self._drop_oldest()
         if waiting is None:
-            forgotten = self._orphans.add(name, [event]) or ()
-            self._n_waiting -= len(forgotten)
-            for gone in forgotten:
-                self._asked.settle(gone.event_id)
+            self._orphans.add(name, [event])
         else:
             waiting.append(event)
         self._n_waiting += 1
         return True
+
+    def _drop_oldest(self) -> None:
+        """Make room: what has waited longest waits no more, and is feedback on no known run."""
+        for event in (gone := self._orphans.pop_oldest() or []):
+            self._asked.settle(event.event_id)
+            if not self._unjoined.pop(event.event_id) and isinstance(event.body, Feedback):
+                self._p.counters.note("feedback_not_kept", _TOO_MUCH)
+                self._keep_unjoined(event, event.body)
+        self._n_waiting -= len(gone)
 
     def _ask_later(self, event: Event, n_tries: int) -> None:
         """Ask the log, after the wait that comes before that try."""
         wait_s = self._waits_s[n_tries]
         if wait_s:
             self._again[n_tries].append((self._p.clock() + wait_s, event))
-        elif isinstance(event.body, Feedback):
-            self._look_up(event, event.body, n_tries)
+        else:
+            self._look_up([event], n_tries)
 
     def note_asked(self) -> None:
         """Before a commit: what came in with it and waits is known as not settled, in the same commit."""
         for event in self._unnoted:
             if isinstance(event.body, Feedback) and self._is_waiting(event):
-                self._asked.note(event.event_id, _name_of(event.body))
+                is_counted = event.event_id in self._unjoined
+                self._asked.note(event.event_id, _name_of(event.body), is_counted=is_counted)
         self._unnoted.clear()
 
-    def _look_up(self, event: Event, feedback: Feedback, n_tries: int) -> None:
+    def _look_up(self, events: Sequence[Event], n_tries: int) -> None:
+        said = [(event, event.body) for event in events if isinstance(event.body, Feedback)]
+
+        def answer(found: Sequence[Found | None]) -> None:
+            for (event, feedback), answered in zip(said, found, strict=True):
+                self._resolve(event, feedback, n_tries, answered)
+
         self._p.ask(
-            partial(self._p.lookup.about, feedback),
-            partial(self._resolve, event, feedback, n_tries),
-            partial(self._resolve, event, feedback, n_tries, None),
+            partial(self._p.lookup.about_all, [feedback for _, feedback in said]),
+            answer,
+            partial(answer, [None] * len(said)),
         )
 
     def _resolve(self, event: Event, feedback: Feedback, n_tries: int, found: Found | None) -> None:
@@ -165,6 +183,7 @@ class LateFeedback:
             return
         if n_tries == 0:
             self._unjoined.add(event.event_id, True)
+            self._asked.count(event.event_id)
             self._p.letters.expect(event)
         if n_tries < len(_AGAIN_S):
             self._ask_later(event, n_tries + 1)
@@ -174,18 +193,21 @@ class LateFeedback:
     def ask_again(self, now_s: float) -> None:
         """Look for runs that it is time to look for, the first time or once more."""
         for n_tries, (wait_s, again) in enumerate(zip(self._waits_s, self._again, strict=True)):
+            due = []
             while again and not now_s < again[0][0] <= now_s + wait_s:
-                self._ask_first(again, n_tries)
+                due.append(again.popleft()[1])
+            self._ask_all(due, n_tries)
 
     def ask_now(self) -> None:
         """Look for all that nobody has looked for yet: somebody waits for it."""
-        while self._again[0]:
-            self._ask_first(self._again[0], 0)
+        due = [event for _, event in self._again[0]]
+        self._again[0].clear()
+        self._ask_all(due, 0)
 
-    def _ask_first(self, queue: Queue, n_tries: int) -> None:
-        _, event = queue.popleft()
-        if isinstance(event.body, Feedback) and self._is_waiting(event):
-            self._look_up(event, event.body, n_tries)
+    def _ask_all(self, due: Sequence[Event], n_tries: int) -> None:
+        events = [event for event in due if self._is_waiting(event)]
+        for start in range(0, len(events), _TOGETHER):
+            self._look_up(events[start : start + _TOGETHER], n_tries)
 
     def forget(self) -> None:
         """Something was erased: what the log does not hold any more is not waited with. What came in before
@@ -244,18 +266,21 @@ class LateFeedback:
 
     # --- processes that are gone ----------------------------------------------------------------------
 
-    def ask_for(self, asked: Iterable[tuple[str, str]]) -> None:
+    def ask_for(self, asked: Iterable[tuple[str, str, bool]]) -> None:
         """Find the runs of feedback whose processes ended before they had."""
-        for origin, feedback_id in asked:
+        for origin, feedback_id, is_counted in asked:
             if self._asked.take_over(origin, feedback_id):
-                self._p.ask(partial(self._p.lookup.feedback, feedback_id), partial(self._ask_in_place, feedback_id))
+                in_place = partial(self._ask_in_place, feedback_id, is_counted)
+                self._p.ask(partial(self._p.lookup.feedback, feedback_id), in_place)
 
-    def _ask_in_place(self, feedback_id: str, event: Event | None) -> None:
+    def _ask_in_place(self, feedback_id: str, is_counted: bool, event: Event | None) -> None:
         if event is None or not isinstance(event.body, Feedback):  # it was erased, or never got into the log
             self._asked.settle(feedback_id)
         elif self._wait(name := _name_of(event.body), event):
             self._asked.call(feedback_id, name)
-            self._look_up(event, event.body, 0)
+            if is_counted:
+                self._unjoined.add(feedback_id, True)
+            self._look_up([event], int(is_counted))
 
     def end(self) -> None:
         """The process ends in peace: what the log holds no run of is a dead letter, and nobody's to ask for."""

@@ -65,6 +65,10 @@ class Lookup:
             return Found(origin=origin, is_ours=False)
         return found
 
+    def about_all(self, feedback: Sequence[Feedback]) -> list[Found]:
+        """The same for several."""
+        return [self.about(said) for said in feedback]
+
     def of_run(self, run_id: str) -> Found:
         """The same for the run of an id."""
         return self._found(self._store.log.find(run_id))

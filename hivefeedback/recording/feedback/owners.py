@@ -25,10 +25,12 @@ from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
 from hivefeedback.recording.feedback.alive import here, is_gone
 
-__all__ = ["ASKED", "HANDED", "OWNER", "Handed", "Owners", "origin_in", "origin_of", "taken"]
+__all__ = ["ASKED", "COUNTED", "HANDED", "OWNER", "Handed", "Owners", "origin_in", "origin_of", "taken"]
 
 OWNER: Final = "owner"
 """Namespace of the records that say who settles the runs of an origin."""
+COUNTED: Final = b"counted"
+"""Value of such a record once the feedback is counted as about no known run."""
 ASKED: Final = "asked"
 """Namespace of feedback whose run the log is asked for, by the origin that asks and feedback."""
 HANDED: Final = "handed"
@@ -167,11 +169,16 @@ class Owners:
         found = [(origin, _decoded(record)) for origin, record in self._settled(HANDED)]
         return [(origin, handed) for origin, handed in found if handed is not None]
 
-    def asked(self) -> list[tuple[str, str]]:
-        """Feedback that processes which are gone had asked the log about, with their origin; those
+    def asked(self) -> list[tuple[str, str, bool]]:
+        """Feedback that processes which are gone had asked the log about, with their origin, and whether they
+        had counted it as feedback on no known run; those
         origins are claimed."""
         asked = self._settled(ASKED)
-        return [(origin, record.key.rpartition("/")[2]) for origin, record in asked if origin != self.own]
+        return [
+            (origin, record.key.rpartition("/")[2], record.value == COUNTED)
+            for origin, record in asked
+            if origin != self.own
+        ]
 
     def _settled(self, namespace: str) -> list[tuple[str, Record]]:
         """Records by origin, of the origins that this process owns. It claims what nobody owns, and looks

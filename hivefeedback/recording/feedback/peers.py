@@ -18,13 +18,14 @@ class News(NamedTuple):
         handed: Judgements of runs that this process owns, with the origin of the run.
         lost: Origins that another process claimed, since this one gave no sign of life.
         breakers: What is known of variants, where it changed.
-        asked: Feedback that processes which are gone had asked the log about, with their origin.
+        asked: Feedback that processes which are gone had asked the log about, with their origin, and whether
+            it was counted already.
     """
 
     handed: list[tuple[str, Handed]]
     lost: tuple[str, ...]
     breakers: dict[str, bytes]
-    asked: list[tuple[str, str]]
+    asked: list[tuple[str, str, bool]]
 
 
 class Peers:
