@@ -67,6 +67,14 @@ class LogContract:
         store.commit(commit_of(2, [run_event(1), run_event(2)]))
         assert [e.seq for _, e in store.log.read()] == [1, 2]
 
+    def test_an_event_that_comes_long_after_thousands_of_later_ones_is_stored_once(self, store: Store) -> None:
+        store.commit(commit_of(1, [run_event(seq) for seq in range(3, 6003, 2)]))
+        for number in (2, 3):
+            store.commit(commit_of(number, [run_event(2), run_event(4, run_id="four"), run_event(5999)]))
+        (position, _), *_ = [placed for placed in store.log.read() if placed[1].event_id == "r-p-1-2"]
+        assert [e.seq for _, e in store.log.read(after=position - 1)] == [2, 4]
+        assert store.log.find("four") is not None
+
     def test_a_trace_finds_its_root_run_or_else_its_first(self, store: Store) -> None:
         child = run_event(1, at_s=T0, trace_id="t", parent_id="x")
         root = run_event(2, at_s=T0 + 1, trace_id="t")

@@ -3,6 +3,9 @@
 What was applied is known by (producer, epoch): the numbers of its commits and of its events, each as a
 high-water mark and gaps. The client works out the new ones and Redis takes them only if they were made
 from what it holds; so no arithmetic on them is needed in Lua, and a repeated call changes nothing.
+
+An event may come long after later ones of its source, when gaps as old as that were given up. So where the
+numbers do not tell whether it was applied, the log is looked at. A commit's number that old was applied.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from hivefeedback.errors import ConflictError, StoreUnreachableError
+from hivefeedback.errors import ConflictError, StoreCorruptError, StoreUnreachableError
 from hivefeedback.hooks import Breath, Commit
-from hivefeedback.model import Event
+from hivefeedback.model import Event, decode_event
 from hivefeedback_stores.codec import decode_packed, packed
 from hivefeedback_stores.redis_aggregates import FOLD_AT, RedisAggregates, delta_bytes
 from hivefeedback_stores.redis_client import Argument, Script, Server
 from hivefeedback_stores.redis_errors import readable
-from hivefeedback_stores.redis_events import BLOCK, SPLIT, event_row, heads_of
+from hivefeedback_stores.redis_events import BLOCK, ID_BYTES, SPLIT, TIME, event_row, heads_of
 from hivefeedback_stores.redis_keys import LOG_KEYS
 from hivefeedback_stores.redis_outbox import Outbox, letter_of
 from hivefeedback_stores.redis_parts import PUT, RECORD_KEYS, Clock, given, record_row
@@ -36,7 +39,24 @@ MAX_TRIES = 100
 _CHUNK = 64
 """Events encoded between two pauses for the host's threads."""
 
+_ASKED = 256
+"""Events that the log is asked about at once."""
+
 _SEEN = Script("return redis.call('HMGET', KEYS[2], unpack(ARGV))", needs_store=False)
+_SAME_ID = Script(
+    """
+local answer = {}
+for i, start in ipairs(ARGV) do
+  answer[i] = {}
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', KEYS[4], '[' .. start, '(' .. start .. string.rep('\\255', 9))) do
+    local position = string.format('%.0f', struct.unpack('>I8', member, #member - 7))
+    answer[i][#answer[i] + 1] = redis.call('HGET', KEYS[3], position) or ''
+  end
+end
+return answer
+""",
+    needs_store=False,
+)
 _COMMIT = Script(
     PUT
     + SPLIT
@@ -124,7 +144,7 @@ class Committer:
             before = self._applied(sources, is_fresh=attempt > 0)
             taken = _taken_in(before, own, commit.number, events)
             is_known = taken is None and attempt > 0  # applied before, and Redis says so, not only we
-            if is_known or (taken is not None and self._write(before, *taken, delta, records)):
+            if is_known or (taken is not None and self._write(before, taken.after, self._new(taken), delta, records)):
                 if self._outbox is not None and records:
                     self._outbox.deliver()
                 return
@@ -138,6 +158,20 @@ class Committer:
             found = self._server.read(_SEEN, keys, asked)
             self._known.update((source, data or b"") for source, data in zip(asked, found, strict=True))
         return {source: self._known[source] for source in sources}
+
+    def _new(self, taken: _Taken) -> list[_Encoded]:
+        """The events that are to be written: of those that the numbers do not tell of, what the log lacks."""
+        there: set[tuple[bytes, int]] = set()
+        for start in range(0, len(taken.doubtful), _ASKED):
+            asked = taken.doubtful[start : start + _ASKED]
+            found = self._server.read(_SAME_ID, self._keys, [event.heads[:ID_BYTES] for event in asked])
+            there.update(event.name for event, rows in zip(asked, found, strict=True) if _holds(rows, event))
+        new = []
+        for event in taken.events:
+            if event.name not in there:
+                there.add(event.name)
+                new.append(event)
+        return new
 
     def _write(
         self,
@@ -178,6 +212,25 @@ class _Encoded(NamedTuple):
     row: bytes
     heads: bytes
 
+    @property
+    def name(self) -> tuple[bytes, int]:
+        """What there is one event of."""
+        return self.source, self.seq
+
+
+class _Taken(NamedTuple):
+    """What a commit changes.
+
+    Args:
+        after: What is applied of each source after it.
+        events: Those that are new, and those of which the numbers do not tell whether they are.
+        doubtful: The latter.
+    """
+
+    after: Mapping[bytes, bytes]
+    events: Sequence[_Encoded]
+    doubtful: Sequence[_Encoded]
+
 
 def _source(producer: str, epoch: int) -> bytes:
     return packed((producer, epoch))
@@ -194,15 +247,32 @@ def _encoded(events: Sequence[Event]) -> list[_Encoded]:
     return found
 
 
-def _taken_in(
-    before: Mapping[bytes, bytes], own: bytes, number: int, events: Sequence[_Encoded]
-) -> tuple[dict[bytes, bytes], list[_Encoded]] | None:
-    """What is applied of each source after a commit, and the events that are new; None where it was applied."""
+def _taken_in(before: Mapping[bytes, bytes], own: bytes, number: int, events: Sequence[_Encoded]) -> _Taken | None:
+    """What a commit changes; None where it was applied."""
     applied = {
         source: decode_packed("the numbers of applied commits", data, _Applied) if data else _Applied(Seen(), Seen())
         for source, data in before.items()
     }
     if not applied[own].commits.add(number):
         return None
-    new = [event for event in events if applied[event.source].events.add(event.seq)]
-    return {source: packed(each) for source, each in applied.items()}, new
+    taken, doubtful = [], []
+    for event in events:
+        seen = applied[event.source].events
+        if seen.add(event.seq):
+            taken.append(event)
+        elif seen.is_given_up(event.seq):
+            taken.append(event)
+            doubtful.append(event)
+    return _Taken({source: packed(each) for source, each in applied.items()}, taken, doubtful)
+
+
+def _holds(rows: Sequence[bytes], event: _Encoded) -> bool:
+    return any(_name(row) == event.name for row in rows if row)
+
+
+def _name(row: bytes) -> tuple[bytes, int] | None:
+    try:
+        event = decode_event(row[TIME.size :])
+    except StoreCorruptError:  # ``check`` tells of it; a commit need not wait for that
+        return None
+    return _source(event.producer, event.epoch), event.seq

@@ -20,6 +20,7 @@ from hivefeedback_stores.redis_errors import readable
 __all__ = [
     "BLOCK",
     "ID",
+    "ID_BYTES",
     "RUNS",
     "SAID",
     "SPLIT",
@@ -34,7 +35,8 @@ __all__ = [
 
 BLOCK = 1000
 """Positions that are looked at together when old events are dropped or some are looked for."""
-ID = 0
+ID, ID_BYTES = 0, 9
+"""Kind of what every event is found by, and how much of ``heads_of`` that is: the first bytes."""
 RUNS: dict[str, int] = {name: number for number, name in enumerate(JOINS, 1)}
 """Kinds of what a run is found by."""
 SAID: dict[str, int] = {name: number for number, name in enumerate((*JOINS, "run_id"), 5)}

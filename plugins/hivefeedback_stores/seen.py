@@ -45,3 +45,11 @@ class Seen(Struct, array_like=True):
                 del self.gaps[:-MAX_GAPS]
                 return True
         return False
+
+    def is_given_up(self, number: int) -> bool:
+        """Whether a number that was not taken in may be one of those that were given up.
+
+        >>> Seen(mark=9, gaps=[(4, 5)]).is_given_up(2), Seen(mark=9, gaps=[(4, 5)]).is_given_up(7)
+        (True, False)
+        """
+        return number <= self.mark and (not self.gaps or number < self.gaps[0][0])
