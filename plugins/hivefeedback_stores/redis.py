@@ -70,10 +70,13 @@ class RedisStore:
         self.url = url
         self._link = Link(address_of(url), read_only=read_only, timeout_s=timeout_s)
         try:
-            salt, self._shards = open_store(self._link)
+            self._open(read_only, clock, monotonic)
         except BaseException:
             self._link.close()  # nobody else will: what cannot be opened has no owner
             raise
+
+    def _open(self, read_only: bool, clock: Callable[[], float] | None, monotonic: Callable[[], float]) -> None:
+        salt, self._shards = open_store(self._link)
         first, fence = self._shards[0], Fence(self._shards)
         self._places = Places(len(self._shards))
         self._parts = [RedisAggregates(shard, fence) for shard in self._shards]
@@ -106,6 +109,8 @@ class RedisStore:
     def check(self) -> Sequence[str]:
         """Read every entry and event."""
         said = _tried("the journal", self.journal.read)
+        for outbox in self._outboxes:
+            said += outbox.check()
         for part in self._log.parts:
             first, last = part.bounds()
             for start in range(first, last + 1, BLOCK):

@@ -39,6 +39,7 @@ KINDS = {
     "names": "zset",  # namespaces and keys in order
     "expiry": "zset",  # those that expire, by when
     "outbox": "list",  # records of commits of this shard on their way to shard 0
+    "unread": "list",  # of those, the ones that cannot be read
     "taken": "zset",  # in shard 0, marks of those that came, by when
 }
 """Last part of each key's name, and the type that Redis says it has."""

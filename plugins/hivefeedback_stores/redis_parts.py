@@ -20,7 +20,7 @@ from hivefeedback_stores.redis_errors import readable
 from hivefeedback_stores.redis_fence import Fence
 from hivefeedback_stores.rules import check_version
 
-__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisState", "given", "record_row"]
+__all__ = ["PUT", "RECORD_KEYS", "Clock", "RedisConfig", "RedisState", "given", "is_record", "record_row"]
 
 Clock = Callable[[], float] | None
 """Seconds since 1970 UTC; None: Redis's own clock."""
@@ -197,6 +197,12 @@ def record_row(record: Record) -> tuple[bytes, bytes]:
     until_s = float("inf") if record.expires_at_s is None else record.expires_at_s
     row = _ROW.pack(0, until_s, secrets.token_bytes(_MARK)) + record.value
     return _name(record.namespace, record.key), row
+
+
+def is_record(name: bytes, row: bytes) -> bool:
+    """True where both could come from ``record_row``."""
+    n, _, rest = name.partition(b":")
+    return len(row) >= _ROW.size and n.isdigit() and int(n) <= len(rest)
 
 
 def _record(namespace: str, key: str, row: bytes, now_s: float) -> Record | None:

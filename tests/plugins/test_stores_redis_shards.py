@@ -6,20 +6,25 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 from redis.crc import key_slot
 
-from hivefeedback.errors import ConfigurationError, ConflictError, StoreCorruptError, StoreUnreachableError
+from hivefeedback.errors import ClosedError, ConfigurationError, ConflictError, StoreCorruptError, StoreUnreachableError
 from hivefeedback.hooks import Commit, FollowedAggregates, Record, Selector, Store, TrimmedLog
 from hivefeedback.model import Event, JournalEntry
 from hivefeedback.stats import Cell, CellKey, Delta, Window, bucket_of
 from hivefeedback.testing.store_samples import T0, commit_of, delta_of, feedback_event, run_event
+from hivefeedback_stores.codec import packed
 from hivefeedback_stores.memory import MemoryStore
 from hivefeedback_stores.redis import RedisStore
+from hivefeedback_stores.redis_client import Link
 from hivefeedback_stores.redis_keys import SLOTS, Keys, slot_of, tag_of
 from hivefeedback_stores.redis_outbox import Outbox
 from hivefeedback_stores.redis_places import shard_of
+from hivefeedback_stores.redis_url import Address
 from tests.plugins.redis_servers import AOF, RedisServer, cluster, n_runs, name_of, running
 
 N = 3
@@ -299,6 +304,54 @@ def test_records_that_two_bring_at_once_are_put_once_and_in_order(
     record = store.state.get("n", "k")
     assert record is not None
     assert (record.value, record.version) == (b"3", 3)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"12345678 no records",
+        b"12345678" + packed([(b"1:nk", b"")]),
+        b"12345678" + packed([(b"9:n", b"0" * 24)]),
+    ],
+)
+def test_a_letter_that_cannot_be_read_is_set_aside_and_those_behind_it_come(
+    store: RedisStore, url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, bad: bytes
+) -> None:
+    _dies_before_delivery(store, _with_record(1, b"1"), monkeypatch)
+    outbox, unread = store._shards[1].keys.of("outbox", "unread")
+    client: Any = Redis.from_url(url.partition("?")[0])
+    client.rpush(outbox, bad)
+    _dies_before_delivery(store, _with_record(2, b"2"), monkeypatch)
+    RedisStore(url).close()
+    assert store.config.acquire("me", length_s=60.0) is not None
+    record = store.state.get("n", "k")
+    assert record is not None
+    assert (record.value, record.version) == (b"2", 2)
+    assert (client.lrange(unread, 0, -1), client.exists(outbox)) == ([bad], 0)
+    assert [r.getMessage() for r in caplog.records if unread in r.getMessage()] != []
+    assert [said for said in store.check() if unread in said] != []
+    client.close()
+
+
+def test_a_store_that_cannot_deliver_while_it_is_opened_leaves_no_connection(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Outbox) -> None:
+        raise StoreUnreachableError("not now")
+
+    links: list[Link] = []
+
+    def link(address: Address, **options: Any) -> Link:
+        links.append(Link(address, **options))
+        return links[-1]
+
+    monkeypatch.setattr(Outbox, "deliver", refuse)
+    monkeypatch.setattr("hivefeedback_stores.redis.Link", link)
+    with pytest.raises(StoreUnreachableError, match="not now"):
+        RedisStore(url)
+    with pytest.raises(ClosedError):
+        links[0].client()
 
 
 # --- the sums -------------------------------------------------------------------------------------
