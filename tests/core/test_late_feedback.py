@@ -305,7 +305,7 @@ def test_words_that_wait_for_a_run_are_not_kept_in_memory() -> None:
     with sync_loop("a") as loop:
         loop.feedback(Feedback("helpful", 0.5, run_id="later", comment="x" * 10_000))
         assert loop._engine is not None
-        waiting = loop._engine.recorder._late._orphans._items.values()
+        waiting = loop._engine.recorder._late._waiting._by_name._items.values()
         assert [e.body.comment for events in waiting for e in events if isinstance(e.body, Feedback)] == [""]
         assert [f.comment for f in bodies(loop, Feedback)] == ["x" * 10_000]
         loop.record(Run("a", "x", run_id="later"))
@@ -392,7 +392,7 @@ def test_a_burst_of_late_feedback_costs_no_event_and_no_run(tmp_path: Path) -> N
 
 
 def test_feedback_that_has_to_make_room_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hivefeedback.recording.feedback.late._MOST_WAITING", 10)
+    monkeypatch.setattr("hivefeedback.recording.feedback.waiting.MOST", 10)
     with live_loop("a") as loop:
         for i in range(25):
             loop.feedback(Feedback("helpful", 0.0, trace_id=f"t{i}", deployment="a"))

@@ -15,6 +15,7 @@ from hivefeedback.recording.feedback.judge import Judge
 from hivefeedback.recording.feedback.lookup import Found
 from hivefeedback.recording.feedback.owners import Handed, taken
 from hivefeedback.recording.feedback.recall import Recall
+from hivefeedback.recording.feedback.waiting import MOST, Waiting, name_of
 from hivefeedback.recording.learning.learner import Learner
 from hivefeedback.recording.learning.queries import Member, trace_name
 from hivefeedback.recording.parts import Parts
@@ -25,10 +26,6 @@ __all__ = ["LateFeedback"]
 _TAKEN = 10_000
 _TOGETHER = 100
 """Feedback that the log is asked about at once: commits wait behind a question."""
-_WAITING = 1000
-"""Feedback that waits for one run; a flood about a run that never comes must not fill the memory."""
-_MOST_WAITING = 100_000
-"""And for all runs together: without words, some 100 MB."""
 _AGAIN_S = (1.0, 5.0, 30.0)
 """When the log is asked again: another process may not have committed the run yet."""
 
@@ -51,15 +48,14 @@ class LateFeedback:
         self, parts: Parts, learner: Learner, judge: Judge, recall: Recall, *, ask_after_s: float = 0.0
     ) -> None:
         self._p, self._learner, self._judge, self._recall = parts, learner, judge, recall
-        self._orphans: Recent[list[Event]] = Recent(_MOST_WAITING)
-        self._n_waiting = 0
-        self._unjoined: Recent[bool] = Recent(_MOST_WAITING)
+        self._waiting = Waiting(self._make_room)
+        self._unjoined: Recent[bool] = Recent(MOST)
         self._waits_s = (ask_after_s, *_AGAIN_S)
-        self._again: tuple[Queue, ...] = tuple(deque(maxlen=_MOST_WAITING) for _ in self._waits_s)
+        self._again: tuple[Queue, ...] = tuple(deque(maxlen=MOST) for _ in self._waits_s)
         self._unnoted: list[Event] = []
         self._taken: Recent[bool] = Recent(_TAKEN)
         self._asked = Asked(parts.outbox, parts.owners)
-        parts.letters.watch(self._is_waiting)
+        parts.letters.watch(self._waiting.__contains__)
 
     def learn(self, event: Event, feedback: Feedback) -> None:
         """Feedback as it comes in."""
@@ -72,10 +68,10 @@ class LateFeedback:
             return
         if not has_value(feedback):
             return  # a comment alone is in the log and judges no run
-        name = _name_of(feedback)
+        name = name_of(feedback)
         if feedback.comment or feedback.correction:  # the words are in the log; what waits needs none
             event = replace(event, body=replace(feedback, comment="", correction=""))
-        if name and self._wait(name, event):
+        if name and self._wait(event):
             self._unnoted.append(event)
             self._ask_later(event, 0)
         else:
@@ -93,29 +89,19 @@ class LateFeedback:
         else:
             edge.want(known.run_id)
 
-    def _wait(self, name: str, event: Event) -> bool:
+    def _wait(self, event: Event) -> bool:
         """Keep it until its run comes; False where too much waits for that run."""
-        waiting = self._orphans.get(name)
-        if waiting is not None and len(waiting) >= _WAITING:
-            self._p.counters.note("feedback_not_kept", _TOO_MUCH)
-            return False
-        if self._n_waiting >= _MOST_WAITING:
-            self._drop_oldest()
-        if waiting is None:
-            self._orphans.add(name, [event])
-        else:
-            waiting.append(event)
-        self._n_waiting += 1
-        return True
+        if self._waiting.add(event):
+            return True
+        self._p.counters.note("feedback_not_kept", _TOO_MUCH)
+        return False
 
-    def _drop_oldest(self) -> None:
-        """Make room: what has waited longest waits no more, and is feedback on no known run."""
-        for event in (gone := self._orphans.pop_oldest() or []):
-            self._asked.settle(event.event_id)
-            if not self._unjoined.pop(event.event_id) and isinstance(event.body, Feedback):
-                self._p.counters.note("feedback_not_kept", _TOO_MUCH)
-                self._keep_unjoined(event, event.body)
-        self._n_waiting -= len(gone)
+    def _make_room(self, event: Event) -> None:
+        """What has waited longest waits no more, and is feedback on no known run."""
+        self._asked.settle(event.event_id)
+        if not self._unjoined.pop(event.event_id) and isinstance(event.body, Feedback):
+            self._p.counters.note("feedback_not_kept", _TOO_MUCH)
+            self._keep_unjoined(event, event.body)
 
     def _ask_later(self, event: Event, n_tries: int) -> None:
         """Ask the log, after the wait that comes before that try."""
@@ -128,9 +114,9 @@ class LateFeedback:
     def note_asked(self) -> None:
         """Before a commit: what came in with it and waits is known as not settled, in the same commit."""
         for event in self._unnoted:
-            if isinstance(event.body, Feedback) and self._is_waiting(event):
+            if event in self._waiting:
                 is_counted = event.event_id in self._unjoined
-                self._asked.note(event.event_id, _name_of(event.body), is_counted=is_counted)
+                self._asked.note(event.event_id, name_of(event.body), is_counted=is_counted)
         self._unnoted.clear()
 
     def _look_up(self, events: Sequence[Event], n_tries: int) -> None:
@@ -149,17 +135,16 @@ class LateFeedback:
     def _resolve(self, event: Event, feedback: Feedback, n_tries: int, found: Found | None) -> None:
         """The log's answer: the run that the feedback is about, or none, or (None) no answer; then it goes on
         waiting."""
-        name = _name_of(feedback)
-        if not self._is_waiting(event):
+        if event not in self._waiting:
             return  # its run came in meanwhile
         if found is None:
-            self._wait_on(name, event, feedback, n_tries, is_told=False)
+            self._wait_on(event, feedback, n_tries, is_told=False)
             return
         is_known = found.run is not None and isinstance(found.run.body, Run)
         if not is_known and found.is_ours:
-            self._wait_on(name, event, feedback, n_tries)
+            self._wait_on(event, feedback, n_tries)
             return
-        self._stop_waiting(name, event)
+        self._waiting.remove(event)
         self._asked.settle(event.event_id)
         if self._unjoined.pop(event.event_id):
             self._keep_unjoined(event, feedback, -1)
@@ -173,11 +158,11 @@ class LateFeedback:
         self._p.events.tell(FeedbackFound(feedback_id=event.event_id, run_id=known.run_id))
         self._settle(event, feedback, known, known if known.kind == "llm" else None)
 
-    def _wait_on(self, name: str, event: Event, feedback: Feedback, n_tries: int, *, is_told: bool = True) -> None:
+    def _wait_on(self, event: Event, feedback: Feedback, n_tries: int, *, is_told: bool = True) -> None:
         if n_tries == 0:
             self._keep_unjoined(event, feedback)
-        if name.startswith("session/") and (is_told or n_tries >= len(_AGAIN_S)):
-            self._stop_waiting(name, event)  # a later run of the session is not what it was about
+        if name_of(feedback).startswith("session/") and (is_told or n_tries >= len(_AGAIN_S)):
+            self._waiting.remove(event)  # a later run of the session is not what it was about
             self._asked.settle(event.event_id)
             self._p.letters.unmatched(event, "no run of its session is known")
             return
@@ -205,22 +190,22 @@ class LateFeedback:
         self._ask_all(due, 0)
 
     def _ask_all(self, due: Sequence[Event], n_tries: int) -> None:
-        events = [event for event in due if self._is_waiting(event)]
+        events = [event for event in due if event in self._waiting]
         for start in range(0, len(events), _TOGETHER):
             self._look_up(events[start : start + _TOGETHER], n_tries)
 
     def forget(self) -> None:
         """Something was erased: what the log does not hold any more is not waited with. What came in before
         has been sent to it."""
-        waiting = [event for events in self._orphans.values() for event in events]
+        waiting = self._waiting.all()
         if waiting:
             ids = [event.event_id for event in waiting]
             self._p.ask(partial(self._p.lookup.recorded, ids), partial(self._forget_others, waiting))
 
     def _forget_others(self, waiting: Sequence[Event], recorded: Collection[str]) -> None:
         for event in waiting:
-            if event.event_id not in recorded and isinstance(event.body, Feedback) and self._is_waiting(event):
-                self._stop_waiting(_name_of(event.body), event)
+            if event.event_id not in recorded and event in self._waiting:
+                self._waiting.remove(event)
                 self._unjoined.pop(event.event_id)  # the erasure took back what it had counted for
                 self._asked.settle(event.event_id)
 
@@ -235,7 +220,7 @@ class LateFeedback:
             self._p.awaiting.inherit(found.origin, found.legacy)
         known = self._p.joins.run(event.event_id)
         if known is None:
-            said = [e for e in found.said if e.event_id not in unsettled and not self._is_waiting(e)]
+            said = [e for e in found.said if e.event_id not in unsettled and e not in self._waiting]
             known = self._recall.run(found, event, run, said)
             self._learner.remember(known, run)
             self._recall_query(found, known, run, *unsettled)
@@ -249,7 +234,7 @@ class LateFeedback:
                 continue
             member = known if other.run.event_id == known.run_id else self._p.joins.run(other.run.event_id)
             if member is None:
-                said = [e for e in other.said if e.event_id not in unsettled and not self._is_waiting(e)]
+                said = [e for e in other.said if e.event_id not in unsettled and e not in self._waiting]
                 member = self._recall.run(other, other.run, other.run.body, said)
                 self._p.joins.keep(member)
             members.append(Member(member, not other.run.body.parent_id, other.run.body.attempt))
@@ -276,8 +261,8 @@ class LateFeedback:
     def _ask_in_place(self, feedback_id: str, is_counted: bool, event: Event | None) -> None:
         if event is None or not isinstance(event.body, Feedback):  # it was erased, or never got into the log
             self._asked.settle(feedback_id)
-        elif self._wait(name := _name_of(event.body), event):
-            self._asked.call(feedback_id, name)
+        elif self._wait(event):
+            self._asked.call(feedback_id, name_of(event.body))
             if is_counted:
                 self._unjoined.add(feedback_id, True)
             self._look_up([event], int(is_counted))
@@ -291,9 +276,9 @@ class LateFeedback:
     def lose(self, origins: Collection[str]) -> None:
         """Other processes claimed these origins: what this one asked for under them, they ask for now."""
         for feedback_id, name in self._asked.lose(origins):
-            for event in list(self._orphans.get(name) or ()):
+            for event in self._waiting.of(name):
                 if event.event_id == feedback_id:
-                    self._stop_waiting(name, event)
+                    self._waiting.remove(event)
 
     # --- runs of other processes --------------------------------------------------------------------
 
@@ -358,43 +343,23 @@ class LateFeedback:
         known = self._known(found, found.run, found.run.body, said.feedback_id)
         self._judge.judge(known, known if known.kind == "llm" else None, said.key, said.name, said.value)
 
-    # --- waiting ------------------------------------------------------------------------------------
-
-    def _is_waiting(self, event: Event) -> bool:
-        """Whether what the log holds was not learnt yet, since it waits here."""
-        body = event.body
-        waiting = self._orphans.get(_name_of(body)) if isinstance(body, Feedback) else None
-        return waiting is not None and any(e.event_id == event.event_id for e in waiting)
-
-    def _stop_waiting(self, name: str, event: Event) -> None:
-        waiting = self._orphans.get(name) or []
-        kept = [e for e in waiting if e.event_id != event.event_id]
-        self._n_waiting -= len(waiting) - len(kept)
-        waiting[:] = kept
-        if not kept:
-            self._orphans.pop(name)
+    # --- runs that come in ----------------------------------------------------------------------------
 
     def awaits(self, run_id: str, run: Run) -> bool:
         """True where feedback waits for a run, by its id or another name."""
-        orphans = self._orphans
-        return len(orphans) > 0 and any(name in orphans for name in _names_of(run_id, run))
+        return self._waiting.awaits(run_id, run)
 
     def adopt(self, known: KnownRun, run: Run) -> None:
         """A run came in: feedback that was waiting for it joins now."""
-        if not len(self._orphans):
-            return
-        for name in _names_of(known.run_id, run):
-            waiting = self._orphans.pop(name) or ()
-            self._n_waiting -= len(waiting)
-            for event in waiting:
-                self._asked.settle(event.event_id)
-                body = event.body
-                if isinstance(body, Feedback):
-                    found, credited = self._p.joins.find(body)
-                    self._log_along(event, found or known)
-                    if self._unjoined.pop(event.event_id):
-                        self._keep_unjoined(event, body, -1)
-                    self._settle(event, body, found or known, credited)
+        for event in self._waiting.take_all(known.run_id, run):
+            self._asked.settle(event.event_id)
+            body = event.body
+            if isinstance(body, Feedback):
+                found, credited = self._p.joins.find(body)
+                self._log_along(event, found or known)
+                if self._unjoined.pop(event.event_id):
+                    self._keep_unjoined(event, body, -1)
+                self._settle(event, body, found or known, credited)
 
     def _settle(self, event: Event, feedback: Feedback, known: KnownRun, credited: KnownRun | None) -> None:
         key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
@@ -412,23 +377,3 @@ class LateFeedback:
 def _handed(event: Event, feedback: Feedback, run_id: str) -> Handed:
     key, value = feedback.idempotency_key or event.event_id, float(feedback.value or 0.0)
     return Handed(run_id, event.event_id, key, feedback.name, value)
-
-
-def _names_of(run_id: str, run: Run) -> list[str]:
-    """What feedback may name a run by."""
-    kinds = (("run", run_id), ("trace", run.trace_id), ("decision", run.decision_id), ("response", run.response_id))
-    return [f"{kind}/{name}" for kind, name in kinds if name]
-
-
-def _name_of(feedback: Feedback) -> str:
-    """What feedback names its run by, the most exact first; only that one counts."""
-    for kind, name in (
-        ("run", feedback.run_id),
-        ("trace", feedback.trace_id),
-        ("decision", feedback.decision_id),
-        ("response", feedback.response_id),
-        ("session", feedback.session_id),
-    ):
-        if name:
-            return f"{kind}/{name}"
-    return ""
