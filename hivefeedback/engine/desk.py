@@ -104,8 +104,8 @@ class Desk:
             commit = replace(commit, records=[*commit.records, *letters])
         if commit.events:
             self._publish(commit.events)
-            if self._edge is not None:
-                commit = replace(commit, events=self._edge.kept(commit.events, self._breath))
+        if self._edge is not None:
+            commit = replace(commit, events=self._edge.kept(commit.events, self._breath))
         if self._is_inline:
             self._backlog.append(Outgoing(commit, tuple(given), n_bytes))
             self.write()

@@ -6,7 +6,8 @@ says the same of successes and failures alike. ``sample_rate`` of an event tells
 of its draw where it is part of the sample, 0 where it is in the log for another reason; who estimates from
 the log uses the events above 0, each with the weight 1 / ``sample_rate``.
 
-A unit of the draw is a trace, else a decision with its attempts, else a run; a decision goes with its run.
+A unit of the draw is a trace, else a decision with its attempts, else a run; a decision goes with its run, and
+is drawn by its own name where none came within a minute: none was made, or another process records it.
 What the log holds of a unit it holds in full, with what was said of it: so a run that late feedback names is
 found or not found, never another one in its place, and a reward that is worked out again from the log is the
 one that was learnt. Words that people gave are kept in any case, with their unit, by which an erasure finds them.
@@ -42,6 +43,8 @@ _WELL = frozenset({"ok", "cache_hit", "control_flow"})
 """Outcomes of runs that did not fail in whatever way; all others are logged in full."""
 _OF_REPLAY = (BatchCommitted, LearningShared, LearntElsewhere, WeightsRefreshed)
 """Only a replay needs them, which a sample cannot have."""
+_AWAITED_S = 60.0
+"""How long a decision waits for its run before it is drawn by its own name."""
 _SLICE = 256
 """Events between two breaths."""
 
@@ -76,7 +79,10 @@ class Edge:
         self._held: OrderedDict[str, list[Event]] = OrderedDict()
         self._n_held = 0
         self._units: Recent[str] = Recent(options.size)
-        self._decisions: Recent[Event] = Recent(options.size)
+        self._decisions: OrderedDict[str, Event] = OrderedDict()
+        self._undrawn: Recent[Event] = Recent(options.size)
+        self._homes: Recent[str] = Recent(options.size)
+        self._drawn: list[Event] = []
         self._logged: Recent[bool] = Recent(options.size)
         self._about: dict[str, str] = {}
         self._wanted: dict[str, None] = {}
@@ -99,11 +105,29 @@ class Edge:
         self._held.clear()
         self._n_held = 0
         self._decisions.clear()
+        self._undrawn.clear()
+        self._drawn.clear()
         self._wanted.clear()
+
+    def settle(self, now_s: float, *, is_final: bool = False) -> bool:
+        """Draw the decisions whose run did not come in time; True where some wait to go with the next commit.
+
+        Args:
+            now_s: Time.
+            is_final: No run will come any more.
+        """
+        while self._decisions:
+            first = next(iter(self._decisions.values()))
+            if not is_final and 0 <= now_s - first.event_time_s < _AWAITED_S:
+                break
+            del self._decisions[first.event_id]
+            if not self._draw(first, self._drawn):
+                self._undrawn.add(first.event_id, first)  # its run may still fail
+        return bool(self._drawn)
 
     def kept(self, events: Sequence[Event], breathe: Callable[[], object]) -> list[Event]:
         """Those of a commit that go into the log, with some that were held back before, in order of ``seq``."""
-        kept: list[Event] = []
+        kept, self._drawn = self._drawn, []
         for start in range(0, len(events), _SLICE):
             for event in events[start : start + _SLICE]:
                 self._sort(event, kept)
@@ -129,10 +153,16 @@ class Edge:
             kept.append(event)
 
     def _hold_decision(self, event: Event, kept: list[Event]) -> None:
-        """It waits for its run; one whose run does not come is drawn by its own name."""
-        left = self._decisions.add(event.event_id, event)
-        if left is not None and self.is_drawn(left.event_id):
-            kept.append(replace(left, sample_rate=self._rate))
+        self._decisions[event.event_id] = event
+        if len(self._decisions) > self._size:
+            self._draw(self._decisions.popitem(last=False)[1], kept)
+
+    def _draw(self, decision: Event, kept: list[Event]) -> bool:
+        """Draw a decision that no run came of by its own name; False where it is not in the sample."""
+        is_drawn = self.is_drawn(decision.event_id)
+        if is_drawn:
+            kept.append(replace(decision, sample_rate=self._rate))
+        return is_drawn
 
     def _sort_run(self, event: Event, run: Run, kept: list[Event]) -> None:
         unit = run.trace_id or run.decision_id or event.event_id
@@ -163,13 +193,32 @@ class Edge:
 
     def _keep(self, event: Event, rate: float, kept: list[Event]) -> None:
         kept.append(replace(event, sample_rate=rate))
-        decision = self._decisions.pop(event.body.decision_id) if isinstance(event.body, Run) else None
-        if decision is not None:
-            kept.append(replace(decision, sample_rate=rate))
+        if isinstance(event.body, Run) and (decision_id := event.body.decision_id):
+            decision = self._decisions.pop(decision_id, None)
+            if decision is not None:
+                kept.append(replace(decision, sample_rate=rate))
+            elif (drawn_before := self._undrawn.pop(decision_id) or self._from_home(decision_id)) is not None:
+                kept.append(replace(drawn_before, sample_rate=0.0))
+
+    def _from_home(self, decision_id: str) -> Event | None:
+        """Take out a decision that is held back with the first of its runs, which is of another unit."""
+        home = self._held.get(self._homes.pop(decision_id) or "", [])
+        for event in home:
+            if event.event_id == decision_id and isinstance(event.body, DecisionRecord):
+                home.remove(event)
+                self._n_held -= 1
+                return event
+        return None
 
     def _hold(self, unit: str, event: Event) -> None:
-        self._held.setdefault(unit, []).append(_without_texts(event))
-        self._n_held += 1
+        held = self._held.setdefault(unit, [])
+        decision_id = event.body.decision_id if isinstance(event.body, Run) else ""
+        decision = self._decisions.pop(decision_id, None) or self._undrawn.pop(decision_id)
+        if decision is not None:
+            self._homes.add(decision_id, unit)
+            held.append(decision)
+        held.append(_without_texts(event))
+        self._n_held += 1 + (decision is not None)
         while self._n_held > self._size:
             self._n_held -= len(self._held.popitem(last=False)[1])
 

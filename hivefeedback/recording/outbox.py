@@ -102,9 +102,9 @@ class Outbox:
         """A small record of state."""
         self._records.append(record)
 
-    def hand_over(self) -> None:
-        """Send everything that waits as one commit."""
-        if self.is_empty:
+    def hand_over(self, *, has_more: bool = False) -> None:
+        """Send everything that waits as one commit; an empty one only where more will go along with it."""
+        if self.is_empty and not has_more:
             return
         self._tally.count_into(self.delta, self._breath)
         commit = Commit(self._producer, self._epoch, self._number + 1, self._events, self.delta, self._records)

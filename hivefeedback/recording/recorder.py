@@ -363,7 +363,8 @@ class Recorder:
             if dump:
                 self._sharing.tell(dump)
         self._handed_at_s = now_s
-        outbox.hand_over()
+        edge = self._p.edge
+        outbox.hand_over(has_more=edge is not None and edge.settle(now_s, is_final=is_final))
         if is_flush:
             self._late.ask_now()
 

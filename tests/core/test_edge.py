@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.cli.reader import reading
@@ -99,6 +100,40 @@ def test_a_drawn_decision_comes_with_its_run_and_one_without_a_run_is_drawn_by_i
     assert kept(edge, event(3, DecisionRecord("x"), drawn), event(4, DecisionRecord("x"), other)) == []
     late = kept(edge, event(5, DecisionRecord("x"), "d5"), event(6, DecisionRecord("x"), "d6"))
     assert late == [(drawn, 0.01)], "nothing came of them: the first is in the sample, the second is not"
+
+
+def test_a_decision_whose_run_is_held_back_is_held_back_with_it() -> None:
+    edge = edge_of(0.1, size=100)
+    drawn = [f"d{n}" for n in range(2000) if edge.is_drawn(f"d{n}")]
+    made = [event(n, DecisionRecord("x"), name) for n, name in enumerate(drawn)]
+    runs = [event(n, Run("a", "x", trace_id=undrawn(edge), decision_id=name)) for n, name in enumerate(drawn)]
+    for decision, run in zip(made, runs, strict=True):
+        assert kept(edge, decision, run) == []
+    assert not edge.settle(1e9, is_final=True)
+
+
+def test_a_decision_whose_run_does_not_come_is_drawn_within_a_minute_or_at_the_end() -> None:
+    edge = edge_of()
+    drawn, other = undrawn(edge, is_drawn=True), undrawn(edge)
+    assert kept(edge, event(1, DecisionRecord("x"), drawn), event(2, DecisionRecord("x"), other)) == []
+    assert not edge.settle(50.0)
+    assert edge.settle(70.0)
+    assert kept(edge) == [(drawn, 0.01)]
+    late = kept(edge, event(3, Run("a", "x", "timeout", decision_id=other)))
+    assert late == [(other, 0.0), ("e3", 0.0)], "a call that hung for longer than that has its decision, too"
+    assert kept(edge, event(4, DecisionRecord("x"), drawn)) == []
+    assert edge.settle(5.0, is_final=True)
+    assert kept(edge) == [(drawn, 0.01)]
+
+
+def test_an_attempt_of_another_trace_that_fails_has_its_decision() -> None:
+    edge = edge_of()
+    one, two = [name for n in range(100) if not edge.is_drawn(name := f"t{n}")][:2]
+    first = event(2, Run("a", "x", trace_id=one, decision_id="d"))
+    assert kept(edge, event(1, DecisionRecord("x"), "d"), first) == []
+    failed = Run("a", "x", "timeout", trace_id=two, decision_id="d")
+    assert kept(edge, event(3, failed)) == [("d", 0.0), ("e3", 0.0)]
+    assert kept(edge, event(4, replace(failed, trace_id=one))) == [("e2", 0.0), ("e4", 0.0)]
 
 
 def test_a_trace_is_in_the_log_as_a_whole_or_not_at_all() -> None:
@@ -245,6 +280,17 @@ def test_sums_are_shipped_each_second() -> None:
     assert recorder_options(edge, commit_every_s=0.1, is_inline=False).commit_every_s == 1.0
     assert recorder_options(full, commit_every_s=0.1, is_inline=False).commit_every_s == 0.1
     assert recorder_options(edge, commit_every_s=0.1, is_inline=True).commit_every_s == 0.0
+
+
+def test_decisions_whose_runs_another_process_records_are_in_the_log_when_the_process_ends(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hive.db'}"
+    with live_loop("a", store=url, event_log="edge", edge_sample_rate=0.5) as loop:
+        for _ in range(200):
+            loop.decide("x")
+    with reading(load_settings(store=url), lambda: 0.0) as reader:
+        logged = [e for _, e in reader.store.log.read() if isinstance(e.body, DecisionRecord)]
+    assert 60 < len(logged) < 140
+    assert {e.sample_rate for e in logged} == {0.5}
 
 
 def test_with_threads_nothing_is_lost_either(tmp_path: Path) -> None:
