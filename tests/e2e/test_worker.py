@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from hivefeedback.cli.reader import reading
 from hivefeedback.model import Mutation, MutationKind, Run
 from hivefeedback.settings import load_settings
 from hivefeedback.testing import EvenPolicy
-from tests.e2e.workers import LEASE_S, Worker, until
+from tests.e2e.workers import GIVE_UP_S, LEASE_S, Worker, until
 from tests.plugins.redis_servers import INSTALL, running
 
 Start = Callable[..., Worker]
@@ -97,6 +99,22 @@ def test_told_to_end_a_worker_gives_the_lease_back_at_once(application: Feedback
     assert until(lambda: second.leads, "the takeover") < 25.0, "nobody waited for the lease to run out"
     assert second.end(signal.SIGINT) == 130
     assert "Traceback" not in second.said()
+
+
+def test_told_twice_to_end_a_worker_does_not_wait_for_a_store_that_it_opens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        worker = Worker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        silent.settimeout(GIVE_UP_S)
+        connection, _ = silent.accept()
+        try:
+            worker.process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                worker.process.wait(0.8)  # a second signal sooner is the same one
+            assert worker.end() == 0, worker.said()
+            assert "what was in progress was abandoned" in worker.said()
+        finally:
+            connection.close()
+            worker.kill()
 
 
 def test_a_worker_waits_for_what_a_process_that_ended_waited_for(url: str, start: Start) -> None:

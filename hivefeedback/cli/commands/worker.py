@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -34,8 +34,9 @@ _AGAIN_S: Final = 0.5
 """A second signal after so long is a second wish."""
 
 
-class _Ended(Exception):
-    """The worker was told to end a second time, and no longer waits for anything."""
+class _Ended(BaseException):
+    """The worker was told to end a second time, and no longer waits for anything. No guard of a plugin takes
+    it for the plugin's own error."""
 
 
 class _Signals:
@@ -68,17 +69,23 @@ def run(call: Call) -> Answer:
     """Run turns until somebody says that it is enough."""
     every_s, for_s = _seconds(call, "every"), _seconds(call, "for")
     signals = _Signals()
-    with (
-        signals.caught(),
-        call.loop(may_create=True, is_told=False, mode=call.args.mode, deployments=(), prompts={}, adapters=()) as loop,
-    ):
+    given: dict[str, Any] = {"mode": call.args.mode, "deployments": (), "prompts": {}, "adapters": ()}
+    with signals.caught():
         try:
-            _work(call, loop, signals, every_s, for_s)
-            loop.close(_FINISH_S)
-        except _Ended:
+            with call.loop(may_create=True, is_told=False, **given) as loop:
+                _until_told(call, loop, signals, every_s, for_s)
+        except _Ended:  # also while the store is being opened
             say("what was in progress was abandoned")
-            loop.close(_AT_ONCE_S)
     return Answer(code=signals.code or DONE)
+
+
+def _until_told(call: Call, loop: FeedbackLoop, signals: _Signals, every_s: float | None, for_s: float | None) -> None:
+    try:
+        _work(call, loop, signals, every_s, for_s)
+        loop.close(_FINISH_S)
+    except _Ended:
+        loop.close(_AT_ONCE_S)
+        raise
 
 
 def _work(call: Call, loop: FeedbackLoop, signals: _Signals, every_s: float | None, for_s: float | None) -> None:
