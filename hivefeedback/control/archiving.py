@@ -27,14 +27,15 @@ PAGES = 5
 _Page = Callable[[TrimmedLog], Sequence[tuple[int, Event]]]
 
 
-def shorten_log(ctx: Context, now_s: float) -> bool:
+def shorten_log(ctx: Context, now_s: float, leads: Callable[[], bool]) -> bool:
     """Drop what is too old or too much; False where more is left than one turn has time for.
 
+    ``leads`` renews the lease and is asked before each page; where that is lost, nothing more goes.
     What cannot be archived stays in the log: that is logged, and tried again in an hour.
     """
     before_s, events = now_s - ctx.options.retain_events_s, ctx.store.log
     if isinstance(events, TrimmedLog):
-        return _by_pages(ctx, events, before_s)
+        return _by_pages(ctx, events, before_s, leads)
     if ctx.archive is not None:
         log.warning("store %s cannot drop exactly what was archived, so nothing leaves its log", _kind(ctx))
         return True
@@ -44,7 +45,7 @@ def shorten_log(ctx: Context, now_s: float) -> bool:
     return True
 
 
-def _by_pages(ctx: Context, events: TrimmedLog, before_s: float) -> bool:
+def _by_pages(ctx: Context, events: TrimmedLog, before_s: float, leads: Callable[[], bool]) -> bool:
     n_most = ctx.options.retain_events_n
 
     def too_old(log_: TrimmedLog) -> Sequence[tuple[int, Event]]:
@@ -56,18 +57,20 @@ def _by_pages(ctx: Context, events: TrimmedLog, before_s: float) -> bool:
 
     if ctx.archive is None:
         events.retain(before_s=before_s)
-        return _move(events, too_many, None, PAGES) > 0
+        return _move(events, too_many, None, PAGES, leads) > 0
     try:
-        left = _move(events, too_old, ctx.archive, PAGES)
-        return left > 0 and _move(events, too_many, ctx.archive, left) > 0
+        left = _move(events, too_old, ctx.archive, PAGES, leads)
+        return left > 0 and _move(events, too_many, ctx.archive, left, leads) > 0
     except StoreError as error:
         log.error("events that are due to leave the log stay there, since they could not be archived: %s", error)
         return True
 
 
-def _move(events: TrimmedLog, page_of: _Page, archive: Archive | None, n_pages: int) -> int:
+def _move(events: TrimmedLog, page_of: _Page, archive: Archive | None, n_pages: int, leads: Callable[[], bool]) -> int:
     """Let pages leave the log; answers how many more there would have been time for."""
     while n_pages > 0:
+        if not leads():
+            return 0
         if archive is None:
             page = page_of(events)
             events.drop(page)

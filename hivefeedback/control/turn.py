@@ -80,17 +80,17 @@ def _led(ctx: Context, leadership: Leadership, turn: Turn) -> Turn:
     expire(ctx)
     close_orphans(ctx, by="turn")
     view = ctx.view().with_repeats(repeats_of(ctx))
-    for work in _WORK[turn.mode]:
-        try:
+    try:
+        for work in _WORK[turn.mode]:
             token = leadership.take()  # renewed for each stage: hooks may take longer than a lease
-            turn = work(ctx, turn, view, token) if token else replace(turn, leader=False)
-        except ConflictError as error:
-            log.warning("turn %s ends, since a newer leader took over: %s", turn.turn_id, error)
-            turn = replace(turn, leader=False)
-        if not turn.leader:
-            return turn
-    keep_up(ctx)
-    return turn
+            if not token:
+                return replace(turn, leader=False)
+            turn = work(ctx, turn, view, token)
+        keep_up(ctx, lambda: leadership.take() > 0)
+    except ConflictError as error:
+        log.warning("turn %s ends, since a newer leader took over: %s", turn.turn_id, error)
+        return replace(turn, leader=False)
+    return replace(turn, leader=leadership.is_held)
 
 
 def _analyzed(ctx: Context, turn: Turn, view: View, token: int) -> Turn:

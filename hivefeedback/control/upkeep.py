@@ -3,6 +3,8 @@ whoever leads."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hivefeedback.control.archiving import shorten_log
 from hivefeedback.control.context import Context
 from hivefeedback.control.counts import forget_counts
@@ -16,18 +18,30 @@ KEEP_COUNTS_S = 86400.0
 """A day for looking at both arms of a rollout that ended; its last entry keeps the numbers."""
 
 
-def keep_up(ctx: Context) -> bool:
+def keep_up(ctx: Context, leads: Callable[[], bool] = lambda: True) -> bool:
     """Do the upkeep if it is due; True if it was. When it was last done is kept in the store, so
     that turns of short-lived processes (a scheduled command) count too. Where more is to be archived than
-    one turn has time for, the next one goes on."""
+    one turn has time for, the next one goes on.
+
+    Args:
+        ctx: What control works with.
+        leads: Renews the lease, which each step may outlast; where another process leads by then, the rest is
+            left to it.
+    """
     now_s = ctx.clock()
     record = ctx.store.state.get(NAMESPACE, KEY)
     if record is not None and 0 <= now_s - _time_of(record) < ctx.options.upkeep_every_s:
         return False
     if ctx.steady is not None and not ctx.steady.holds():
         return False
+    if not leads():
+        return False
     ctx.store.aggregates.compact(now_s=now_s)
-    is_done = shorten_log(ctx, now_s)
+    if not leads():
+        return False
+    is_done = shorten_log(ctx, now_s, leads)
+    if not leads():
+        return False
     drop_old(ctx)
     forget_counts(ctx.store, lambda rollout_id: _is_over(ctx, rollout_id, now_s))
     if is_done:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 
 from hivefeedback import FeedbackLoop, Plugin, hookimpl
-from hivefeedback.control import Control, Turn
+from hivefeedback.control import Control, Turn, archiving
 from hivefeedback.errors import PluginError, RefusedError
 from hivefeedback.hooks import Record
-from hivefeedback.model import Configuration, Deployment, Finding, Interval, Mutation, MutationKind
+from hivefeedback.model import Configuration, Deployment, Event, Finding, Interval, Mutation, MutationKind
 from hivefeedback.stats import View
 from hivefeedback.testing import FakeClock
 from hivefeedback.testing.control import (
@@ -22,6 +22,7 @@ from hivefeedback.testing.control import (
     SwapExecutor,
     swap,
 )
+from hivefeedback.testing.store_samples import commit_of, run_event
 from hivefeedback_stores.memory import MemoryStore
 
 DEGRADED = Finding(
@@ -424,6 +425,43 @@ def test_upkeep_is_done_once_an_hour_whichever_process_leads(rig: Rig, monkeypat
     assert len(done) == 2
     assert done[1] - done[0] == 3602
     assert done[0] - dropped[0] == 30 * 86400
+
+
+@pytest.mark.parametrize("step", ["before", "compact", "page"])
+def test_a_leader_that_is_replaced_in_its_upkeep_leaves_the_rest_to_the_new_one(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(archiving, "PAGE", 10)
+    old = rig.control("old", mode="observe", retain_events_n=5)
+    rig.store.commit(commit_of(1, [run_event(n, at_s=rig.clock()) for n in range(1, 46)]))
+    done: list[str] = []
+
+    def overtake(what: str) -> None:
+        done.append(what)
+        if what == step:
+            rig.store.config.release("old")
+            assert rig.store.config.acquire("new", length_s=600.0) is not None
+
+    compact, drop = rig.store.aggregates.compact, rig.store.log.drop
+
+    def compact_and(*, now_s: float) -> None:
+        compact(now_s=now_s)
+        overtake("compact")
+
+    def drop_and(placed: Sequence[tuple[int, Event]]) -> int:
+        n = drop(placed)
+        overtake("page")
+        return n
+
+    monkeypatch.setattr(rig.store.aggregates, "compact", compact_and)
+    monkeypatch.setattr(rig.store.log, "drop", drop_and)
+    rig.stages.during = {"analyze": lambda: overtake("before")}
+    turn = old.turn()
+    assert not turn.leader
+    assert done == ["before", "compact", "page"][: len(done)]
+    assert done[-1] == step
+    assert rig.store.log.count() == (35 if step == "page" else 45)
+    assert rig.store.state.get("control", "upkeep_at_s") is None
 
 
 def test_an_unreadable_note_of_the_last_upkeep_means_that_it_is_due(rig: Rig) -> None:
