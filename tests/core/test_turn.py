@@ -9,7 +9,7 @@ import pytest
 from hivefeedback import FeedbackLoop, Plugin, hookimpl
 from hivefeedback.control import Control, Turn, archiving
 from hivefeedback.errors import PluginError, RefusedError
-from hivefeedback.hooks import Record
+from hivefeedback.hooks import Record, TrimmedLog
 from hivefeedback.model import Configuration, Deployment, Event, Finding, Interval, Mutation, MutationKind
 from hivefeedback.stats import View
 from hivefeedback.testing import FakeClock
@@ -442,6 +442,7 @@ def test_a_leader_that_is_replaced_in_its_upkeep_leaves_the_rest_to_the_new_one(
             rig.store.config.release("old")
             assert rig.store.config.acquire("new", length_s=600.0) is not None
 
+    assert isinstance(rig.store.log, TrimmedLog)
     compact, drop = rig.store.aggregates.compact, rig.store.log.drop
 
     def compact_and(*, now_s: float) -> None:
