@@ -57,6 +57,8 @@ _FEW = 4
 """Fewer runs are learnt one by one."""
 _PRIME_S = 0.1
 """How long a start may take for it."""
+_FLUSH_SAVES_S = 5.0
+"""Flushes that follow faster save what was learnt once: who reads it has a minute's worth before him."""
 _ASKED = 100
 """Runs that the store is asked about at once."""
 
@@ -80,7 +82,7 @@ class Recorder:
         self._taker = Taker(parts)
         self._refreshed_at_s = self._handed_at_s = self._saved_at_s = self._shown_at_s = -1e18
         self._dropped: dict[str, int] = {}
-        self._has_begun = self._has_runs = self._is_checkpoint_old = False
+        self._has_begun = self._has_runs = self._is_checkpoint_old = self._is_save_wanted = False
 
     @property
     def observed(self) -> Mapping[str, set[str]]:
@@ -355,10 +357,12 @@ class Recorder:
             self._tell_state(now_s, is_final=is_final)
         for record in self._p.harm.records(events.producer, events.epoch):
             outbox.put(record)
-        is_due = is_flush or not 0 <= now_s - self._saved_at_s < self._o.save_every_s
         signals = self._p.signals
+        self._is_save_wanted = signals.has_learnt and (is_flush or self._is_save_wanted)
+        every_s = min(_FLUSH_SAVES_S, self._o.save_every_s) if self._is_save_wanted else self._o.save_every_s
+        is_due = not 0 <= now_s - self._saved_at_s < every_s
         if signals.has_learnt and (is_final or is_due):  # who learnt nothing has nothing to tell
-            self._saved_at_s, signals.has_learnt = now_s, False
+            self._saved_at_s, signals.has_learnt, self._is_save_wanted = now_s, False, False
             dump = self._ask_policy(lambda: bytes(memoryview(self._p.policy.dump())), b"")
             if dump:
                 self._sharing.tell(dump)

@@ -11,7 +11,17 @@ import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.hooks import Observation
-from hivefeedback.model import Alarm, Control, Event, Feedback, LearningShared, LearntElsewhere, Run, SegmentStarted
+from hivefeedback.model import (
+    Alarm,
+    Control,
+    Event,
+    Feedback,
+    LearningShared,
+    LearntElsewhere,
+    Run,
+    SegmentStarted,
+    SharedRow,
+)
 from hivefeedback.recording.learning.shared import Evidence, Others
 from hivefeedback.testing import EvenPolicy, FakeClock
 from hivefeedback_stores.memory import MemoryStore
@@ -89,6 +99,18 @@ def test_a_judgement_that_comes_later_corrects_what_the_others_were_told(tmp_pat
         here.feedback(Feedback("rating", 0.25, run_id=run_id))
         look(clock, here, there)
         assert one.taught() == two.taught() == (1, 0.25)
+
+
+def test_whoever_flushes_after_each_run_tells_all_of_it_too(tmp_path: Path) -> None:
+    clock = FakeClock()
+    busy, idle = Knows(), Knows()
+    with opened(tmp_path, clock, busy) as here, opened(tmp_path, clock, idle) as there:
+        for _ in range(100):
+            here.record(Run("a", "x"))
+            here.flush()
+            clock.advance(0.05)
+        look(clock, here, there)
+        assert busy.taught() == idle.taught() == (100, 100.0)
 
 
 @pytest.mark.parametrize("seed", range(8))
