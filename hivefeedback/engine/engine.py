@@ -410,8 +410,9 @@ class Engine:
             self._desk.post(partial(self.recorder.hear, heard))
         if news := self._peers.news():
             self._desk.post(partial(self.recorder.take, *news))
-        if learnt := self._others.news(known_at_s):
-            self._desk.post(partial(self.recorder.learn_shared, learnt))
+        learnt, gone = self._others.news(known_at_s), self._others.gone()
+        if learnt or gone:
+            self._desk.post(partial(self.recorder.learn_shared, learnt, gone))
         self._on_poll()
         self.beside.on_poll()
 
@@ -437,14 +438,14 @@ class Engine:
     def _hear_peers(self) -> None:
         """What other processes told, taken in on this thread."""
         try:
-            news, learnt = self._peers.news(), self._others.news(self.clock())
+            news, learnt, gone = self._peers.news(), self._others.news(self.clock()), self._others.gone()
         except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return
         if news is not None:
             self.recorder.take(*news)
-        if learnt:
-            self.recorder.learn_shared(learnt)
+        if learnt or gone:
+            self.recorder.learn_shared(learnt, gone)
 
     def on_checked(self, repeated: Sequence[Event]) -> None:
         """The committer's thread: these runs of a commit were in the log already."""

@@ -249,10 +249,10 @@ class Recorder:
         self._teach()
         self.tick(self._p.clock())
 
-    def learn_shared(self, told: Sequence[Told]) -> None:
-        """Take in what other processes learnt."""
+    def learn_shared(self, told: Sequence[Told], gone: Sequence[str] = ()) -> None:
+        """Take in what other processes learnt; of those that are ``gone`` nothing more need be known."""
         self._teach()
-        self._sharing.take(told, is_logged=self._has_begun)
+        self._sharing.take(told, gone, is_logged=self._has_begun)
         self._is_checkpoint_old = not self._has_begun
         self.tick(self._p.clock())
 

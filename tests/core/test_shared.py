@@ -22,7 +22,8 @@ from hivefeedback.model import (
     SegmentStarted,
     SharedRow,
 )
-from hivefeedback.recording.learning.shared import Evidence, Others
+from hivefeedback.recording.learning.learnt import most_learnt
+from hivefeedback.recording.learning.shared import Evidence, Increment, Others
 from hivefeedback.testing import EvenPolicy, FakeClock
 from hivefeedback_stores.memory import MemoryStore
 from tests.core.loops import events, live_loop, sync_loop, told, until
@@ -111,6 +112,44 @@ def test_whoever_flushes_after_each_run_tells_all_of_it_too(tmp_path: Path) -> N
             clock.advance(0.05)
         look(clock, here, there)
         assert busy.taught() == idle.taught() == (100, 100.0)
+
+
+def test_who_loads_a_dump_of_thousands_of_rewards_learns_none_of_them_again(tmp_path: Path) -> None:
+    clock = FakeClock()
+    one, two = Knows(), Knows()
+    with opened(tmp_path, clock, one) as here:
+        for n in range(2500):
+            here.record(Run("a", f"x{n}"))
+        here.flush()
+        with opened(tmp_path, clock, two) as there:
+            here.record(Run("a", "x"))
+            for _ in range(3):
+                look(clock, here, there)
+            assert one.taught() == two.taught() == (2501, 2501.0)
+
+
+def test_what_is_known_of_processes_is_forgotten_when_what_they_told_is_gone_and_no_sooner(tmp_path: Path) -> None:
+    clock = FakeClock()
+    last = Knows()
+    with opened(tmp_path, clock, EvenPolicy()) as first:
+        assert isinstance(first.store, MemoryStore)
+        state = first.store.state
+        for n in range(1100):
+            state.put(Increment(1, (SharedRow("x", "a", 1, 1.0),)).record("knows", f"p{n}/1", NOW_S * 10))
+        with opened(tmp_path, clock, Knows()) as one:
+            one.record(Run("a", "x"))
+        with opened(tmp_path, clock, last) as two:
+            look(clock, two)
+            look(clock, two)
+            assert last.taught() == (1101, 1101.0)
+            for record in state.list("shared"):
+                state.delete(record.namespace, record.key)
+            look(clock, two)
+            two.record(Run("a", "x"))
+            look(clock, two)
+            learnt = most_learnt("knows", state.list("policy"))
+            assert learnt is not None
+            assert set(learnt.seen or ()) == {"local/3"}
 
 
 @pytest.mark.parametrize("seed", range(8))

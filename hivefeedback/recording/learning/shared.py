@@ -25,8 +25,6 @@ SHARED: Final = "shared"
 _RING: Final = 12
 """Increments of a process that are there at a time: a minute's."""
 _KEPT_S: Final = 600.0
-_MOST_ROWS: Final = 2000
-"""Of an increment; what is beyond waits for the next one."""
 _READ_EVERY_S: Final = 5.0
 
 
@@ -83,13 +81,14 @@ class Evidence:
         return row
 
     def take(self) -> Increment | None:
-        """The next increment; None where nothing was learnt."""
+        """The next increment; None where nothing was learnt. It holds all that was, since the dump that goes
+        with it does, too."""
         if not self._rows:
             return None
-        taken = [(name, self._rows.pop(name)) for name in list(self._rows)[:_MOST_ROWS]]
+        taken, self._rows = self._rows, {}
         self._number += 1
         return Increment(
-            self._number, tuple(SharedRow(*name, int(n), total, moved) for name, (n, total, moved) in taken)
+            self._number, tuple(SharedRow(*name, int(n), total, moved) for name, (n, total, moved) in taken.items())
         )
 
 
@@ -114,6 +113,7 @@ class Others:
     def __init__(self, state: State, policy: str, own: str, seen: Mapping[str, int] | None) -> None:
         self._state, self._prefix, self._own = state, f"{policy}/", own
         self._seen = dict(seen or {})
+        self._gone: list[str] = []
         self._read_s: float | None = None
         if seen is None:
             self._read()
@@ -130,15 +130,28 @@ class Others:
         self._read_s = now_s
         return found
 
+    def gone(self) -> list[str]:
+        """Origins of which nothing was there any more, since the last call: nobody can learn of them twice, and
+        how much of them is known need not be remembered."""
+        gone, self._gone = self._gone, []
+        return gone
+
     def _read(self) -> list[Told]:
-        found = [told for record in self._state.list(SHARED, prefix=self._prefix) if (told := self._told(record))]
+        records = self._state.list(SHARED, prefix=self._prefix)
+        present = set(map(self._origin, records))
+        self._gone += [origin for origin in self._seen if origin not in present]
+        self._seen = {origin: number for origin, number in self._seen.items() if origin in present}
+        found = [told for record in records if (told := self._told(record))]
         found.sort(key=lambda told: (told.origin, told.number))
         for told in found:
             self._seen[told.origin] = told.number
         return found
 
+    def _origin(self, record: Record) -> str:
+        return record.key.removeprefix(self._prefix).rpartition("/")[0]
+
     def _told(self, record: Record) -> Told | None:
-        origin = record.key.removeprefix(self._prefix).rpartition("/")[0]
+        origin = self._origin(record)
         if origin == self._own:
             return None
         try:
