@@ -25,7 +25,7 @@ from hivefeedback.engine.pace import edge_of, recorder_options
 from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
 from hivefeedback.engine.values import EngineValues
-from hivefeedback.hooks import Breath, Policy, Store, WatchedJournal
+from hivefeedback.hooks import Breath, LearnsShared, Policy, Store, WatchedJournal
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
 from hivefeedback.model.item import Item
@@ -36,6 +36,7 @@ from hivefeedback.recording import (
     Counters,
     Drops,
     EventMaker,
+    Evidence,
     HarmTests,
     Heard,
     Joins,
@@ -53,6 +54,7 @@ from hivefeedback.recording import (
     Refresher,
     RefusingIntake,
     Signals,
+    Told,
     cut,
     origin_of,
     tell_loaded,
@@ -124,7 +126,8 @@ class Engine:
         self._peers = Peers(store.state, self._owners)
         learnt = restore_policy(policy, store.state, counters)
         self._signals = Signals(n_learnt=learnt.n, seen=dict(learnt.seen or {}))
-        self._others = Others(store.state, policy.name, self._owners.own, learnt.seen)
+        is_sharing = isinstance(policy, LearnsShared)
+        self._others = Others(store.state, policy.name, self._owners.own, learnt.seen) if is_sharing else None
         restore_breakers(self.breakers, store.state, self._peers)
         snapshot = self._first_snapshot()
         self.live = Live(snapshot, clock())
@@ -220,6 +223,7 @@ class Engine:
             probes=Probes(self._store.state, self._owners),
             signals=self._signals,
             edge=self._edge,
+            evidence=Evidence() if self._others is not None else None,
         )
         options = recorder_options(values, commit_every_s=self._store.commit_every_s, is_inline=self.is_inline)
         return Recorder(parts, options)
@@ -410,11 +414,15 @@ class Engine:
             self._desk.post(partial(self.recorder.hear, heard))
         if news := self._peers.news():
             self._desk.post(partial(self.recorder.take, *news))
-        learnt, gone = self._others.news(known_at_s), self._others.gone()
+        learnt, gone = self._learnt_elsewhere(known_at_s)
         if learnt or gone:
             self._desk.post(partial(self.recorder.learn_shared, learnt, gone))
         self._on_poll()
         self.beside.on_poll()
+
+    def _learnt_elsewhere(self, now_s: float) -> tuple[Sequence[Told], Sequence[str]]:
+        """What other processes learnt, and which of them told it too long ago to be there still."""
+        return (self._others.news(now_s), self._others.gone()) if self._others is not None else ((), ())
 
     def _listen(self, suspected: Collection[str]) -> dict[str, Heard]:
         """What other processes told of the open rollouts; all of it about those that are suspected."""
@@ -438,7 +446,7 @@ class Engine:
     def _hear_peers(self) -> None:
         """What other processes told, taken in on this thread."""
         try:
-            news, learnt, gone = self._peers.news(), self._others.news(self.clock()), self._others.gone()
+            news, (learnt, gone) = self._peers.news(), self._learnt_elsewhere(self.clock())
         except Exception as error:  # noqa: BLE001  # the committer's work: the store may be broken in any way
             self.counters.note("store_errors", f"{type(error).__name__}: {error}")
             return

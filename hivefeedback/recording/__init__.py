@@ -16,7 +16,7 @@ from hivefeedback.recording.incoming.letters import Letters, letter_key
 from hivefeedback.recording.incoming.refusing import RefusingIntake, why_refused
 from hivefeedback.recording.learning.learnt import Learnt, most_learnt
 from hivefeedback.recording.learning.reward import RewardRule
-from hivefeedback.recording.learning.shared import Others
+from hivefeedback.recording.learning.shared import Evidence, Others, Told
 from hivefeedback.recording.outbox import Outbox
 from hivefeedback.recording.parts import Parts, RecorderOptions, Signals
 from hivefeedback.recording.probes import Probes
@@ -36,6 +36,7 @@ __all__ = [
     "Edge",
     "EdgeOptions",
     "EventMaker",
+    "Evidence",
     "HarmTests",
     "Heard",
     "Intake",
@@ -58,6 +59,7 @@ __all__ = [
     "RefusingIntake",
     "RewardRule",
     "Signals",
+    "Told",
     "clean_id",
     "cut",
     "letter_key",

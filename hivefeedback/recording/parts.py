@@ -117,5 +117,5 @@ class Parts:
     probes: Probes
     signals: Signals = field(default_factory=Signals)
     edge: Edge | None = None
-    evidence: Evidence = field(default_factory=Evidence)
+    evidence: Evidence | None = None
     variants: Variants = field(default_factory=Variants)

@@ -223,6 +223,18 @@ def test_a_change_that_all_processes_see_is_one_alarm(tmp_path: Path) -> None:
         loop.close()
 
 
+def test_of_a_policy_that_takes_no_rewards_of_others_nothing_is_told(tmp_path: Path) -> None:
+    clock = FakeClock()
+    with opened(tmp_path, clock, EvenPolicy()) as here, opened(tmp_path, clock, EvenPolicy()) as there:
+        here.record(Run("a", "x"))
+        there.record(Run("a", "x"))
+        for _ in range(2):
+            look(clock, here, there)
+        assert here.store.state.list("shared") == []
+        assert told(here, LearningShared) == []
+        assert told(here, LearntElsewhere) == []
+
+
 # --- the pieces -----------------------------------------------------------------------------------------
 
 

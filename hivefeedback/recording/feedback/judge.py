@@ -196,7 +196,8 @@ class Judge:
         except Exception as error:  # noqa: BLE001  # the plugin guard: a policy is a plugin
             self._p.counters.note("policy_failed", f"{policy.name}.learn: {type(error).__name__}: {error}")
             return
-        self._p.evidence.note(observations, alike)
+        if self._p.evidence is not None:
+            self._p.evidence.note(observations, alike)
         for operation in dict.fromkeys([seen.operation for seen in observations] + [group[0] for group in alike]):
             self._p.refresher.touch(operation)
         for alarm in alarms:

@@ -3,8 +3,8 @@
 Told are increments, a record every few seconds in a ring of a few, each with a number: who was away for longer
 than the ring lasts has missed some, and nobody counts one twice. With a policy's dump goes which increments of
 whom are in it, so that who loads it goes on from there. They carry how many rewards a deployment earned in
-an operation, and their sum, for a policy that takes them (``LearnsShared``); changes are watched for by each process
-in its own runs, since what others tell is seconds old.
+an operation, and their sum, for a policy that takes them (``LearnsShared``; of any other nothing
+is told); changes are watched for by each process in its own runs, since what others tell is seconds old.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Sharing:
     def tell(self, dump: bytes) -> None:
         """What the policy knows, and which increments of whom are in it; in one commit with the own one."""
         p, own, name = self._p, self._p.owners.own, self._p.policy.name
-        increment = p.evidence.take()
+        increment = p.evidence.take() if p.evidence is not None else None
         if increment is not None:
             p.outbox.put(increment.record(name, own, p.owners.now()))
             p.events.tell(LearningShared(increment.number, increment.rows))
