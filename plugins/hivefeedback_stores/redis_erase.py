@@ -59,6 +59,9 @@ def erase(log: RedisLog, places: Places, aggregates: Sequence[RedisAggregates], 
         first, last = part.bounds()
         for start in range(first, last + 1, STEP):
             n_gone += _erase(places, aggregates, selector, (part.server, range(start, start + STEP)))
+    if n_gone:
+        for part in log.parts:
+            part.begin_later()
     return n_gone
 
 

@@ -42,22 +42,24 @@ class RedisLog:
         first, last = self._settled()
         found: list[Placed] = []
         start, band = max(self._places.count(after + 1), first), max(1, BLOCK // len(self.parts))
+        n = max(1, limit // len(self.parts))
         while start <= last and len(found) < limit:
-            n = min(band, limit - len(found), last - start + 1)
+            n = min(band, n, last - start + 1)
             placed = merge(*(part.block(start, n) for part in self.parts), key=_POSITION)
             found += [each for each in placed if each[0] > after]
-            start += n
+            start, n = start + n, 2 * n  # where much was erased, few calls find what is behind it
         return found[: max(0, limit)]
 
     def _settled(self) -> tuple[int, int]:
         """The first and last counts of all shards; no commit will be counted up to the last any more."""
         bounds = [part.bounds() for part in self.parts]
         last = max(count for _, count in bounds)
-        for part, (_, count) in zip(self.parts, bounds, strict=True):
-            if count < last and not part.server.read_only:
-                part.raise_to(last)
+        firsts: list[int] = []
+        for part, (first, count) in zip(self.parts, bounds, strict=True):
+            is_behind = count < last and not part.server.read_only
+            firsts.append(part.raise_to(last) if is_behind else first)
         self._places.see(last)
-        return min(count for count, _ in bounds), last
+        return min(firsts), last
 
     def _rows(self) -> Rows:
         return Rows(self._shards, self._places)

@@ -53,6 +53,7 @@ if schema and tonumber(redis.call('HGET', KEYS[1], 'last') or 0) < tonumber(ARGV
   local is_empty = redis.call('EXISTS', KEYS[2]) == 0
   if is_empty then redis.call('HSET', KEYS[1], 'first', string.format('%.0f', ARGV[1] + 1)) end
 end
+return redis.call('HGET', KEYS[1], 'first')
 """,
     needs_store=False,
 )
@@ -92,9 +93,9 @@ class ShardLog:
         first, last = self.server.read(_BOUNDS, self._keys)
         return int(first or 1), int(last or 0)
 
-    def raise_to(self, count: int) -> None:
-        """Have all later commits counted from there on."""
-        self.server.read(_RAISE, self._keys, (count,))
+    def raise_to(self, count: int) -> int:
+        """Have all later commits counted from there on; the first count that may still hold an event."""
+        return int(self.server.read(_RAISE, self._keys, (count,)) or 1)
 
     def count(self) -> int:
         """How many events are stored."""
@@ -135,10 +136,10 @@ class ShardLog:
             args = [argument for c, e in block for argument in (c, members_of(c, e))]
             gone += int(self.server.write(_DROP, self._keys, (token, *args)))
         if gone:
-            self._begin_later()
+            self.begin_later()
         return gone
 
-    def _begin_later(self) -> None:
+    def begin_later(self) -> None:
         """Remember where the first event lies now, so that nobody looks for those before it."""
         _, last = self.bounds()  # before the blocks: what is committed meanwhile lies behind
         kept = self._blocks_before(float("inf"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from hivefeedback.testing.store_samples import T0, commit_of, delta_of, feedback
 from hivefeedback_stores.codec import packed
 from hivefeedback_stores.memory import MemoryStore
 from hivefeedback_stores.redis import RedisStore
-from hivefeedback_stores.redis_client import Link
+from hivefeedback_stores.redis_client import Argument, Link, Script, Server
 from hivefeedback_stores.redis_keys import SLOTS, Keys, slot_of, tag_of
 from hivefeedback_stores.redis_outbox import Outbox
 from hivefeedback_stores.redis_places import shard_of
@@ -206,6 +206,34 @@ def test_a_shard_that_nobody_writes_to_is_not_searched_from_the_beginning_of_tim
     assert [part.bounds() for part in store._log.parts] == [(401, 400)] * N
     _commit(store, 1, 1)
     assert len(store.log.read()) == 1
+
+
+@pytest.mark.parametrize("n_kept", [0, 1])
+@pytest.mark.parametrize("n_shards", [1, N])
+def test_a_short_read_behind_what_was_erased_takes_few_calls(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, n_shards: int, n_kept: int
+) -> None:
+    store = RedisStore(f"{redis_url}&shards={n_shards}")
+    kept, last = [run_event(1)] * n_kept, run_event(9999)
+    store.commit(commit_of(1, kept))
+    for number in range(2, 7):
+        seqs = range(1000 * number, 1000 * number + 1000)
+        store.commit(commit_of(number, [run_event(seq, session_id="s") for seq in seqs]))
+    store.commit(commit_of(7, [last]))
+    store.log.erase(Selector(session="s"))
+    calls: list[object] = []
+    read = Server.read
+
+    def counted(server: Server, script: Script, parts: Sequence[str], args: Sequence[Argument] = ()) -> object:
+        calls.append(script)
+        return read(server, script, parts, args)
+
+    monkeypatch.setattr(Server, "read", counted)
+    assert [event for _, event in store.log.read(limit=n_kept + 1)] == [*kept, last]
+    assert len(calls) < 30 * n_shards
+    if not n_kept:
+        assert len(calls) < 5 * n_shards, "the log begins where its first event lies"
+    store.close()
 
 
 def test_a_check_names_what_cannot_be_read_in_any_shard(
