@@ -196,10 +196,17 @@ class LearningShared(Struct, frozen=True, tag_field="kind", tag="learning_shared
 
 
 class LearntElsewhere(Struct, frozen=True, tag_field="kind", tag="learnt_elsewhere"):
-    """The policy took in what another process told as that ``number``; ``origin`` is ``producer/epoch``."""
+    """The policy took in what other processes told, in one look.
+
+    Args:
+        origin: ``producer/epoch`` of the first of them.
+        number: Of the last that was taken of that one.
+        taken: All of them: origin → the first and the last number.
+    """
 
     origin: str
     number: int
+    taken: dict[str, tuple[int, int]] = {}
 
 
 class EventsDropped(Struct, frozen=True, tag_field="kind", tag="events_dropped"):

@@ -191,9 +191,26 @@ def test_the_log_says_what_was_learnt_elsewhere_and_a_segment_begins_with_it(tmp
         assert segments[-1].policy_state != segments[0].policy_state
         here.record(Run("a", "x", "timeout"))
         look(clock, here, there)
-        (taken,) = [t for t in told(there, LearntElsewhere) if t.origin == "local/1"]
+        (taken,) = [t for t in told(there, LearntElsewhere) if "local/1" in t.taken]
+        assert (taken.origin, taken.taken) == ("local/1", {"local/1": (taken.number, taken.number)})
         shared = {t.number: t.rows for e, t in said(here) if e.epoch == 1}
         assert [(r.operation, r.deployment, r.n, r.total) for r in shared[taken.number]] == [("x", "a", 1, 0.0)]
+
+
+def test_a_look_is_one_event_however_many_processes_told_something(tmp_path: Path) -> None:
+    clock = FakeClock()
+    loops = [opened(tmp_path, clock) for _ in range(4)]
+    for _ in range(2):
+        for loop in loops[1:]:
+            loop.record(Run("a", "x"))
+            loop.flush()
+        clock.advance(6.0)
+    loops[0].record(Run("a", "x"))
+    loops[0].flush()
+    (taken,) = [t for t in told(loops[0], LearntElsewhere) if t.taken.keys() == {"local/2", "local/3", "local/4"}]
+    assert {last for _, last in taken.taken.values()} == {2}
+    for loop in loops:
+        loop.close()
 
 
 def test_estimates_of_processes_with_threads_meet(tmp_path: Path) -> None:
@@ -256,6 +273,21 @@ def test_of_increments_that_were_missed_nothing_is_made_up_and_damaged_ones_are_
     assert len(Others(store.state, "p", "two/1", {}).news(0.0)) == 11
     assert Others(store.state, "p", "two/1", None).news(0.0) == [], "who does not know what it knows begins from now"
     assert Others(store.state, "p", "one/1", {}).news(0.0) == []
+
+
+def test_a_place_in_the_ring_that_is_written_anew_is_read_anew_though_its_version_is_the_same() -> None:
+    store = MemoryStore("memory://")
+    evidence, others = Evidence(), Others(store.state, "p", "two/1", {})
+    numbers = []
+    for n in range(13):
+        evidence.note([Observation("x", "a", 1.0, 0.0)], [])
+        increment = evidence.take()
+        assert increment is not None
+        record = increment.record("p", "one/1", NOW_S * 10 + n)
+        store.state.delete(record.namespace, record.key)  # as one that expired
+        assert store.state.put(record).version == 1
+        numbers += [told.number for told in others.news(10.0 * n)]
+    assert numbers == list(range(1, 14))
 
 
 def test_equal_rewards_and_corrections_are_added_up() -> None:

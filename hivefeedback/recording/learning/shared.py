@@ -114,6 +114,7 @@ class Others:
         self._state, self._prefix, self._own = state, f"{policy}/", own
         self._seen = dict(seen or {})
         self._gone: list[str] = []
+        self._known: dict[str, tuple[int, float | None]] = {}
         self._read_s: float | None = None
         if seen is None:
             self._read()
@@ -141,7 +142,9 @@ class Others:
         present = set(map(self._origin, records))
         self._gone += [origin for origin in self._seen if origin not in present]
         self._seen = {origin: number for origin, number in self._seen.items() if origin in present}
-        found = [told for record in records if (told := self._told(record))]
+        known, self._known = self._known, {r.key: (r.version, r.expires_at_s) for r in records}
+        changed = [r for r in records if known.get(r.key) != self._known[r.key]]  # a version may come again later
+        found = [told for record in changed if (told := self._told(record))]
         found.sort(key=lambda told: (told.origin, told.number))
         for told in found:
             self._seen[told.origin] = told.number

@@ -29,11 +29,14 @@ class Sharing:
         """
         for origin in gone:
             self._p.signals.seen.pop(origin, None)
+        taken: dict[str, tuple[int, int]] = {}
         for origin, number, rows in told:
             self._p.signals.seen[origin] = number
             self._judge.learn_shared(rows)
-            if is_logged:
-                self._p.events.tell(LearntElsewhere(origin, number))
+            taken[origin] = taken.get(origin, (number, number))[0], number
+        if taken and is_logged:
+            origin, (_, number) = next(iter(taken.items()))
+            self._p.events.tell(LearntElsewhere(origin, number, taken))
 
     def tell(self, dump: bytes) -> None:
         """What the policy knows, and which increments of whom are in it; in one commit with the own one."""
