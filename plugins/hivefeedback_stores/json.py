@@ -21,7 +21,7 @@ from pathlib import Path
 
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Aggregates, Commit, Config, EventLog, Journal, State
-from hivefeedback.model import Run
+from hivefeedback.model import Control, Run
 from hivefeedback_stores.json_file import read_shelf, written_shelf
 from hivefeedback_stores.rules import closed, read_only_error
 from hivefeedback_stores.shelf import Shelf
@@ -32,7 +32,8 @@ from hivefeedback_stores.urls import path_of
 __all__ = ["MAX_RUNS", "JsonStore"]
 
 MAX_RUNS = 1000
-"""Newest runs of each deployment that the log keeps; so many other events for each deployment, too."""
+"""Newest runs of each deployment that the log keeps; so many decisions, feedback and scores for each, and so many
+events that the loop made itself."""
 _Signature = tuple[int, int, int, bytes]
 
 
@@ -219,18 +220,22 @@ class JsonStore:
 
 
 def _shorten(events: Events) -> None:
-    """Keep the newest runs of each deployment, and as many other events for each."""
+    """Keep the newest runs of each deployment, as many other events for each, and as many that the loop itself
+    made: what processes tell each other pushes no feedback out."""
     runs: Counter[str] = Counter()
-    others, gone = 0, set[int]()
+    gone = set[int]()
     for position, event in reversed(events.by_position.items()):
         if isinstance(event.body, Run):
             runs[event.body.deployment] += 1
             if runs[event.body.deployment] > MAX_RUNS:
                 gone.add(position)
     allowed = MAX_RUNS * max(1, len(runs))
+    others: Counter[bool] = Counter()
     for position, event in reversed(events.by_position.items()):
-        others += not isinstance(event.body, Run)
-        if not isinstance(event.body, Run) and others > allowed:
-            gone.add(position)
+        if not isinstance(event.body, Run):
+            is_own = isinstance(event.body, Control)
+            others[is_own] += 1
+            if others[is_own] > allowed:
+                gone.add(position)
     if gone:
         events.remove(lambda position, _: position in gone)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from msgspec.structs import replace
 
 from hivefeedback.errors import (
     ConfigurationError,
@@ -17,7 +18,8 @@ from hivefeedback.errors import (
     StoreVersionError,
 )
 from hivefeedback.hooks import Record
-from hivefeedback.model import JournalEntry
+from hivefeedback.model import Alarm, Control, JournalEntry
+from hivefeedback.stats import Delta
 from hivefeedback.testing.store_samples import T0, commit_of, feedback_event, run_event
 from hivefeedback_stores.json import MAX_RUNS, JsonStore
 
@@ -192,3 +194,15 @@ def test_a_file_that_was_removed_begins_anew(path: Path) -> None:
 def test_a_url_that_names_no_file_is_refused() -> None:
     with pytest.raises(ConfigurationError):
         JsonStore("json://hive.json")
+
+
+def test_what_the_loop_says_of_itself_pushes_no_feedback_out(path: Path) -> None:
+    store = _open(path)
+    said = [feedback_event(n, run_id="r") for n in range(1, 11)]
+    own = [
+        replace(run_event(n), body=Control(Alarm("breaker_open", "a")), event_id=f"c{n}")
+        for n in range(11, 11 + MAX_RUNS + 50)
+    ]
+    store.commit(commit_of(1, [*said, *own], delta=Delta()))
+    seqs = [event.seq for _, event in store.log.read(limit=10_000)]
+    assert seqs == [*range(1, 11), *range(61, 11 + MAX_RUNS + 50)]
