@@ -1,8 +1,8 @@
 """Whether the wall clock can be trusted with what cannot be undone: dropping what is old.
 
 A clock that is set months ahead by mistake makes everything old at once. So a jump is waited out: only
-where the new time has held for an hour of the monotonic clock, something is dropped by it. That of a
-process which begins with a wrong clock is not seen.
+where the new time has held for an hour of the monotonic clock, something is dropped by it. A process which
+begins with a wrong clock sees no jump: ``upkeep`` compares with when the store was last kept up.
 """
 
 from __future__ import annotations
