@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isfinite, isnan
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 from msgspec import structs
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+R = TypeVar("R", covariant=True)
 _LARGEST = 1.7976931348623157e308
 _encoder = msgspec.json.Encoder()
 _packer = msgspec.msgpack.Encoder()
@@ -91,6 +93,24 @@ def _finite_what(what: T) -> T:
     return what
 
 
+class _Decoder(Protocol[R]):
+    def decode(self, data: bytes, /) -> R: ...
+
+
+_decoders: dict[tuple[object, object], _Decoder[Any]] = {}
+_making = threading.Lock()
+
+
+def _decoder(make: Callable[[type[T]], _Decoder[T]], type_: type[T]) -> _Decoder[T]:
+    """A decoder, made once and by one thread at a time: msgspec 0.22 works a type's fields out in Python when it
+    first meets it, and was seen to crash where two threads met one together."""
+    known = _decoders.get((make, type_))
+    if known is None:
+        with _making:
+            known = _decoders[make, type_] = make(type_)
+    return known
+
+
 def decode(what: str, data: bytes, type_: type[T]) -> T:
     """Read JSON; ``what`` names the thing in the error.
 
@@ -98,7 +118,7 @@ def decode(what: str, data: bytes, type_: type[T]) -> T:
         StoreCorruptError: It is not such a value.
     """
     try:
-        return msgspec.json.decode(data, type=type_)
+        return _decoder(msgspec.json.Decoder, type_).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise StoreCorruptError(f"{what} cannot be read: {error}") from error
 
@@ -106,7 +126,7 @@ def decode(what: str, data: bytes, type_: type[T]) -> T:
 def decode_packed(what: str, data: bytes, type_: type[T]) -> T:
     """Read msgpack; raises as ``decode`` does."""
     try:
-        return msgspec.msgpack.decode(data, type=type_)
+        return _decoder(msgspec.msgpack.Decoder, type_).decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise StoreCorruptError(f"{what} cannot be read: {error}") from error
 
