@@ -11,7 +11,7 @@ import msgspec
 
 from hivefeedback.errors import ConflictError, InvalidInputError, StoreError
 from hivefeedback.hooks import Store
-from hivefeedback.model import Configuration, JournalEntry, Ledger, Patch, fold, inverse, patched
+from hivefeedback.model import Configuration, JournalEntry, Ledger, Patch, decoded, fold, inverse, patched
 
 __all__ = ["Build", "JournalKeeper"]
 
@@ -157,7 +157,7 @@ def _check_readable(entry: JournalEntry) -> None:
     process that reads the journal. Numbers aside, since stores make those finite."""
     plain = replace(entry, numbers={}, verdicts=tuple(replace(v, numbers={}) for v in entry.verdicts))
     try:
-        msgspec.json.decode(msgspec.json.encode(plain), type=JournalEntry)
+        decoded(msgspec.json.encode(plain), JournalEntry)
     except (UnicodeEncodeError, OverflowError):
         return  # the store says so
     except (msgspec.MsgspecError, TypeError, ValueError) as error:

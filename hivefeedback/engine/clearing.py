@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import Record, State
+from hivefeedback.model import decoded
 from hivefeedback.queries import Shut
 from hivefeedback.recording import Breakers
 
@@ -66,7 +67,7 @@ def cleared_of(state: State) -> list[Cleared]:
     found = []
     for record in state.list(CLEARED):
         try:
-            found.append(msgspec.json.decode(record.value, type=Cleared))
+            found.append(decoded(record.value, Cleared))
         except msgspec.DecodeError:
             continue
     return sorted(found, key=lambda c: c.at_s)

@@ -13,7 +13,7 @@ from hivefeedback.engine.bus.bus import Bus
 from hivefeedback.errors import UnknownNameError
 from hivefeedback.hooks import EventLog, Selector, State, Store
 from hivefeedback.hooks.named import run_named
-from hivefeedback.model import DEAD_LETTER, DeadLetter, Feedback, Run
+from hivefeedback.model import DEAD_LETTER, DeadLetter, Feedback, Run, decoded
 from hivefeedback.recording import letter_key, why_refused
 
 __all__ = ["Doors", "Retried", "dead_letter", "dead_letters", "erase_letters", "retry"]
@@ -67,7 +67,7 @@ def dead_letter(state: State, letter_id: str) -> DeadLetter:
 
 def _read(value: bytes) -> DeadLetter | None:
     try:
-        return msgspec.json.decode(value, type=DeadLetter)
+        return decoded(value, DeadLetter)
     except msgspec.DecodeError:
         return None  # a newer version's
 

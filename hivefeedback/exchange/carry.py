@@ -34,7 +34,7 @@ from hivefeedback.exchange.lines import (
     kind_of,
 )
 from hivefeedback.hooks import CarriedJournal, Commit, ListedState, Record, Store
-from hivefeedback.model import Event, decode_event, encode_event
+from hivefeedback.model import Event, decode_event, decoded, encode_event
 from hivefeedback.stats import Delta
 
 __all__ = ["Carried", "Checked", "carry_into", "checked", "unfinished"]
@@ -162,7 +162,7 @@ def _begin(store: Store, contents: Contents) -> bool:
 
 def _mark_of(store: Store) -> _Mark | None:
     record = store.state.get(MARK, _KEY)
-    return msgspec.json.decode(record.value, type=_Mark) if record is not None else None
+    return decoded(record.value, _Mark) if record is not None else None
 
 
 def _put_mark(store: Store, mark: _Mark) -> None:

@@ -28,6 +28,7 @@ from hivefeedback.model.change import (
 from hivefeedback.model.correction import CORRECTION, Correction, normalised, read_correction
 from hivefeedback.model.dead_letter import DEAD_LETTER, DEAD_LETTER_KEPT_S, Cause, DeadLetter
 from hivefeedback.model.decision import Assignment, Decision, learner_of, told_by
+from hivefeedback.model.decoding import decoded, unpacked
 from hivefeedback.model.deployment import OBSERVED, Deployment, JsonValue, ParamValue, Price
 from hivefeedback.model.event import (
     SCHEMA_VERSION,
@@ -190,6 +191,7 @@ __all__ = [
     "concerns",
     "content_id",
     "decode_event",
+    "decoded",
     "drawn_from",
     "encode_event",
     "fold",
@@ -220,5 +222,6 @@ __all__ = [
     "target_of",
     "targets_of",
     "told_by",
+    "unpacked",
     "variant_id",
 ]

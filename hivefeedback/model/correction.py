@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from hivefeedback.model.decoding import decoded
+
 __all__ = ["CORRECTION", "Correction", "normalised", "read_correction"]
 
 CORRECTION: Final = "correction"
@@ -49,6 +51,6 @@ def normalised(text: str) -> str:
 def read_correction(value: bytes) -> Correction | None:
     """A correction from its record; None where it is none."""
     try:
-        return msgspec.json.decode(value, type=Correction)
+        return decoded(value, Correction)
     except (msgspec.MsgspecError, UnicodeDecodeError):  # written by another version: it counts for nothing
         return None

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.errors import InvalidInputError, StoreCorruptError
+from hivefeedback.model.decoding import decoded
 
 __all__ = [
     "HALF_LIFE_S",
@@ -140,7 +141,7 @@ def memory_text(body: str) -> str:
 def read_item(value: bytes) -> MemoryItem:
     """An item from its record. Raises StoreCorruptError where it is none."""
     try:
-        return msgspec.json.decode(value, type=MemoryItem)
+        return decoded(value, MemoryItem)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreCorruptError(f"a memory item cannot be read: {error}") from error
 
@@ -148,6 +149,6 @@ def read_item(value: bytes) -> MemoryItem:
 def read_pruned(value: bytes) -> PrunedItem:
     """A pruned item from its record. Raises StoreCorruptError where it is none."""
     try:
-        return msgspec.json.decode(value, type=PrunedItem)
+        return decoded(value, PrunedItem)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreCorruptError(f"a pruned memory item cannot be read: {error}") from error

@@ -12,6 +12,7 @@ import msgspec
 
 from hivefeedback.errors import InvalidInputError
 from hivefeedback.model.change import Mutation, Risk
+from hivefeedback.model.decoding import decoded
 
 __all__ = ["checked_mutation"]
 
@@ -32,7 +33,7 @@ def checked_mutation(given: object) -> Mutation:
     if not _is_share(given.confidence):
         raise InvalidInputError(f"{name} has the confidence {given.confidence!r:.100}; expected a number from 0 to 1")
     try:
-        return msgspec.json.decode(msgspec.json.encode(given), type=Mutation)
+        return decoded(msgspec.json.encode(given), Mutation)
     except UnicodeEncodeError:
         return given  # a lone surrogate: the store says so
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import Record
-from hivefeedback.model import BLAMED, UNCOUNTED
+from hivefeedback.model import BLAMED, UNCOUNTED, decoded
 
 __all__ = ["ALL", "BREAKER", "Breakers", "breaker_key", "variants_told"]
 
@@ -221,7 +221,7 @@ class Breakers:
         Anything that is no breaker is ignored.
         """
         try:
-            told = msgspec.json.decode(data, type=_Breaker)
+            told = decoded(data, _Breaker)
         except msgspec.DecodeError:
             return False
         mine = self._breakers.get(variant)
@@ -243,7 +243,7 @@ class Breakers:
     def is_forgotten(data: bytes, now_s: float) -> bool:
         """True for what ``changes`` told so long ago that nobody needs it, and for what is no breaker."""
         try:
-            told = msgspec.json.decode(data, type=_Breaker)
+            told = decoded(data, _Breaker)
         except msgspec.DecodeError:
             return True
         return 0.0 < told.changed_s < now_s - _FORGOTTEN_S
@@ -256,7 +256,7 @@ class Breakers:
         """Take back what ``dump`` wrote; anything else is ignored, so that a damaged record never
         keeps a deployment from being served. Tokens that were out return at once."""
         try:
-            dump = msgspec.json.decode(data, type=_Dump)
+            dump = decoded(data, _Dump)
         except msgspec.DecodeError:
             return
         if dump.version != _VERSION:

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
+from hivefeedback.model import decoded
 from hivefeedback.recording.feedback.owners import Owners
 
 __all__ = ["ALARMED", "PROBE", "Probes"]
@@ -76,6 +77,6 @@ class Probes:
 
 def _decoded(record: Record | None) -> _Token | None:
     try:
-        return msgspec.json.decode(record.value, type=_Token) if record is not None else None
+        return decoded(record.value, _Token) if record is not None else None
     except msgspec.DecodeError:
         return None

@@ -17,7 +17,7 @@ import msgspec
 
 from hivefeedback.errors import StoreUnreachableError
 from hivefeedback.hooks import Commit, Record, State
-from hivefeedback.model import OBSERVED, Feedback, Run
+from hivefeedback.model import OBSERVED, Feedback, Run, decoded
 from hivefeedback.stats import JUDGED_UNIT, QUERY, CellKey, Delta, Judged, bucket_of
 from hivefeedback_import.carried import Carried, Quality, Total
 
@@ -127,7 +127,7 @@ def _totals_into(loop: FeedbackLoop, totals: Sequence[Total], brought: Brought) 
     for total in totals:
         key = f"{brought.kind}/{total.deployment}/{total.operation}"
         found = loop.store.state.get(_SPACE, key)
-        before = msgspec.json.decode(found.value, type=_Carried) if found else _Carried()
+        before = decoded(found.value, _Carried) if found else _Carried()
         n, n_ok = total.n_queries - before.n_queries, total.n_successful - before.n_successful
         if n < 0 or not 0 <= n_ok <= n:
             remark = (

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import LoadedAdapter, Record, State
-from hivefeedback.model import Adapter
+from hivefeedback.model import Adapter, decoded
 from hivefeedback_mutations.loaded import make_room
 
 __all__ = ["Act", "NoopServer"]
@@ -139,7 +139,7 @@ class NoopServer:
         if record is None:
             return _Book(), 0
         try:
-            return msgspec.json.decode(record.value, type=_Book), record.version
+            return decoded(record.value, _Book), record.version
         except msgspec.MsgspecError:  # written by hand or by another version: begin anew
             return _Book(), record.version
 

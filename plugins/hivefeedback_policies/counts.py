@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hivefeedback.hooks import Observation, RowPolicy
+from hivefeedback.model import decoded
 
 __all__ = ["CountingPolicy"]
 
@@ -70,7 +71,7 @@ class CountingPolicy(RowPolicy[tuple[float, float]]):
     def load(self, data: bytes) -> None:
         """Take back what ``dump`` wrote; anything else is ignored."""
         try:
-            state = msgspec.json.decode(data, type=_State)
+            state = decoded(data, _State)
         except msgspec.DecodeError:
             return
         if state.policy == self.name and state.version == _VERSION:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hivefeedback.hooks import Observation
+from hivefeedback.model import decoded
 from hivefeedback_policies.changes import Rules, Watch
 from hivefeedback_policies.estimates import Estimates
 from hivefeedback_policies.roster import Roster
@@ -407,7 +408,7 @@ class HierarchicalPolicy:
     def load(self, data: bytes) -> None:
         """Take back what ``dump`` wrote; anything else is ignored."""
         try:
-            state = msgspec.json.decode(data, type=_State)
+            state = decoded(data, _State)
             if state.policy != self.name or state.version != _VERSION:
                 return
             estimates = Estimates()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from hivefeedback.hooks import Observation, RowPolicy
+from hivefeedback.model import decoded
 from hivefeedback.stats import JUDGED_UNIT, QUERY, Judged
 from hivefeedback_rankers.contender import Contender, Placing
 from hivefeedback_rankers.performance import Performance
@@ -137,7 +138,7 @@ class RankedPolicy(RowPolicy[_Row]):
     def load(self, data: bytes) -> None:
         """Take back what ``dump`` wrote; anything else is ignored."""
         try:
-            state = msgspec.json.decode(data, type=_State)
+            state = decoded(data, _State)
         except msgspec.DecodeError:
             return
         if state.policy == self.name and state.version == _VERSION:

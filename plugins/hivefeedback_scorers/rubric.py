@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from hivefeedback.model import Run
+from hivefeedback.model import Run, decoded
 
 __all__ = ["CRITERIA", "prompt_of", "value_of"]
 
@@ -65,6 +65,6 @@ def value_of(reply: str) -> float | None:
     if len(reply) > MAX_REPLY_CHARS:
         return None
     try:
-        return (msgspec.json.decode(reply, type=_Reply).rating - 1.0) / 4.0
+        return (decoded(reply, _Reply).rating - 1.0) / 4.0
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.errors import StoreCorruptError, StoreUnreachableError, StoreVersionError
+from hivefeedback.model import decoded
 from hivefeedback_stores.codec import encode
 from hivefeedback_stores.erasure import Placed
 
@@ -104,7 +105,7 @@ class Files:
                     f"{path} was written by a newer hivefeedback (archive {version}; this one reads up to {VERSION}); "
                     "upgrade hivefeedback"
                 )
-            return msgspec.json.decode(data, type=Manifest)
+            return decoded(data, Manifest)
         except msgspec.MsgspecError as error:
             raise StoreCorruptError(f"{path}: {error}; restore a copy of it") from error
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite, isnan
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import structs
@@ -21,7 +20,9 @@ from hivefeedback.model import (
     Run,
     Score,
     SystemSample,
+    decoded,
     encode_event,
+    unpacked,
 )
 
 __all__ = [
@@ -37,7 +38,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-R = TypeVar("R", covariant=True)
 _LARGEST = 1.7976931348623157e308
 _encoder = msgspec.json.Encoder()
 _packer = msgspec.msgpack.Encoder()
@@ -93,24 +93,6 @@ def _finite_what(what: T) -> T:
     return what
 
 
-class _Decoder(Protocol[R]):
-    def decode(self, data: bytes, /) -> R: ...
-
-
-_decoders: dict[tuple[object, object], _Decoder[Any]] = {}
-_making = threading.Lock()
-
-
-def _decoder(make: Callable[[type[T]], _Decoder[T]], type_: type[T]) -> _Decoder[T]:
-    """A decoder, made once and by one thread at a time: msgspec 0.22 works a type's fields out in Python when it
-    first meets it, and was seen to crash where two threads met one together."""
-    known = _decoders.get((make, type_))
-    if known is None:
-        with _making:
-            known = _decoders[make, type_] = make(type_)
-    return known
-
-
 def decode(what: str, data: bytes, type_: type[T]) -> T:
     """Read JSON; ``what`` names the thing in the error.
 
@@ -118,7 +100,7 @@ def decode(what: str, data: bytes, type_: type[T]) -> T:
         StoreCorruptError: It is not such a value.
     """
     try:
-        return _decoder(msgspec.json.Decoder, type_).decode(data)
+        return decoded(data, type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise StoreCorruptError(f"{what} cannot be read: {error}") from error
 
@@ -126,7 +108,7 @@ def decode(what: str, data: bytes, type_: type[T]) -> T:
 def decode_packed(what: str, data: bytes, type_: type[T]) -> T:
     """Read msgpack; raises as ``decode`` does."""
     try:
-        return _decoder(msgspec.msgpack.Decoder, type_).decode(data)
+        return unpacked(data, type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise StoreCorruptError(f"{what} cannot be read: {error}") from error
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import StoreCorruptError, StoreVersionError
 from hivefeedback.hooks import Record
-from hivefeedback.model import Configuration, JournalEntry, decode_event
+from hivefeedback.model import Configuration, JournalEntry, decode_event, decoded
 from hivefeedback.stats import Cell, CellKey, Exemplar
 from hivefeedback_stores.buckets import Horizon
 from hivefeedback_stores.codec import encode, event_bytes
@@ -170,7 +170,7 @@ def read_shelf(path: Path, data: bytes) -> tuple[Shelf, int]:
     text = _text_of(path, data)
     _check_version(path, data)
     try:
-        file = msgspec.json.decode(data, type=_File)
+        file = decoded(data, _File)
     except msgspec.MsgspecError as error:
         raise _mistake(path, text, str(error)) from error
     shelf = Shelf(
@@ -211,7 +211,7 @@ def _text_of(path: Path, data: bytes) -> str:
 
 def _check_version(path: Path, data: bytes) -> None:
     try:
-        version = msgspec.json.decode(data, type=_Version).hivefeedback.get("version")
+        version = decoded(data, _Version).hivefeedback.get("version")
     except msgspec.MsgspecError as error:
         raise StoreCorruptError(f"{path} is no hivefeedback store; name another file for the store") from error
     if isinstance(version, int) and version > VERSION:

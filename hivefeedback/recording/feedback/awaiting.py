@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import Record
+from hivefeedback.model import decoded
 from hivefeedback.recording.feedback.join import KnownRun
 
 __all__ = ["AWAITING", "Awaiting", "Legacy", "read_legacy"]
@@ -52,7 +53,7 @@ class Legacy(Struct):
 def read_legacy(record: Record | None) -> Legacy | None:
     """The record, or None where there is none that can be read: an older version kept none."""
     try:
-        return msgspec.json.decode(record.value, type=Legacy) if record is not None else None
+        return decoded(record.value, Legacy) if record is not None else None
     except msgspec.DecodeError:
         return None
 

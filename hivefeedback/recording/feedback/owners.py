@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from hivefeedback.errors import ConflictError
 from hivefeedback.hooks import Record, State
+from hivefeedback.model import decoded
 from hivefeedback.recording.feedback.alive import here, is_gone
 
 __all__ = ["ASKED", "COUNTED", "HANDED", "OWNER", "Handed", "Owners", "origin_in", "origin_of", "taken"]
@@ -215,6 +216,6 @@ def _is_left(record: Record) -> bool:
 
 def _decoded(record: Record) -> Handed | None:
     try:
-        return msgspec.json.decode(record.value, type=Handed)
+        return decoded(record.value, Handed)
     except msgspec.DecodeError:
         return None

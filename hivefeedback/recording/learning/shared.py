@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from hivefeedback.hooks import Observation, Record, State
-from hivefeedback.model import Event, SharedRow
+from hivefeedback.model import Event, SharedRow, decoded
 
 __all__ = ["SHARED", "Evidence", "Increment", "Others", "Told"]
 
@@ -158,7 +158,7 @@ class Others:
         if origin == self._own:
             return None
         try:
-            increment = msgspec.json.decode(record.value, type=Increment)
+            increment = decoded(record.value, Increment)
         except msgspec.DecodeError:
             return None
         is_new = increment.number > self._seen.get(origin, 0)
