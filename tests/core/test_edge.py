@@ -349,7 +349,7 @@ def test_late_feedback_on_what_the_log_holds_corrects_the_reward_that_was_learnt
 
 def test_feedback_to_another_process_finds_the_run_in_the_memory_of_its_owner(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'hive.db'}"
-    more: dict[str, Any] = {"store": url, "event_log": "edge", "config_poll_s": 0.05}
+    more: dict[str, Any] = {"store": url, "event_log": "edge", "edge_sample_rate": 1e-9, "config_poll_s": 0.05}
     with live_loop("a", **more) as owner, live_loop("a", **more) as other:
         run_id = owner.record(Run("a", "x"), durable=True)
         assert bodies(owner, Run) == []
