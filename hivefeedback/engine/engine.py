@@ -322,9 +322,15 @@ class Engine:
             self._is_draining = False
         self.beside.after_drain()
 
-    def flush(self, timeout_s: float | None) -> bool:
+    def flush(self, timeout_s: float | None, *, asks: bool = True) -> bool:
         """Wait until everything taken in so far is learnt and committed; False where time ran out, or
-        where the store refused some of it meanwhile."""
+        where the store refused some of it meanwhile.
+
+        Args:
+            timeout_s: How long at most; None: without end.
+            asks: Also wait until the log was asked for runs that feedback waits for. A turn does not: on a busy
+                loop there always is some that its run follows in a moment.
+        """
         if self.is_inline:
             with self._lock:
                 self._drain()
@@ -337,7 +343,7 @@ class Engine:
             return False  # a hook asks: what it waits for comes after it
         done = threading.Event()
         n_lost = self._n_lost()
-        self._desk.post(partial(self._mark, done, _ROUNDS))
+        self._desk.post(partial(self._mark, done, _ROUNDS if asks else 0))
         return done.wait(timeout_s) and self._n_lost() == n_lost
 
     def _n_lost(self) -> int:
@@ -347,7 +353,7 @@ class Engine:
     def _mark(self, done: threading.Event, n_rounds: int) -> None:
         """Send what was learnt; where the store was asked something, once more when it has answered."""
         self.recorder.note_dropped(self.ring.dropped)
-        self.recorder.hand_over(self.clock(), is_flush=True)
+        self.recorder.hand_over(self.clock(), is_flush=True, asks=n_rounds > 0)
         if not self._desk.n_asked or not n_rounds:
             self.committer.mark(done)
             return

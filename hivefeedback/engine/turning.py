@@ -34,7 +34,7 @@ class Turning(Face):
         engine = self._engine
         if engine is None or self._is_closed:
             return Turn(turn_id="", leader=False, mode="off")
-        self.flush(5.0)
+        engine.flush(5.0, asks=False)
         self._quarantine.follow()
         try:
             turn = self._control.turn()

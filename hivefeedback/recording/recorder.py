@@ -342,7 +342,7 @@ class Recorder:
 
     # --- the store ----------------------------------------------------------------------------------
 
-    def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False) -> None:
+    def hand_over(self, now_s: float, *, is_flush: bool = False, is_final: bool = False, asks: bool = True) -> None:
         """Send what waits to the store; exemplars and the learnt state only where they are due."""
         outbox, events = self._p.outbox, self._p.events
         self._plain.count()
@@ -369,7 +369,7 @@ class Recorder:
         self._handed_at_s = now_s
         edge = self._p.edge
         outbox.hand_over(has_more=edge is not None and edge.settle(now_s, is_final=is_final))
-        if is_flush:
+        if is_flush and asks:
             self._late.ask_now()
 
     def _tell_state(self, now_s: float, *, is_final: bool) -> None:

@@ -85,17 +85,18 @@ def insert_events(connection: sqlite3.Connection, events: Sequence[Event], sourc
     """Append events; those whose (producer, epoch, seq) is there are skipped."""
     events = _unseen(connection, events, sources)
     position, breath = _last_position(connection) + 1, Breath()
-    has_block, joins = False, list[_JoinRow]()
+    has_block, rows, joins = False, list[_EventRow](), list[_JoinRow]()
     for some, is_for_block in _pieces(events):
         data = encode_block(some) if is_for_block and len(some) >= FEWEST else None
         if data is not None:
             insert_block(connection, position, sources[some[0].producer, some[0].epoch], some, data)
             has_block = True
         else:
-            _insert(connection, [_row(p, e, sources) for p, e in enumerate(some, position)])
+            rows += [_row(p, e, sources) for p, e in enumerate(some, position)]
         joins += _joins(enumerate(some, position))
         position += len(some)
         breath()
+    _insert(connection, rows)
     insert_rows(connection, "INSERT OR IGNORE INTO joins", joins)
     if has_block:  # for whoever looks at rows alone
         put_meta(connection, "last_position", str(position - 1))

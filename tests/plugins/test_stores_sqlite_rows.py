@@ -35,7 +35,9 @@ def events(first: int, n: int) -> Sequence[Event]:
         lambda seq: Feedback("helpful", 1.0, trace_id=f"t{seq}"),
     )
     return [
-        Event("p", 1, seq, f"given-{seq}", float(seq), float(seq), bodies[seq % 3](seq))
+        Event(
+            "p", 1, seq, f"dp-1-{seq}" if seq % 3 == 0 else f"given-{seq}", float(seq), float(seq), bodies[seq % 3](seq)
+        )
         for seq in range(first, first + n)
     ]
 
