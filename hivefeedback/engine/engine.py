@@ -24,7 +24,7 @@ from hivefeedback.engine.identity import Identity, user_key
 from hivefeedback.engine.pace import edge_of, recorder_options
 from hivefeedback.engine.restoring import dumped, restore_breakers, restore_policy, restored_rule
 from hivefeedback.engine.sampling import Sampling
-from hivefeedback.engine.values import EngineValues
+from hivefeedback.engine.values import EngineValues, shaping
 from hivefeedback.hooks import Breath, LearnsShared, Policy, Store, WatchedJournal
 from hivefeedback.hooks.registry import Registry
 from hivefeedback.model import Decision, Event, Feedback, Run, SegmentStarted, Snapshot
@@ -62,14 +62,6 @@ from hivefeedback.recording import (
 from hivefeedback.serving import Decider, Draws, Live, Ring
 
 __all__ = ["Engine"]
-
-_SHAPING = (
-    "mode", "judgements", "judgement_horizon_s", "query_success_from", "unjudged", "session_memory", "join_memory",
-    "slice_runs",
-    "breaker_failures", "breaker_base_s", "breaker_cap_s", "canary_max_stale_s", "canary_alpha",
-    "event_log", "edge_sample_rate",
-)  # fmt: skip
-"""Settings that shape what is learnt and served."""
 
 _ROUNDS = 4
 """How often answers of the store may lead to further questions before a flush no longer waits for them."""
@@ -247,8 +239,6 @@ class Engine:
 
     def _checkpoint(self) -> SegmentStarted:
         """Everything that the decisions to come depend on, beside what will be logged."""
-        values = self._values
-        shaping = {name: repr(getattr(values, name)) for name in _SHAPING}
         return SegmentStarted(
             seed=self.seed,
             config_version=self._control.configuration.version,
@@ -256,7 +246,7 @@ class Engine:
             policy_state=b64encode(dumped(self.policy, self.counters)).decode(),
             breakers=b64encode(self.breakers.dump()).decode(),
             judged=self.recorder.judged,
-            settings=shaping,
+            settings=shaping(self._values),
             plugins={info.name: info.origin for info in self._registry.plugins() if info.state == "ok"},
             software=version("hivefeedback"),
         )

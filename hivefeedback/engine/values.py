@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, Protocol
 
-__all__ = ["EngineValues", "LimitValues", "StageValues"]
+__all__ = ["EngineValues", "LimitValues", "StageValues", "shaping"]
+
+_SHAPING = (
+    "mode", "judgements", "judgement_horizon_s", "query_success_from", "unjudged", "session_memory", "join_memory",
+    "slice_runs",
+    "breaker_failures", "breaker_base_s", "breaker_cap_s", "canary_max_stale_s", "canary_alpha",
+    "event_log", "edge_sample_rate",
+)  # fmt: skip
+"""Settings that shape what is learnt and served."""
 
 
 class StageValues(Protocol):
@@ -115,3 +123,8 @@ class EngineValues(Protocol):
     def options(self) -> Mapping[str, Mapping[str, object]]: ...
     @property
     def exit_flush_s(self) -> float: ...
+
+
+def shaping(values: EngineValues) -> dict[str, str]:
+    """Settings that shape what is learnt and served, as a log's segment begins with them."""
+    return {name: repr(getattr(values, name)) for name in _SHAPING}
