@@ -10,7 +10,10 @@ import pytest
 
 from hivefeedback import FeedbackLoop
 from hivefeedback.model import Alarm, Run
+from hivefeedback.recording.feedback.owners import Owners
+from hivefeedback.recording.probes import Probes
 from hivefeedback.testing import FakeClock
+from hivefeedback_stores.memory import MemoryStore
 from tests.core.faulty import FaultyStores
 from tests.core.loops import live_loop, sync_loop, told, until
 
@@ -155,3 +158,13 @@ def test_processes_with_threads_probe_once_and_say_once(tmp_path: Path) -> None:
         for loop in loops:
             assert loop.flush()
         assert [(a.name, a.subject) for a in told(loops[0], Alarm)] == [("breaker_open", "a")]
+
+
+def test_who_asked_a_moment_before_the_token_was_taken_does_not_take_it_too(clock: FakeClock) -> None:
+    """The question is put with the time at which it arose, and answered when the store has time."""
+    store = MemoryStore("memory://", clock=clock)
+    one, two = (Probes(store.state, Owners(store.state, name, length_s=15.0, now=clock)) for name in ("p/1", "q/1"))
+    now_s = clock()
+    assert one.claim("a", now_s, 300.0) is True
+    assert [two.claim("a", at_s, 300.0) for at_s in (now_s - 0.01, now_s, now_s + 299.0)] == [False, False, False]
+    assert two.claim("a", now_s + 301.0, 300.0) is True
